@@ -1,0 +1,34 @@
+"""What is the probability? Pure mathematics on one datum: no input, no output, no loops."""
+
+from elbax.model.distributions import GreyBernoulli as GreyBernoulli
+from elbax.model.distributions import sample as sample
+from elbax.model.distributions import sample_and_log_prob as sample_and_log_prob
+from elbax.model.divergences import has_closed_form as has_closed_form
+from elbax.model.divergences import kl_divergence as kl_divergence
+from elbax.model.divergences import kl_per_dimension as kl_per_dimension
+from elbax.model.interfaces import AbstractDecoder as AbstractDecoder
+from elbax.model.interfaces import AbstractEncoder as AbstractEncoder
+from elbax.model.interfaces import AbstractLikelihood as AbstractLikelihood
+from elbax.model.interfaces import AbstractObjective as AbstractObjective
+from elbax.model.interfaces import AbstractPosterior as AbstractPosterior
+from elbax.model.interfaces import AbstractPrior as AbstractPrior
+from elbax.model.interfaces import Batch as Batch
+from elbax.model.interfaces import Distribution as Distribution
+from elbax.model.interfaces import SamplesWithLogProb as SamplesWithLogProb
+from elbax.model.latent_variable_model import Decoder as Decoder
+from elbax.model.latent_variable_model import Encoder as Encoder
+from elbax.model.latent_variable_model import LatentVariableModel as LatentVariableModel
+from elbax.model.likelihoods import Bernoulli as Bernoulli
+from elbax.model.likelihoods import Normal as Normal
+from elbax.model.networks import MLP as MLP
+from elbax.model.objectives import ElboTerms as ElboTerms
+from elbax.model.objectives import NegativeELBO as NegativeELBO
+from elbax.model.objectives import elbo_terms as elbo_terms
+from elbax.model.posteriors import DiagonalNormal as DiagonalNormal
+from elbax.model.posteriors import FullNormal as FullNormal
+from elbax.model.preprocessing import Preprocessing as Preprocessing
+from elbax.model.priors import StandardNormal as StandardNormal
+from elbax.model.serialise import ModelFileError as ModelFileError
+from elbax.model.serialise import load_model as load_model
+from elbax.model.serialise import read_metadata as read_metadata
+from elbax.model.serialise import save_model as save_model

@@ -1,0 +1,170 @@
+"""Every abstract interface of elbax, on one page.
+
+A variational autoencoder is two networks and three distribution families:
+
+    prior p(z)      encoder: x → q(z|x)      decoder: z → p(x|z)      objective(model, batch) → loss
+
+What holds everywhere:
+
+* Families, networks and distributions see **one datum**. `jax.vmap` happens in one place, the
+  objective. Build and consume a distribution inside the same `vmap`: one that was returned from a
+  `vmap` keeps an empty batch shape, so drawing from it would give every row the same noise,
+  silently.
+* A *family* (`AbstractPosterior`, `AbstractLikelihood`) says how many numbers it needs and turns
+  them into a distribution *object*. Nobody passes `(mean, log_variance)` around. Families may own
+  parameters (a flow's layers, a learned scale); distributions are pytrees.
+* A latent may be any pytree of arrays: a hierarchy's latent is a tuple, one entry a level.
+* A prior is called with the encoder (a VampPrior is a mixture of posteriors) and with the
+  condition, where there is one.
+* An objective is a module with its own parameters (a discriminator) and its own state (a
+  multiplier). Opposing terms use `jax.lax.stop_gradient`, so one optimiser moves everything and no
+  second training loop exists.
+"""
+
+import abc
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+
+Latent = PyTree[Array]
+Metrics = dict[str, Array]
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """Something to draw from, with a density.
+
+    It is what numpyro's distributions are, and what a part may define itself. Log-densities are in
+    nats. A prior or posterior gives one number for the whole latent; a likelihood gives one for
+    each element of the datum, so that a mask can leave some out.
+    """
+
+    def sample(self, key: PRNGKeyArray, /) -> Any:
+        """One draw."""
+        ...
+
+    def log_prob(self, value: Any, /) -> Any:
+        """The log-density (or log-mass) of `value`, in nats."""
+        ...
+
+
+@runtime_checkable
+class SamplesWithLogProb(Protocol):
+    """A distribution that draws and evaluates in one pass.
+
+    The only way for a flow without an analytic inverse (planar, Sylvester): it can say how likely
+    its own draws are, not how likely somebody else's point is.
+    `elbax.model.distributions.sample_and_log_prob` serves both kinds.
+    """
+
+    def sample_and_log_prob(self, key: PRNGKeyArray, /) -> tuple[Any, Scalar]:
+        """One draw and its log-density in nats."""
+        ...
+
+
+class Batch(eqx.Module):
+    """Rows of data. A whole data set on the device is a `Batch` too.
+
+    Attributes:
+        x: The data, with rows along the leading axis.
+        label: One label a row, or None.
+        mask: True where a cell of `x` was observed, the shape of `x`; None when all of it was.
+        index: Each row's number in the data set; evaluation keys its noise by it.
+        data_size: N, the number of rows of the whole data set (total-correlation objectives need
+            it).
+    """
+
+    x: Array
+    label: Array | None = None
+    mask: Array | None = None
+    index: Int[Array, " rows"] | None = None
+    data_size: int = eqx.field(static=True, default=0)
+
+
+class AbstractPosterior(eqx.Module):
+    """A family of distributions over the latent, indexed by what the encoder's network gives."""
+
+    latent_dim: eqx.AbstractVar[int]
+
+    @property
+    @abc.abstractmethod
+    def parameter_count(self) -> int:
+        """How many numbers the network has to give."""
+
+    @abc.abstractmethod
+    def __call__(self, parameters: Float[Array, " parameters"]) -> Any:
+        """Gives q(z|x), a `Distribution` or a `SamplesWithLogProb`, from the network's output."""
+
+
+class AbstractLikelihood(eqx.Module):
+    """A family of distributions over one datum, indexed by what the decoder's network gives."""
+
+    shape: eqx.AbstractVar[tuple[int, ...]]
+
+    @property
+    @abc.abstractmethod
+    def parameter_count(self) -> int:
+        """How many numbers the network has to give."""
+
+    @abc.abstractmethod
+    def __call__(self, parameters: Float[Array, " parameters"]) -> Any:
+        """Gives p(x|z) from the network's output, elementwise: its batch shape is the datum's."""
+
+
+class AbstractPrior(eqx.Module):
+    """A distribution over the latent, perhaps with parameters of its own."""
+
+    latent_dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(self, encoder: "AbstractEncoder", condition: Array | None = None) -> Any:
+        """Gives p(z), or p(z|condition).
+
+        Args:
+            encoder: The model's encoder, for priors that are made of posteriors.
+            condition: What the model is conditioned on, or None.
+        """
+
+
+class AbstractEncoder(eqx.Module):
+    """Maps one datum to its approximate posterior q(z|x)."""
+
+    @abc.abstractmethod
+    def __call__(self, x: Array, condition: Array | None = None) -> Any:
+        """Gives q(z|x), a `Distribution` or a `SamplesWithLogProb`."""
+
+
+class AbstractDecoder(eqx.Module):
+    """Maps one latent to the distribution of the datum, p(x|z)."""
+
+    @abc.abstractmethod
+    def __call__(self, z: Latent, condition: Array | None = None) -> Any:
+        """Gives p(x|z), elementwise: its batch shape is the datum's shape."""
+
+
+class AbstractObjective(eqx.Module):
+    """What training minimises: a module with parameters and state of its own, called on a batch."""
+
+    @abc.abstractmethod
+    def init(self, model: Any) -> PyTree:
+        """The state that the objective carries from step to step (None when it carries nothing)."""
+
+    @abc.abstractmethod
+    def __call__(
+        self, model: Any, batch: Batch, *, state: PyTree, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
+        """The loss of a batch in nats per datum.
+
+        Args:
+            model: What is trained, usually a `LatentVariableModel`.
+            batch: Preprocessed rows.
+            state: What `init` gave, or the last call returned.
+            step: How many steps were taken before this one; schedules read it. Validation passes
+                the last step, so that a bound is judged by its final weights.
+            key: This step's randomness.
+
+        Returns:
+            The loss, and a pair of the new state and the metrics (averages over the batch, arrays
+            of any shape).
+        """

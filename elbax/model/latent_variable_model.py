@@ -1,0 +1,118 @@
+"""The container: a prior, an encoder and a decoder that belong together."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Scalar
+
+from elbax.model.interfaces import (
+    AbstractDecoder,
+    AbstractEncoder,
+    AbstractLikelihood,
+    AbstractPosterior,
+    AbstractPrior,
+    Latent,
+)
+from elbax.model.preprocessing import Preprocessing
+
+
+class Encoder(AbstractEncoder):
+    """A network followed by a posterior family.
+
+    Attributes:
+        network: Any module or function from one datum to `posterior.parameter_count` numbers.
+        posterior: The family of q(z|x).
+    """
+
+    network: Any
+    posterior: AbstractPosterior
+
+    def __call__(self, x: Array, condition: Array | None = None) -> Any:
+        """Gives q(z|x); a condition is appended to the datum, flattened."""
+        return self.posterior(self.network(_join(x, condition)))
+
+
+class Decoder(AbstractDecoder):
+    """A network followed by a likelihood family.
+
+    Attributes:
+        network: Any module or function from one latent to `likelihood.parameter_count` numbers.
+        likelihood: The family of p(x|z).
+    """
+
+    network: Any
+    likelihood: AbstractLikelihood
+
+    def __call__(self, z: Latent, condition: Array | None = None) -> Any:
+        """Gives p(x|z), elementwise; a condition is appended to the latent."""
+        return self.likelihood(self.network(_join(z, condition)))
+
+
+class LatentVariableModel(eqx.Module):
+    """p(z) p(x|z) with an approximate posterior q(z|x): all that a variational autoencoder is.
+
+    All methods take one datum, already preprocessed; use `jax.vmap` for many, and build and consume
+    a distribution inside the same `vmap`.
+
+    Attributes:
+        prior: p(z).
+        encoder: x → q(z|x).
+        decoder: z → p(x|z).
+        preprocessing: From the stored datum (bytes, say) to the numbers that the likelihood speaks
+            of.
+    """
+
+    prior: AbstractPrior
+    encoder: AbstractEncoder
+    decoder: AbstractDecoder
+    preprocessing: Preprocessing = Preprocessing()
+
+    def encode(self, x: Array, condition: Array | None = None) -> Any:
+        """The approximate posterior q(z|x) of one datum."""
+        return self.encoder(x, condition)
+
+    def decode(self, z: Latent, condition: Array | None = None) -> Any:
+        """The distribution p(x|z) of the datum at one latent, elementwise."""
+        return self.decoder(z, condition)
+
+    def prior_distribution(self, condition: Array | None = None) -> Any:
+        """The prior p(z)."""
+        return self.prior(self.encoder, condition)
+
+    def log_likelihood(
+        self, x: Array, z: Latent, mask: Array | None = None, condition: Array | None = None
+    ) -> Scalar:
+        """Log p(x|z) in nats, summed over the elements of x that the mask calls observed.
+
+        Cells that were not observed must hold something finite in `x` (they are filled before they
+        get here): their terms are left out of the sum, and of the gradient.
+        """
+        elementwise = self.decode(z, condition).log_prob(x)
+        if mask is not None:
+            elementwise = jnp.where(mask, elementwise, 0.0)
+        return jnp.sum(elementwise)
+
+    @property
+    def latent_dim(self) -> int:
+        """The number of dimensions of the latent."""
+        return self.prior.latent_dim
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one datum.
+
+        Raises:
+            AttributeError: The decoder is not a network followed by a likelihood family.
+        """
+        if not isinstance(self.decoder, Decoder):
+            raise AttributeError(
+                f"{type(self.decoder).__name__} does not say what shape a datum has"
+            )
+        return self.decoder.likelihood.shape
+
+
+def _join(x: Latent, condition: Array | None) -> Float[Array, "..."] | Latent:
+    if condition is None:
+        return x
+    return jnp.concatenate([jnp.ravel(x), jnp.ravel(condition)])

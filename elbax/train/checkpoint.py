@@ -1,0 +1,168 @@
+"""Saving the state of a run, and finding it again whole.
+
+Orbax writes each checkpoint beside its final place and renames it, so a killed process leaves no
+half-written one behind under a step's name. What Orbax does not notice is a byte that changes
+afterwards: so each checkpoint carries a SHA-256 per leaf, compared on restore.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from elbax.train.loop import State
+
+_KEEP = 2  # the newest, and the one before for when it is damaged
+
+
+class CheckpointError(OSError):
+    """A checkpoint could not be written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """A checkpoint read back.
+
+    Attributes:
+        state: The state of the run, or None where no checkpoint could be used.
+        extra: What the caller saved beside it.
+        warnings: A line for each newer checkpoint that was damaged.
+    """
+
+    state: State | None
+    extra: dict[str, Any]
+    warnings: list[str]
+
+
+class Checkpoints:
+    """The checkpoints of one run, in one folder; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens the folder, or makes it; what a killed process left half-written is removed."""
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+
+    def __enter__(self) -> "Checkpoints":  # noqa: PYI034 (beartype cannot read Self here)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._manager.close()
+
+    def save(self, state: State, extra: Mapping[str, Any]) -> None:
+        """Saves the state, and something small that JSON can say, under the state's step.
+
+        Raises:
+            CheckpointError: It could not be written; what was saved before is still there.
+        """
+        step = int(state.step)
+        if self._manager.latest_step() == step:
+            return
+        leaves = _leaves(state)
+        note = {
+            "extra": dict(extra),
+            "sha256": {name: _digest(leaf) for name, leaf in leaves.items()},
+        }
+        note["sha256_of_note"] = _digest_of_json(note)
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardSave(leaves), note=ocp.args.JsonSave(note)
+        )
+        try:
+            self._manager.save(step, args=arguments)
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # tensorstore says ValueError for a full disk
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"could not save the checkpoint of step {step}: {reason}"
+            ) from error
+
+    def restore(self, like: State) -> Restored:
+        """The newest checkpoint that is whole; damaged ones are removed, with a warning.
+
+        Args:
+            like: A state of the same structure, shapes and types.
+        """
+        warnings = []
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                state, extra = self._restore_step(step, like)
+            # Whatever a damaged file makes Orbax raise, the checkpoint before it may be whole.
+            except Exception as error:  # noqa: BLE001
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                warnings.append(
+                    f"the checkpoint of step {step:,} is damaged ({reason[:200]}) and was removed"
+                )
+                self._manager.delete(step)
+            else:
+                return Restored(state, extra, warnings)
+        return Restored(None, {}, warnings)
+
+    def _restore_step(self, step: int, like: State) -> tuple[State, dict[str, Any]]:
+        expected = _leaves(like)
+        abstract = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in expected.items()}
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardRestore(abstract), note=ocp.args.JsonRestore()
+        )
+        found: Any = self._manager.restore(step, args=arguments)
+        note = dict(found.note)
+        if note.pop("sha256_of_note") != _digest_of_json(note):
+            raise ValueError("its note does not match its SHA-256")
+        leaves = {name: np.asarray(leaf) for name, leaf in found.state.items()}
+        for name, leaf in leaves.items():
+            if note["sha256"].get(name) != _digest(leaf):
+                raise ValueError(f"{name} does not match its SHA-256")
+        return _rebuild(like, leaves), note["extra"]
+
+
+def _leaves(state: PyTree) -> dict[str, np.ndarray]:
+    """Each leaf by its path; random keys as the integers that they are made of."""
+    pairs, _ = jax.tree_util.tree_flatten_with_path(state)
+    return {
+        jax.tree_util.keystr(path).lstrip("."): np.asarray(_plain(leaf)) for path, leaf in pairs
+    }
+
+
+def _rebuild(like: State, leaves: dict[str, np.ndarray]) -> State:
+    old, treedef = jax.tree.flatten(like)
+    new = [
+        jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(template) else jnp.asarray(leaf)
+        for template, leaf in zip(old, (leaves[name] for name in _leaves(like)), strict=True)
+    ]
+    return jax.tree.unflatten(treedef, new)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def _digest(leaf: np.ndarray) -> str:
+    head = f"{leaf.dtype}{leaf.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(leaf).tobytes()).hexdigest()
+
+
+def _digest_of_json(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
