@@ -1,0 +1,193 @@
+"""From any array to the two kinds of numbers we keep: bytes and float32. And what is refused.
+
+Whatever is allocated beyond the result is allocated in chunks of rows: a data set of 50 MB must not
+cost 400 MB on its way in.
+"""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from elbax.data.errors import DataError, counted, shown
+
+# Rows per chunk are chosen so that one chunk has about this many elements.
+_CHUNK = 1 << 20
+
+
+def row_chunks(x: np.ndarray) -> Iterator[slice]:
+    """Slices over the leading axis of about a million elements each."""
+    n = x.shape[0]
+    step = max(1, _CHUNK // max(1, x.size // max(1, n)))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def require_room(n_bytes: int, where: str) -> None:
+    """Refuse what cannot fit, before it is allocated.
+
+    Raises:
+        DataError: ``n_bytes`` is more than this machine's memory.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not on this platform: numpy will say it
+        return
+    if memory > 0 and n_bytes > memory:
+        raise DataError(
+            f"{where} claims {n_bytes:,} bytes of data, more than this machine's memory "
+            f"({memory:,} bytes): use fewer rows"
+        )
+
+
+def image_shape(x: np.ndarray, where: str) -> np.ndarray:
+    """The array as rows: ``(n, d)`` stays, ``(n, h, w)`` gets a channel, ``(n, h, w, c)`` stays.
+
+    Raises:
+        DataError: any other shape, an empty array, or channels that come first.
+    """
+    if x.ndim not in (2, 3, 4):
+        raise DataError(
+            f"{where} has {counted(x.ndim, 'axis', 'axes')} (shape {x.shape}): give vectors (n, d) "
+            "or images (n, height, width) or (n, height, width, channels)"
+        )
+    if x.size == 0:
+        raise DataError(f"{where} is empty (shape {x.shape}): there is nothing to learn from")
+    if x.ndim == 4 and x.shape[1] in (1, 3, 4) and x.shape[3] > 4:
+        raise DataError(
+            f"{where} has shape {x.shape}, which looks like channels first: "
+            "save numpy.moveaxis(x, 1, -1), that is (n, height, width, channels)"
+        )
+    return x[..., None] if x.ndim == 3 else x
+
+
+def to_numbers(x: np.ndarray, where: str, *, check: bool = True) -> tuple[np.ndarray, str]:
+    """Bytes or float32, and a remark on what was done ("" when nothing was).
+
+    uint8 stays; booleans become 0 and 1; other integers become bytes when all lie within 0..255 and
+    float32 otherwise; floats become float32. Nothing is copied that need not be.
+
+    Args:
+        x: any array, at least one element.
+        where: how messages call it.
+        check: refuse values that float32 cannot hold (otherwise they become infinite).
+
+    Raises:
+        DataError: complex numbers, text, dates, objects, records; overflow of float32.
+    """
+    if np.ma.isMaskedArray(x) and np.ma.is_masked(x):
+        raise DataError(
+            f"{where} is a masked array with {counted(int(np.ma.getmaskarray(x).sum()), 'cell')} "
+            "masked: missing values are not supported yet; fill or drop them"
+        )
+    x = np.asarray(x)
+    kind = x.dtype.kind
+    if kind == "b":
+        return x.view(np.uint8), "true/false read as 1/0"
+    if x.dtype == np.uint8:
+        return x, ""
+    if kind in "iu":
+        return _from_integers(x)
+    if kind == "f":
+        return _from_floats(x, where, check=check)
+    raise DataError(
+        f"{where} holds {_spelt(x.dtype)}, not real numbers: convert it to uint8 or float32"
+    )
+
+
+def _spelt(dtype: np.dtype) -> str:
+    names = {"c": "complex numbers", "U": "text", "S": "text", "O": "Python objects"}
+    names |= {"M": "dates", "m": "time spans", "V": "records"}
+    return f"{names.get(dtype.kind, 'values')} ({shown(dtype)})"
+
+
+def _from_integers(x: np.ndarray) -> tuple[np.ndarray, str]:
+    low, high = int(x.min()), int(x.max())
+    if low >= 0 and high <= 255:
+        return x.astype(np.uint8), f"{x.dtype.name} values {low}–{high} read as bytes"
+    exact = max(-low, high) <= 1 << 24
+    rounded = "" if exact else ", rounded to 24 bits"
+    return x.astype(np.float32), f"{x.dtype.name} values read as float32{rounded}"
+
+
+def _from_floats(x: np.ndarray, where: str, *, check: bool) -> tuple[np.ndarray, str]:
+    if x.dtype == np.float32 and x.dtype.isnative:
+        return x, ""
+    remark = "" if x.dtype.itemsize == 4 else f"{x.dtype.name} read as float32"
+    out = np.empty(x.shape, np.float32)
+    for rows in row_chunks(x):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            out[rows] = x[rows]
+        if check and x.dtype.itemsize > 4:
+            lost = np.isinf(out[rows]) & np.isfinite(x[rows])
+            if lost.any():
+                place = place_of(lost, rows.start)
+                raise DataError(
+                    f"{where} holds values that float32 cannot hold (beyond 3.4e38), the first at "
+                    f"{place}: rescale the data"
+                )
+    return out, remark
+
+
+def place_of(hit: np.ndarray, first_row: int = 0) -> str:
+    """Where the first true cell is: ``row 3, column 7 (counted from 0)``."""
+    row, *cell = (int(i) for i in np.unravel_index(int(np.argmax(hit)), hit.shape))
+    row += first_row
+    if len(cell) == 1:
+        return f"row {row:,}, column {cell[0]} (counted from 0)"
+    channel = f", channel {cell[2]}" if hit.shape[-1] > 1 else ""
+    return f"image {row:,}, pixel ({cell[0]}, {cell[1]}){channel} (counted from 0)"
+
+
+def check_finite(x: np.ndarray, where: str) -> None:
+    """Refuse NaN and infinity, with their count and the first place.
+
+    Raises:
+        DataError: there is at least one.
+    """
+    if x.dtype == np.uint8:
+        return
+    for test, what, mend in (
+        (np.isnan, "missing (NaN)", "fill or drop them (missing values are not supported yet)"),
+        (np.isinf, "infinite", "mend or drop those rows"),
+    ):
+        count, first = 0, ""
+        for rows in row_chunks(x):
+            hit = test(x[rows])
+            found = int(hit.sum())
+            if found and not count:
+                first = place_of(hit, rows.start)
+            count += found
+        if count:
+            raise DataError(
+                f"{where} has {counted(count, f'{what} value')}, the first at {first}: {mend}"
+            )
+
+
+def to_labels(y: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as int64, and their names where they were text (codes in sorted order).
+
+    Whole numbers stored as floats are taken as integers.
+
+    Raises:
+        DataError: not one label per row, or not whole numbers.
+    """
+    y = np.asarray(y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise DataError(
+            f"{where} has shape {y.shape}: give one label per row, shape ({n},) "
+            "(for one-hot labels, their argmax)"
+        )
+    if len(y) != n:
+        raise DataError(f"{where} has {counted(len(y), 'label')} for {counted(n, 'row')}")
+    kind = y.dtype.kind
+    if kind in "US":
+        names, codes = np.unique(y, return_inverse=True)
+        text = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in names]
+        return codes.astype(np.int64), tuple(text)
+    if kind == "f" and bool(np.all(np.isfinite(y)) and np.all(y == np.trunc(y))):
+        return y.astype(np.int64), ()
+    if kind in "bi" or (kind == "u" and (y.size == 0 or int(y.max()) < 1 << 63)):
+        return y.astype(np.int64), ()
+    raise DataError(f"{where} must be whole numbers or text, not {_spelt(y.dtype)}")

@@ -1,0 +1,216 @@
+"""What the data are, and which likelihood suits them. Plain data; nothing is printed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from elbax.data.arrays import check_finite, row_chunks
+from elbax.data.source import Dataset, Split
+from elbax.data.splitting import check_probabilities
+
+_DISTINCT_LIMIT = 256
+
+
+@dataclass(frozen=True)
+class Description:
+    """What `describe` found, over the three splits together.
+
+    Attributes:
+        name: as in `Dataset`, like kind, source, splits, fingerprint and scale.
+        kind: ``images`` or ``vectors``.
+        source: citation or path.
+        shape: of one datum.
+        dtype: ``uint8`` or ``float32``.
+        counts: rows of train, validation and test.
+        splits: how the split was made.
+        minimum: smallest finite value, as stored (None when there is none).
+        maximum: largest finite value.
+        mean: of the finite values.
+        missing: number of NaN cells.
+        missing_rows: number of rows with at least one.
+        infinite: number of infinite cells.
+        constant: columns or pixels that never vary (missing cells left out).
+        columns: columns or pixels in all.
+        distinct: number of distinct finite values, or None when there are more than 256.
+        scale: what one unit is worth.
+        label_counts: rows of each label, or None without labels.
+        label_names: names of the labels 0, 1, …, where there are any.
+        n_bytes: memory of the three splits' values.
+        fingerprint: SHA-256 (hex).
+    """
+
+    name: str
+    kind: str
+    source: str
+    shape: tuple[int, ...]
+    dtype: str
+    counts: dict[str, int]
+    splits: str
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    missing: int
+    missing_rows: int
+    infinite: int
+    constant: int
+    columns: int
+    distinct: int | None
+    scale: float
+    label_counts: dict[int, int] | None
+    label_names: tuple[str, ...]
+    n_bytes: int
+    fingerprint: str
+
+    @property
+    def binary(self) -> bool:
+        """Whether the data hold two values only."""
+        return self.distinct == 2
+
+
+def _splits(dataset: Dataset) -> dict[str, Split]:
+    return {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+
+
+class _Tally:
+    """Running totals over chunks of rows, in float64 (sums of bytes exactly)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.low = np.full(shape, np.inf)
+        self.high = np.full(shape, -np.inf)
+        self.total = 0.0
+        self.finite = self.missing = self.missing_rows = self.infinite = 0
+        self.values: np.ndarray | None = np.empty(0)
+
+    def add(self, chunk: np.ndarray) -> None:
+        """Count one chunk (rows, *shape) in."""
+        if chunk.dtype == np.uint8:
+            self._add_bytes(chunk)
+            return
+        finite = np.isfinite(chunk)
+        missing = np.isnan(chunk)
+        self.missing += int(missing.sum())
+        self.missing_rows += int(missing.reshape(len(chunk), -1).any(axis=1).sum())
+        self.infinite += int(chunk.size - finite.sum() - missing.sum())
+        self.finite += int(finite.sum())
+        self.total += float(chunk.sum(where=finite, dtype=np.float64))
+        self.low = np.minimum(self.low, chunk.min(axis=0, where=finite, initial=np.inf))
+        self.high = np.maximum(self.high, chunk.max(axis=0, where=finite, initial=-np.inf))
+        if self.values is not None:
+            self.values = np.union1d(self.values, chunk[finite])
+            if len(self.values) > _DISTINCT_LIMIT:
+                self.values = None
+
+    def _add_bytes(self, chunk: np.ndarray) -> None:
+        counts = np.bincount(chunk.reshape(-1), minlength=256)
+        self.finite += chunk.size
+        self.total += float(counts @ np.arange(256))
+        self.low = np.minimum(self.low, chunk.min(axis=0))
+        self.high = np.maximum(self.high, chunk.max(axis=0))
+        if self.values is not None:
+            self.values = np.union1d(self.values, np.flatnonzero(counts))
+
+
+def _tally(dataset: Dataset) -> _Tally:
+    tally = _Tally(dataset.shape)
+    for part in _splits(dataset).values():
+        for rows in row_chunks(part.x):
+            tally.add(part.x[rows])
+    return tally
+
+
+def describe(dataset: Dataset) -> Description:
+    """Count and summarise a data set, missing and infinite values included (never refused)."""
+    tally = _tally(dataset)
+    parts = _splits(dataset)
+    some = tally.finite > 0
+    labels = [part.label for part in parts.values() if part.label is not None]
+    label_counts = None
+    if labels:
+        values, counts = np.unique(np.concatenate(labels), return_counts=True)
+        label_counts = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    return Description(
+        name=dataset.name,
+        kind=dataset.kind,
+        source=dataset.source,
+        shape=dataset.shape,
+        dtype=dataset.train.x.dtype.name,
+        counts={name: len(part) for name, part in parts.items()},
+        splits=dataset.splits,
+        minimum=float(tally.low.min()) if some else None,
+        maximum=float(tally.high.max()) if some else None,
+        mean=tally.total / tally.finite if some else None,
+        missing=tally.missing,
+        missing_rows=tally.missing_rows,
+        infinite=tally.infinite,
+        constant=int((tally.low >= tally.high).sum()),
+        columns=tally.low.size,
+        distinct=None if tally.values is None else len(tally.values),
+        scale=dataset.scale,
+        label_counts=label_counts,
+        label_names=dataset.label_names,
+        n_bytes=sum(part.x.nbytes for part in parts.values()),
+        fingerprint=dataset.fingerprint,
+    )
+
+
+def choose_likelihood(dataset: Dataset, binarize: str = "none") -> tuple[str, str]:
+    """The likelihood that suits the data, and the reason in one line.
+
+    Args:
+        dataset: what `load` gave.
+        binarize: ``none``, ``static`` or ``dynamic``, as given to `load`.
+
+    Returns:
+        ``bernoulli`` or ``normal``, and why.
+    """
+    if binarize != "none":
+        return "bernoulli", f"pixels are binarised ({binarize})"
+    if dataset.train.x.dtype == np.uint8:
+        if dataset.levels == 1:
+            return "bernoulli", "the data are binary (0 and 1)"
+        return "bernoulli", f"grey levels 0–{dataset.levels} are read as probabilities"
+    low, high, whole = _range(dataset)
+    if 0 <= low <= high <= 1:
+        binary, grey = (
+            "the data are binary (0 and 1)",
+            "values within [0, 1] are read as probabilities",
+        )
+        return "bernoulli", binary if whole else grey
+    if low > high:
+        return "normal", "there are no finite values"
+    reason = f"real values from {low:g} to {high:g}"
+    if low >= 0 and high <= 255 and whole and dataset.kind == "images":
+        reason += " (they look like grey levels: save as uint8 to have them read as probabilities)"
+    return "normal", reason
+
+
+def _range(dataset: Dataset) -> tuple[float, float, bool]:
+    """Smallest and largest finite value, and whether all finite values are whole."""
+    low, high, whole = np.inf, -np.inf, True
+    for part in _splits(dataset).values():
+        for rows in row_chunks(part.x):
+            chunk = part.x[rows]
+            values = chunk[np.isfinite(chunk)]
+            if values.size:
+                low, high = min(low, float(values.min())), max(high, float(values.max()))
+                whole = whole and bool(np.all(values == np.round(values)))
+    return low + 0.0, high + 0.0, whole  # never −0
+
+
+def check_support(dataset: Dataset, likelihood: str) -> None:
+    """Refuse data that the likelihood cannot describe.
+
+    Args:
+        dataset: what `load` gave.
+        likelihood: ``bernoulli`` wants values in [0, 1] once scaled; every other one is taken to
+            want finite values only.
+
+    Raises:
+        DataError: NaN or infinity, with count and first place; under ``bernoulli`` values outside
+            [0, 1]; bytes given as floats 0–255 are named as such.
+    """
+    for name, part in _splits(dataset).items():
+        where = f"{dataset.name} ({name} split)"
+        check_finite(part.x, where)
+        if likelihood == "bernoulli":
+            check_probabilities(part.x, dataset.scale, where)

@@ -1,0 +1,275 @@
+"""`load`: from a name, a path or an array to a `Dataset` with fixed splits and a fingerprint."""
+
+import operator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from elbax.data.arrays import check_finite, image_shape, to_labels, to_numbers
+from elbax.data.errors import DataError, nearest, shown
+from elbax.data.files import KNOWN_SUFFIXES, read_path
+from elbax.data.named import NAMES, read_named
+from elbax.data.raw import Part, Raw
+from elbax.data.splitting import binarise, check_probabilities, fingerprint, split
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of data, read-only.
+
+    Attributes:
+        x: (n, h, w, c) images or (n, d) vectors; uint8 or float32.
+        label: (n,) int64, or None.
+    """
+
+    x: np.ndarray
+    label: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def __repr__(self) -> str:
+        labelled = "" if self.label is None else ", labelled"
+        return f"<Split {len(self):,} rows of {self.x.shape[1:]} {self.x.dtype}{labelled}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Data in three fixed splits.
+
+    Attributes:
+        name: the data set's name, or the stem of its path.
+        kind: ``images`` (n, h, w, c) or ``vectors`` (n, d).
+        source: citation or path, one line.
+        train: what the model learns from.
+        validation: what decides when to stop and which parameters are best; may be empty.
+        test: what the reported numbers are measured on.
+        splits: one line saying how the split was made.
+        fingerprint: SHA-256 (hex) over the arrays, shapes, dtypes and the split.
+        levels: the byte that means 1: 255 for grey levels, 1 for binary data, 16 for ``digits``.
+        label_names: names of the labels 0, 1, …, where there are any.
+    """
+
+    name: str
+    kind: str
+    source: str
+    train: Split
+    validation: Split
+    test: Split
+    splits: str
+    fingerprint: str
+    levels: int = 255
+    label_names: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one datum: (h, w, c) or (d,)."""
+        return self.train.x.shape[1:]
+
+    @property
+    def scale(self) -> float:
+        """What one unit is worth: 1/levels for bytes, 1 for floats."""
+        return 1.0 / self.levels if self.train.x.dtype == np.uint8 else 1.0
+
+    def split(self, name: str) -> Split:
+        """One split by its name, or ``all``: the three, one after another (a copy).
+
+        Raises:
+            DataError: no such split.
+        """
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        if name in splits:
+            return splits[name]
+        if name != "all":
+            raise DataError(
+                f"no split {shown(repr(name))}{nearest(str(name), [*splits, 'all'])}: "
+                "there are train, validation, test and all"
+            )
+        x = np.concatenate([part.x for part in splits.values()])
+        labels = [part.label for part in splits.values() if part.label is not None]
+        return Split(x, np.concatenate(labels) if len(labels) == 3 else None)
+
+    def __repr__(self) -> str:
+        counts = " / ".join(f"{len(s):,}" for s in (self.train, self.validation, self.test))
+        dtype = self.train.x.dtype
+        return f"<Dataset {self.name}: {counts} {self.kind} of {self.shape} {dtype}>"
+
+
+def load(
+    data: str | Path | np.ndarray,
+    *,
+    validation: int | None = None,
+    binarize: str = "none",
+    seed: int = 0,
+    check: bool = True,
+) -> Dataset:
+    """Load data by name, from a file or folder, or from an array.
+
+    Args:
+        data: ``mnist``, ``fashion-mnist``, ``mnist-5k`` or ``digits``; or a path to ``.npy``,
+            ``.npz``, IDX (gzip or not) or a folder of PNG or JPEG images; or an array, (n, d),
+            (n, h, w) or (n, h, w, c). A name wins over a file of that name: say ``./mnist``.
+        validation: rows of validation data (0: none). By default 5,000 for MNIST and
+            Fashion-MNIST, a tenth elsewhere.
+        binarize: ``static`` draws each pixel once, P(1) = its grey level, the same for everybody;
+            ``none`` and ``dynamic`` (drawn anew at every step, by the model) leave the data alone,
+            but ``dynamic`` checks that they are probabilities.
+        seed: of the random order in which one's own data are split; named data ignore it.
+            Not the seed of a run: keep it, and the splits stay the same.
+        check: refuse NaN, infinity and too few rows. `elbax inspect` looks without.
+
+    Raises:
+        DataError: whatever is wrong with the data, in one line.
+    """
+    if binarize not in ("none", "static", "dynamic"):
+        raise DataError(f"binarize = {shown(repr(binarize))}: it is none, static or dynamic")
+    raw = _read(data)
+    parts, remarks, names = _normalise(raw, check=check)
+    kind = "vectors" if parts[next(iter(parts))].x.ndim == 2 else "images"
+    levels = raw.levels if raw.levels is not None else _levels(parts)
+    if binarize != "none":
+        scale = 1.0 / levels if _is_bytes(parts) else 1.0
+        for stream, (name, part) in enumerate(parts.items()):
+            where = raw.where.get(name, raw.name)
+            if binarize == "static":
+                parts[name] = Part(binarise(part.x, scale, stream, where), part.label)
+            elif check:
+                check_probabilities(part.x, scale, where)
+        if binarize == "static":
+            levels = 1
+            remarks.append("one fixed Bernoulli draw per pixel")
+    held = None if validation is None else _whole("validation", validation)
+    made, line = split(raw, parts, held, _whole("seed", seed), check=check)
+    return Dataset(
+        name=raw.name,
+        kind=kind,
+        source="; ".join([raw.source, *dict.fromkeys(remarks)]),
+        train=_freeze(made["train"]),
+        validation=_freeze(made["validation"]),
+        test=_freeze(made["test"]),
+        splits=line,
+        fingerprint=fingerprint(made, levels),
+        levels=levels,
+        label_names=names,
+    )
+
+
+def _read(data: str | Path | np.ndarray) -> Raw:
+    if isinstance(data, str) and data in NAMES:
+        return read_named(data)
+    if isinstance(data, (str, Path)):
+        return _read_own(data)
+    if isinstance(data, (list, tuple, dict, set, bytes)) or not hasattr(data, "__array__"):
+        raise DataError(
+            f"data is of type {type(data).__name__}: give a name, a path or a NumPy array "
+            "(numpy.asarray)"
+        )
+    try:
+        array = data if isinstance(data, np.ndarray) else np.asarray(data)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a device, for instance
+        raise DataError(
+            f"the {type(data).__name__} cannot be made a NumPy array: {shown(error)}"
+        ) from None
+    return Raw("array", "array in memory", {"all": Part(array)}, where={"all": "the array"})
+
+
+def _read_own(data: str | Path) -> Raw:
+    if not str(data).strip() or "\0" in str(data):
+        raise DataError("the name of the data is empty or holds a null character: give a path")
+    try:
+        path = Path(data).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # too long a name; ~somebody without a home
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read {shown(data)}: {shown(reason)}") from None
+    if exists:
+        return read_path(path)
+    text = str(data)
+    is_path = isinstance(data, Path) or "/" in text or "\\" in text
+    if is_path or path.suffix.lower() in KNOWN_SUFFIXES:
+        raise DataError(f"no such file or folder: {shown(text)}")
+    raise DataError(
+        f"no data set (and no file) is called {shown(repr(text))}{nearest(text, NAMES)}: "
+        f"there are {', '.join(NAMES)}, or give a path to .npy, .npz, IDX or a folder of images"
+    )
+
+
+def _normalise(raw: Raw, *, check: bool) -> tuple[dict[str, Part], list[str], tuple[str, ...]]:
+    """Every part in rows of bytes or float32, labels in int64; remarks; names of the labels."""
+    parts: dict[str, Part] = {}
+    remarks: list[str] = []
+    labels, names = _labels(raw)
+    for name, part in raw.parts.items():
+        where = raw.where.get(name, raw.name)
+        x, remark = to_numbers(image_shape(part.x, where), where, check=check)
+        if remark:
+            remarks.append(remark)
+        if check:
+            check_finite(x, where)
+        parts[name] = Part(x, labels[name])
+    first, *others = parts
+    for other in others:
+        a, b = parts[first].x, parts[other].x
+        if (a.shape[1:], a.dtype) != (b.shape[1:], b.dtype):
+            raise DataError(
+                f"{raw.where.get(first, first)} has rows of {a.shape[1:]} {a.dtype}, "
+                f"{raw.where.get(other, other)} of {b.shape[1:]} {b.dtype}: save both alike"
+            )
+    return parts, remarks, names or raw.label_names
+
+
+def _labels(raw: Raw) -> tuple[dict[str, np.ndarray | None], tuple[str, ...]]:
+    """Labels of every part. Text is coded over all parts together, so that codes agree."""
+    given = {name: part.label for name, part in raw.parts.items() if part.label is not None}
+    if not given:
+        return dict.fromkeys(raw.parts), ()
+    if len(given) < len(raw.parts):
+        lacking = ", ".join(name for name in raw.parts if name not in given)
+        raise DataError(f"{raw.source}: some parts have labels, but not {lacking}")
+    sizes = {name: raw.parts[name].x.shape[0] if raw.parts[name].x.ndim else 0 for name in given}
+    labels: dict[str, np.ndarray | None] = {}
+    texts = {name: np.asarray(y) for name, y in given.items() if np.asarray(y).dtype.kind in "US"}
+    names: tuple[str, ...] = ()
+    for name, y in given.items():
+        where = f"the labels of {raw.where.get(name, raw.name)}"
+        labels[name], names = to_labels(y, sizes[name], where)
+    if texts and len(texts) < len(given):
+        raise DataError(f"{raw.source}: labels are text in some parts and numbers in others")
+    if len(texts) > 1:
+        joined, names = to_labels(
+            np.concatenate([texts[name].reshape(-1) for name in given]), sum(sizes.values()), ""
+        )
+        bounds = np.cumsum(list(sizes.values()))[:-1]
+        labels = dict(zip(given, np.split(joined, bounds), strict=True))
+    return labels, names
+
+
+def _is_bytes(parts: dict[str, Part]) -> bool:
+    return all(part.x.dtype == np.uint8 for part in parts.values())
+
+
+def _levels(parts: dict[str, Part]) -> int:
+    """Bytes of 0 and 1 only are binary data, others are grey levels up to 255."""
+    highest = max(int(part.x.max()) for part in parts.values()) if _is_bytes(parts) else 255
+    return 1 if highest <= 1 else 255
+
+
+def _freeze(part: Part) -> Split:
+    # Views, so that an array of the caller's stays writeable for the caller.
+    x = part.x.view()
+    x.flags.writeable = False
+    label = None if part.label is None else part.label.view()
+    if label is not None:
+        label.flags.writeable = False
+    return Split(x, label)
+
+
+def _whole(name: str, value: object) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise DataError(f"{name} = {shown(repr(value))}: give a whole number") from None
+    if name == "seed" and not 0 <= number < 1 << 63:
+        raise DataError(f"seed = {number}: give a whole number from 0 to 2^63 − 1")
+    return number

@@ -1,0 +1,103 @@
+"""What `describe` counts, which likelihood is chosen, and what a likelihood refuses."""
+
+import re
+
+import numpy as np
+import pytest
+
+from elbax.data import DataError, check_support, choose_likelihood, describe, load
+
+
+def test_describe_counts_what_numpy_counts(grey, tmp_path):
+    x = grey.copy()
+    x[:, 0, 0] = 7
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(30) % 4)
+    found = describe(load(tmp_path / "x.npz"))
+    assert (found.kind, found.shape, found.dtype) == ("images", (4, 5, 1), "uint8")
+    assert found.counts == {"train": 24, "validation": 3, "test": 3}
+    assert (found.minimum, found.maximum) == (x.min(), x.max())
+    assert found.mean == pytest.approx(x.mean(), rel=1e-12)
+    assert found.distinct == len(np.unique(x))
+    assert (found.constant, found.columns) == (1, 20)
+    assert found.label_counts == {0: 8, 1: 8, 2: 7, 3: 7}
+    assert (found.missing, found.infinite, found.n_bytes) == (0, 0, 600)
+    assert found.scale == 1 / 255
+
+
+def test_describe_with_missing_and_infinite_values():
+    x = np.random.default_rng(0).normal(size=(500, 6))
+    x[:, 1] = 3.0
+    x[:, 2] = np.nan  # nothing at all in this column
+    x[4, 3] = np.nan
+    x[5, 3], x[6, 4] = np.inf, -np.inf
+    found = describe(load(x, check=False))
+    finite = x[np.isfinite(x)].astype(np.float32)
+    assert (found.missing, found.missing_rows, found.infinite) == (501, 500, 2)
+    assert (found.minimum, found.maximum) == (finite.min(), finite.max())
+    assert found.mean == pytest.approx(finite.mean(dtype=np.float64), rel=1e-12)
+    assert found.constant == 2
+    assert found.distinct is None
+    assert found.label_counts is None
+
+
+def test_describe_nothing_finite():
+    found = describe(load(np.full((5, 2), np.nan), check=False))
+    assert (found.minimum, found.maximum, found.mean) == (None, None, None)
+    assert (found.constant, found.distinct) == (2, 0)
+    likelihood, reason = choose_likelihood(load(np.full((5, 2), np.nan), check=False))
+    assert (likelihood, reason) == ("normal", "there are no finite values")
+
+
+def test_binary_hint():
+    assert describe(load(np.eye(10))).binary
+    assert not describe(load(np.arange(20.0).reshape(10, 2))).binary
+
+
+@pytest.mark.parametrize(
+    ("array", "likelihood", "reason"),
+    [
+        (np.arange(20, dtype=np.uint8).reshape(10, 2), "bernoulli", "grey levels 0–255"),
+        (np.eye(10, dtype=bool), "bernoulli", "binary"),
+        (np.eye(10), "bernoulli", "binary"),
+        (np.eye(10) / 2, "bernoulli", r"within \[0, 1\]"),
+        (np.eye(10) * 2, "normal", "real values from 0 to 2"),
+        (-np.eye(10), "normal", "real values from -1 to 0"),
+        (np.full((10, 2, 2), 200.0), "normal", "look like grey levels: save as uint8"),
+    ],
+)
+def test_choice_of_likelihood(array, likelihood, reason):
+    name, why = choose_likelihood(load(array), "none")
+    assert name == likelihood
+    assert re.search(reason, why)
+    assert "\n" not in why
+
+
+def test_choice_follows_binarisation_and_levels(grey):
+    assert choose_likelihood(load(grey, binarize="dynamic"), "dynamic")[0] == "bernoulli"
+    assert "static" in choose_likelihood(load(grey, binarize="static"), "static")[1]
+    assert "0–16" in choose_likelihood(load("digits"))[1]
+
+
+def test_support(grey):
+    check_support(load(grey), "bernoulli")
+    check_support(load(grey), "normal")
+    check_support(load("digits"), "bernoulli")
+    check_support(load(np.eye(10) / 2), "bernoulli")
+    check_support(load(-np.eye(10)), "normal")
+    with pytest.raises(DataError, match=r"outside \[0, 1\].*rescale, or use the normal"):
+        check_support(load(-np.eye(10)), "bernoulli")
+    with pytest.raises(DataError, match="divide by 255 or save as uint8"):
+        check_support(load(grey.astype(np.float32)), "bernoulli")
+    # A table of measurements between 0 and 255 is not taken for bytes.
+    table = np.random.default_rng(0).uniform(0, 200, (20, 3))
+    with pytest.raises(DataError, match="rescale, or use the normal"):
+        check_support(load(table), "bernoulli")
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "missing"), (-np.inf, "infinite")])
+def test_support_refuses_what_inspection_let_pass(likelihood, value, word):
+    x = np.zeros((10, 2))
+    x[3, 1] = value
+    with pytest.raises(DataError, match=rf"split\) has 1 {word}.* value, the first at row"):
+        check_support(load(x, check=False), likelihood)
