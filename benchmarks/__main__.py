@@ -1,0 +1,128 @@
+"""`scripts/bench`: measures, and writes benchmarks/results/DATE-MACHINE.json and .md."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import first_step, machine, memory, start_up, step, table, targets, workload
+from benchmarks.protocol import THREAD_VARIABLES, Rival
+from benchmarks.throughput import measure as measure_throughput
+
+PARTS = ("step", "throughput", "first-step", "memory", "help")
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Runs the parts that were asked for and writes the record."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the rivals are ended too
+    options = _options()
+    record: dict[str, Any] = {
+        "schema": 1,
+        "machine": machine.describe(),
+        "workload": workload.facts(),
+        "threads": options.threads,
+        "settings": {
+            "affinity": f"each process keeps to {options.threads} cores, where the system can",
+            "variables": [f"{name}={options.threads}" for name in THREAD_VARIABLES],
+            "torch": f"torch.set_num_threads({options.threads})",
+        },
+    }
+    results = _measure(options)
+    platform = results.pop("platform")
+    record |= {"results": results, "targets": targets.judge(results, platform)}
+    text = table.render(record)
+    print(text)
+    if options.dry_run:
+        return
+    folder = options.out
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{record['machine']['date'][:10]}-{record['machine']['slug']}"
+    (folder / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / f"{stem}.md").write_text(text)
+    print(f"written: {folder / stem}.json and .md", file=sys.stderr)
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    results: dict[str, Any] = {"platform": "cpu"}
+    rounds, threads = options.rounds, options.threads
+    if "help" in options.only:
+        results["help"] = start_up.measure(max(rounds, 10))
+    if "first-step" in options.only:
+        results["first-step"] = first_step.measure(min(rounds, 5), threads)
+    if "memory" in options.only:
+        results["memory"] = memory.measure(options.memory_iterations, threads)
+    wanted = [name for name in options.rivals if "step" in options.only or name in _THROUGHPUT]
+    if {"step", "throughput"}.isdisjoint(options.only):
+        return results
+    with contextlib.ExitStack() as stack:
+        rivals = {}
+        for name in wanted:
+            print(f"starting {name}", file=sys.stderr)
+            rivals[name] = stack.enter_context(
+                Rival(name, {"threads": threads, "steps": options.steps})
+            )
+        results["platform"] = rivals[step.OURS].facts["platform"]
+        if "step" in options.only:
+            results["step"] = step.measure(rivals, rounds, options.steps)
+        if "throughput" in options.only and set(_THROUGHPUT) <= set(rivals):
+            results["throughput"] = measure_throughput(rivals, rounds)
+    return results
+
+
+_THROUGHPUT = ("elbax_step", "pythae_trainer")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12, help="interleaved rounds (default 12)")
+    parser.add_argument(
+        "--steps", type=int, default=250, help="steps a round and rival, at most 550 (default 250)"
+    )
+    parser.add_argument(
+        "--only",
+        type=_among(PARTS),
+        default=PARTS,
+        metavar="PART,…",
+        help=f"only these parts: {', '.join(PARTS)}",
+    )
+    parser.add_argument(
+        "--rivals",
+        type=_among(step.RIVALS),
+        default=step.RIVALS,
+        metavar="NAME,…",
+        help=f"only these rivals beside elbax: {', '.join(step.RIVALS[1:])}",
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser.add_argument(
+        "--threads", type=int, default=min(2, cores or 1), help="for everybody (default 2)"
+    )
+    parser.add_argument("--memory-iterations", type=int, default=1500, metavar="N")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the record goes")
+    parser.add_argument("--dry-run", action="store_true", help="print, write nothing")
+    options = parser.parse_args()
+    if not 1 <= options.steps <= workload.ROWS // workload.BATCH:
+        parser.error(f"--steps is {options.steps}; an epoch has {workload.ROWS // workload.BATCH}")
+    if options.rounds < 1 or options.threads < 1:
+        parser.error("--rounds and --threads must be at least 1")
+    options.rivals = tuple(dict.fromkeys((step.OURS, *options.rivals)))
+    return options
+
+
+def _among(known: tuple[str, ...]) -> Any:
+    def parse(text: str) -> tuple[str, ...]:
+        words = tuple(word for word in text.split(",") if word)
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
+        return words
+
+    return parse
+
+
+if __name__ == "__main__":
+    main()
