@@ -1,0 +1,141 @@
+"""The package as a whole: its public names, what importing it costs, which room needs what."""
+
+import ast
+import importlib
+import importlib.metadata
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+import elbax
+
+ROOT = Path(elbax.__file__).parent
+
+# What a bare accelerator machine has (DESIGN, "Rooms").
+BARE = {"elbax", "equinox", "jax", "jaxtyping", "numpy", "numpyro", "optax", "orbax", "safetensors"}
+# What takes long to import: `elbax --help` answers within 0.3 s without them.
+HEAVY = {
+    "equinox", "jax", "matplotlib", "mlxtend", "numpyro", "optax", "orbax", "pandas", "pyarrow",
+    "scipy", "sklearn",
+}  # fmt: skip
+
+
+def run_fresh(code: str) -> str:
+    """Returns what `code` prints in a new Python, one without the hook that checks types."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def modules(*rooms: str) -> list[Path]:
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+# --- public names --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", elbax.__all__)
+def test_public_name_resolves_to_what_its_module_defines(name):
+    value = getattr(elbax, name)
+    if name == "__version__":
+        assert value == importlib.metadata.version("elbax")
+    else:
+        module, _, attribute = elbax._HOME[name].partition(":")
+        assert value is getattr(importlib.import_module(module), attribute or name)
+        assert value.__doc__
+
+
+def test_public_names_are_sorted_and_listed_alike_in_all_three_places():
+    assert elbax.__all__ == sorted(elbax.__all__)
+    assert sorted([*elbax._HOME, "__version__"]) == elbax.__all__
+    assert dir(elbax) == elbax.__all__
+
+    block = next(
+        node
+        for node in ast.parse(Path(elbax.__file__).read_text()).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    read_by_type_checkers = {
+        alias.asname: f"{node.module}:{alias.name}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    read_by_python = {
+        name: home if ":" in home else f"{home}:{name}" for name, home in elbax._HOME.items()
+    }
+    assert read_by_type_checkers == read_by_python
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'elbax' has no attribute 'trian'"):
+        _ = elbax.trian  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    "before", ["import elbax.train", "elbax.train; from elbax.train.loop import fit; fit"]
+)
+def test_train_is_the_function_although_a_room_has_its_name(before):
+    code = f"import elbax\n{before}\nprint(elbax.train.__module__, elbax.train.__qualname__)"
+    assert run_fresh(code).split() == ["elbax.app.run", "train"]
+
+
+# --- what an import costs ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import elbax; dir(elbax); elbax.__version__",
+        "import elbax.app.cli",
+        "import elbax.recipes.options",
+    ],
+)
+def test_light_imports_take_nothing_heavy(statement):
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    imported = {name.partition(".")[0] for name in json.loads(run_fresh(code))}
+    assert imported & HEAVY == set()
+
+
+def test_data_imports_without_jax():
+    code = "import elbax.data, sys; print('jax' in sys.modules)"
+    assert run_fresh(code).split() == ["False"]
+
+
+@pytest.mark.parametrize("path", modules("model", "train"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_model_and_train_import_only_what_a_bare_machine_has(path):
+    tree = ast.parse(path.read_text())
+    names = {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert names - set(sys.stdlib_module_names) - BARE == set()
+
+
+# --- the wheel -----------------------------------------------------------------------------
+
+
+def test_wheel_holds_elbax_and_nothing_else(tmp_path):
+    (wheel,) = WheelBuilder(str(ROOT.parent)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    packaged = {
+        name for name in names if not name.startswith(f"elbax-{elbax.__version__}.dist-info/")
+    }
+    source = {str(path.relative_to(ROOT.parent)) for path in ROOT.rglob("*") if path.is_file()}
+    assert packaged == {name for name in source if "__pycache__" not in name}
+    assert "elbax/py.typed" in packaged
