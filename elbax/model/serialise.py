@@ -22,12 +22,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from elbax.model import interfaces
-from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.interfaces import AbstractDecoder
+from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
 from elbax.model.networks import MLP
+from elbax.model.objectives import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 
 FORMAT = 1
 _MAX_HEADER = 10_000_000  # bytes of JSON; a real one has some thousands
+# What Python and JAX raise where a header that is whole says something impossible.
+_NONSENSE = (AttributeError, LookupError, StopIteration, TypeError, ValueError)
 
 
 class ModelFileError(ValueError):
@@ -83,9 +87,9 @@ def load_model(path: str | Path, parts: Mapping[str, Any] | None = None) -> Any:
         model = rebuild.value(architecture, "")
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (*_NONSENSE, RecursionError) as error:
         raise ModelFileError(
-            f"{path}: the architecture in the header is damaged ({error})"
+            f"{path}: the architecture in the header is damaged ({_reason(error)})"
         ) from error
     if rebuild.unused:
         raise ModelFileError(
@@ -103,12 +107,13 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         ModelFileError: The file is damaged or foreign.
     """
     path = _file(path)
-    with _open(path) as file:
-        header = _header(path, file)
+    header, _ = _read(path)
     try:
         return dict(json.loads(header["metadata"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: the metadata in the header is damaged ({error})") from error
+        raise ModelFileError(
+            f"{path}: the metadata in the header is damaged ({_reason(error)})"
+        ) from error
 
 
 def _describe(value: Any, place: str, tensors: dict[str, np.ndarray]) -> Any:
@@ -228,19 +233,28 @@ def _allowed() -> dict[str, type]:
 
 def _check_that_it_runs(path: Path, model: Any) -> None:
     """Sizes that do not fit together are found here, not in the middle of somebody's work."""
-    if not isinstance(model, LatentVariableModel):
-        return
+    if not isinstance(model, LatentVariableModel) or (
+        isinstance(model.decoder, AbstractDecoder) and not isinstance(model.decoder, Decoder)
+    ):
+        return  # the caller's own, which does not say what shape a datum has
 
-    def once(x: jax.Array, key: jax.Array) -> jax.Array:
-        from elbax.model.distributions import sample
-
-        return model.log_likelihood(x, sample(model.encode(x), key))
+    def once(x: jax.Array, key: jax.Array) -> ElboTerms:
+        return elbo_terms(model, model.preprocessing(x, key), key)
 
     try:
         jax.eval_shape(once, jax.ShapeDtypeStruct(model.shape, float), jax.random.key(0))
-    except (TypeError, ValueError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelFileError(f"{path}: the parts do not fit together ({reason})") from error
+        if isinstance(model.encoder, Encoder):
+            latents = model.encoder.posterior.latent_dim
+            if latents != model.latent_dim:
+                raise ValueError(
+                    f"{latents} latents in the posterior, {model.latent_dim} in the prior"
+                )
+    except _NONSENSE as error:
+        raise ModelFileError(f"{path}: the parts do not fit together ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _file(path: str | Path) -> Path:
@@ -274,6 +288,9 @@ def _header(path: Path, file: Any) -> dict[str, str]:
             f"{path}: written in format {header.get('version')}, and this elbax reads {FORMAT}; "
             "use the elbax that wrote it"
         )
+    for field in ("architecture", "metadata", "sha256"):
+        if field not in header:
+            raise ModelFileError(f"{path}: damaged (its header lacks {field})")
     return header
 
 

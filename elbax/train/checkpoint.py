@@ -2,7 +2,8 @@
 
 Orbax writes each checkpoint beside its final place and renames it, so a killed process leaves no
 half-written one behind under a step's name. What Orbax does not notice is a byte that changes
-afterwards: so each checkpoint carries a SHA-256 per leaf, compared on restore.
+afterwards: so each checkpoint carries a SHA-256 per leaf, and one per file, compared on restore.
+(Per file, because Orbax is not to see a damaged one: its readers print a traceback for each leaf.)
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ from jaxtyping import PyTree
 from elbax.train.loop import State
 
 _KEEP = 2  # the newest, and the one before for when it is damaged
+_DIGESTS = "sha256.json"
 
 
 class CheckpointError(OSError):
@@ -53,7 +55,8 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
         )
-        self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+        self._folder = Path(folder).absolute()
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
 
     def __enter__(self) -> "Checkpoints":  # noqa: PYI034 (beartype cannot read Self here)
         return self
@@ -86,6 +89,7 @@ class Checkpoints:
         )
         try:
             self._manager.save(step, args=arguments)
+            _write_digests(self._folder / str(step))
         except (
             OSError,
             ValueError,
@@ -101,11 +105,14 @@ class Checkpoints:
 
         Args:
             like: A state of the same structure, shapes and types.
+
+        Raises:
+            ValueError: The newest whole checkpoint is of a state of another structure.
         """
         warnings = []
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                state, extra = self._restore_step(step, like)
+                leaves, extra = self._read(step)
             # Whatever a damaged file makes Orbax raise, the checkpoint before it may be whole.
             except Exception as error:  # noqa: BLE001
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -114,24 +121,46 @@ class Checkpoints:
                 )
                 self._manager.delete(step)
             else:
-                return Restored(state, extra, warnings)
+                return Restored(_rebuild(like, leaves), extra, warnings)
         return Restored(None, {}, warnings)
 
-    def _restore_step(self, step: int, like: State) -> tuple[State, dict[str, Any]]:
-        expected = _leaves(like)
-        abstract = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in expected.items()}
+    def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        _check_digests(self._folder / str(step))
         arguments = ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract), note=ocp.args.JsonRestore()
+            state=ocp.args.StandardRestore(), note=ocp.args.JsonRestore()
         )
         found: Any = self._manager.restore(step, args=arguments)
         note = dict(found.note)
         if note.pop("sha256_of_note") != _digest_of_json(note):
             raise ValueError("its note does not match its SHA-256")
         leaves = {name: np.asarray(leaf) for name, leaf in found.state.items()}
-        for name, leaf in leaves.items():
-            if note["sha256"].get(name) != _digest(leaf):
-                raise ValueError(f"{name} does not match its SHA-256")
-        return _rebuild(like, leaves), note["extra"]
+        if note["sha256"] != {name: _digest(leaf) for name, leaf in leaves.items()}:
+            raise ValueError("its arrays do not match their SHA-256")
+        return leaves, note["extra"]
+
+
+def _write_digests(folder: Path) -> None:
+    """Writes the SHA-256 of each file of a checkpoint beside them."""
+    digests = {str(path.relative_to(folder)): _digest_of_file(path) for path in _files(folder)}
+    temporary = folder / f"{_DIGESTS}.tmp"
+    temporary.write_text(json.dumps(digests))
+    temporary.replace(folder / _DIGESTS)
+
+
+def _check_digests(folder: Path) -> None:
+    if not (folder / _DIGESTS).exists():
+        return  # the process was killed just before it wrote them: the leaves have theirs
+    for name, digest in json.loads((folder / _DIGESTS).read_text()).items():
+        if _digest_of_file(folder / name) != digest:
+            raise ValueError(f"{name} does not match its SHA-256")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _digest_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _leaves(state: PyTree) -> dict[str, np.ndarray]:
@@ -143,10 +172,16 @@ def _leaves(state: PyTree) -> dict[str, np.ndarray]:
 
 
 def _rebuild(like: State, leaves: dict[str, np.ndarray]) -> State:
+    expected = {name: (leaf.dtype, leaf.shape) for name, leaf in _leaves(like).items()}
+    found = {name: (leaf.dtype, leaf.shape) for name, leaf in leaves.items()}
+    if found != expected:
+        names = found.keys() | expected.keys()
+        name = min(name for name in names if found.get(name) != expected.get(name))
+        raise ValueError(f"the checkpoint is of another model or optimiser: {name} does not fit")
     old, treedef = jax.tree.flatten(like)
     new = [
         jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(template) else jnp.asarray(leaf)
-        for template, leaf in zip(old, (leaves[name] for name in _leaves(like)), strict=True)
+        for template, leaf in zip(old, (leaves[name] for name in expected), strict=True)
     ]
     return jax.tree.unflatten(treedef, new)
 

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch, Metrics
 
@@ -194,11 +194,13 @@ def fit(
         count = min(length, until - step)
         indices = order.fill(step, count)
         started = time.perf_counter()
-        moved, buffers = advance(_moving(state), data, indices, np.int32(count))
+        moved, buffers, finite = advance(_moving(state), data, indices, np.int32(count))
         metrics = {name: np.asarray(rows)[:count] for name, rows in buffers.items()}
         seconds = time.perf_counter() - started
 
         bad = _first_non_finite(metrics)
+        if bad is None and not finite:
+            bad = count, ""  # the last step's loss was finite and its gradient was not
         if bad is not None:
             retake = functools.partial(advance, _moving(state), data, indices)
             report = _diverged(retake, state, step, metrics, bad)
@@ -246,8 +248,11 @@ class _Program(NamedTuple):
 
     def advance(
         self, state: State, data: Batch, indices: Int[Array, "chunk batch"], count: Int[Array, ""]
-    ) -> tuple[State, dict[str, Array]]:
-        """Takes `count` steps, up to as many as `indices` has rows; keeps each one's metrics."""
+    ) -> tuple[State, dict[str, Array], Bool[Array, ""]]:
+        """Takes `count` steps, up to as many as `indices` has rows; keeps each one's metrics.
+
+        Says also whether the parameters that it ends with are finite.
+        """
 
         def body(i: Int[Array, ""], carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
             state, buffers = carry
@@ -257,7 +262,9 @@ class _Program(NamedTuple):
         shapes = jax.eval_shape(self.take_step, state, _gather(data, indices[0]))[1]
         buffers = jax.tree.map(lambda s: jnp.zeros((indices.shape[0], *s.shape), s.dtype), shapes)
         # A traced trip count serves a shorter chunk without a second compilation, as fast as scan.
-        return jax.lax.fori_loop(0, count, body, (state, buffers))
+        state, buffers = jax.lax.fori_loop(0, count, body, (state, buffers))
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)]
+        return state, buffers, jnp.all(jnp.asarray(finite))
 
     def take_step(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """One step of the optimiser on one batch of stored rows."""
@@ -378,32 +385,39 @@ def _outcome(state: State, steps: int, validate_every: int, patience: int | None
 
 
 def _diverged(
-    retake: Callable[[Any], tuple[State, Any]],
+    retake: Callable[[Any], tuple[State, Any, Any]],
     state: State,
     step: int,
     metrics: dict[str, np.ndarray],
     bad: tuple[int, str],
 ) -> Report:
-    """The report of a chunk in which something was not finite.
-
-    A loss can be finite and its gradient not: then the parameters were lost one step before the
-    loss shows it. So the chunk's steps are taken again, up to the last finite parameters.
-    """
+    """The report of a chunk in which something was not finite, with the last good state."""
     row, term = bad
-    for count in range(row, max(row - 2, 0), -1):
-        good = retake(np.int32(count))[0]
-        if all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(good.parameters)):
-            state = dataclasses.replace(good, best=state.best)
-            break
-    kept = int(state.step) - step
+    kept = _last_finite(retake, row)
+    reason = "the gradient was not finite" if kept < row else f"the {term} was {metrics[term][row]}"
     return Report(
-        state=state,
+        state=dataclasses.replace(retake(np.int32(kept))[0], best=state.best),
         first_step=step,
         step=step + kept,
         metrics={name: rows[:kept] for name, rows in metrics.items()},
         outcome=Outcome.DIVERGED,
-        message=f"the {term} was {metrics[term][row]} at step {step + row + 1:,}",
+        message=f"{reason} at step {step + kept + 1:,}",
     )
+
+
+def _last_finite(retake: Callable[[Any], tuple[State, Any, Any]], row: int) -> int:
+    """After how many steps of the chunk, at most `row`, the parameters were last finite.
+
+    A loss can be finite and its gradient not: then the parameters were lost before any metric shows
+    it. What is lost stays lost, so halving finds the place.
+    """
+    if row == 0 or retake(np.int32(row))[2]:
+        return row
+    finite, lost = 0, row
+    while lost - finite > 1:
+        middle = (finite + lost) // 2
+        finite, lost = (middle, lost) if retake(np.int32(middle))[2] else (finite, middle)
+    return finite
 
 
 def _first_non_finite(metrics: dict[str, np.ndarray]) -> tuple[int, str] | None:

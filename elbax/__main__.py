@@ -1,0 +1,8 @@
+"""``python -m elbax``: the command line."""
+
+import sys
+
+from elbax.app.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

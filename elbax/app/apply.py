@@ -1,0 +1,200 @@
+"""A trained model applied: to a run's own data or to others, and to latents."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from elbax.app import job
+from elbax.app import plan as plans
+from elbax.app.plan import shape_in_words
+from elbax.app.run_directory import RunDirectory, open_existing
+from elbax.evaluate import map_rows, posterior_moments
+from elbax.model.latent_variable_model import Decoder, LatentVariableModel
+from elbax.model.likelihoods import Bernoulli
+from elbax.model.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A run's model, and the data that it is to be applied to.
+
+    Attributes:
+        directory: The run's folder.
+        model: Its model, reading the data as they are stored.
+        dataset: The data.
+        name: What the data are called.
+    """
+
+    directory: RunDirectory
+    model: LatentVariableModel
+    dataset: Dataset
+    name: str
+
+    def rows(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows of a split as stored, and their labels; ``all`` comes in an own file's order."""
+        part = self.dataset.split(split)
+        if len(part) == 0:
+            raise ValueError(
+                f"the {split} split of {self.name} is empty: choose another with --split"
+            )
+        order = _file_order(self.dataset) if split == "all" else None
+        if order is None:
+            return part.x, part.label
+        x = np.empty_like(part.x)
+        x[order] = part.x
+        if part.label is None:
+            return x, None
+        label = np.empty_like(part.label)
+        label[order] = part.label
+        return x, label
+
+
+def open_for(run: Path, data: str | None) -> Applied:
+    """A run's model and the data to apply it to: its own, or others of the same shape.
+
+    Raises:
+        ValueError: No run, changed data, another shape (both are named), or values that the
+            likelihood can't take.
+    """
+    from elbax.data import check_support
+    from elbax.data import load as load_data
+
+    directory = open_existing(run)
+    config = directory.config()
+    options = plans.read_options(directory, config)
+    model = job.model_of(directory)
+    if data is None:
+        dataset = plans.load_again(config, options)
+        return Applied(directory, model, dataset, dataset.name)
+    dataset = load_data(data, binarize=options.data.binarize, check=False)
+    if dataset.shape != model.shape:
+        raise ValueError(
+            f"{data} has data of {shape_in_words(dataset.shape)}, and {directory.path} was trained "
+            f"on {shape_in_words(model.shape)}: give data of that shape"
+        )
+    check_support(dataset, likelihood_of(model))
+    reading = Preprocessing(scale=dataset.scale, binarize=model.preprocessing.binarize)
+    return Applied(
+        directory, dataclasses.replace(model, preprocessing=reading), dataset, dataset.name
+    )
+
+
+def likelihood_of(model: LatentVariableModel) -> str:
+    """The name of a model's likelihood, as `elbax.data.check_support` knows it."""
+    decoder = model.decoder
+    is_bernoulli = isinstance(decoder, Decoder) and isinstance(decoder.likelihood, Bernoulli)
+    return "bernoulli" if is_bernoulli else "normal"
+
+
+def sample(
+    model: LatentVariableModel, count: int, *, seed: int, draw: bool
+) -> dict[str, np.ndarray]:
+    """New data from the prior.
+
+    Args:
+        model: The model.
+        count: How many.
+        seed: Of everything drawn; the first n of a larger count are those of a smaller one.
+        draw: Whether to draw from p(x|z); otherwise its mean.
+
+    Returns:
+        `x` (count, *shape) and `z` (count, latent_dim).
+    """
+    blank = np.zeros(count, np.uint8)
+    x, z = map_rows(_draw_one if draw else _mean_one, model, blank, jax.random.key(seed))
+    return {"x": x, "z": z}
+
+
+def decode(
+    model: LatentVariableModel, z: np.ndarray, *, seed: int, draw: bool
+) -> dict[str, np.ndarray]:
+    """Data from latents: the mean of p(x|z), or a draw from it.
+
+    Args:
+        model: The model.
+        z: (n, latent_dim).
+        seed: Of the draws.
+        draw: Whether to draw.
+
+    Raises:
+        ValueError: Latents of another length, or not finite.
+    """
+    if z.ndim != 2 or z.shape[1] != model.latent_dim:
+        raise ValueError(
+            f"latents have the shape {z.shape}, and this model takes (n, {model.latent_dim})"
+        )
+    if len(z) == 0:
+        raise ValueError("there are no latents to decode: give at least one row")
+    if not np.isfinite(z).all():
+        row = int(np.argwhere(~np.isfinite(z))[0][0])
+        raise ValueError(f"the latent of row {row} (from 0) is not finite")
+    function = _decode_draw if draw else _decode_mean
+    x = map_rows(function, model, z.astype(np.float32), jax.random.key(seed))
+    return {"x": x, "z": z}
+
+
+def reconstruct(
+    model: LatentVariableModel, rows: np.ndarray, *, seed: int
+) -> dict[str, np.ndarray]:
+    """Each datum as the encoder saw it, and the mean of p(x|z) at the mean of q(z|x).
+
+    Returns:
+        `original` and `reconstruction`, (n, *shape) each.
+    """
+    original, reconstruction = map_rows(_reconstruct_one, model, rows, jax.random.key(seed))
+    return {"original": original, "reconstruction": reconstruction}
+
+
+def encode(
+    model: LatentVariableModel, rows: np.ndarray, label: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The posterior's `mean` and `scale` (where it has one), and `label` where known."""
+    moments = dict(posterior_moments(model, rows))
+    return moments if label is None else {**moments, "label": label}
+
+
+def _file_order(dataset: Dataset) -> np.ndarray | None:
+    """Where each row of ``all`` stood in the user's own file; None where splits keep their order.
+
+    An own file is split in the order of `elbax.data.splitting.permutation`; a table of latents is
+    of no use to
+    anybody who can't put it beside the file again.
+    """
+    from elbax.data.splitting import permutation
+
+    if not dataset.splits.startswith("rows in a fixed random order (Philox, seed 0)"):
+        return None
+    return permutation(sum(map(len, (dataset.train, dataset.validation, dataset.test))), 0)
+
+
+def _mean_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:
+    z = model.prior_distribution().sample(key)
+    return model.decode(z).mean, z
+
+
+def _draw_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:
+    # The same key for z as where the mean is asked for, so that both show the same latents.
+    z = model.prior_distribution().sample(key)
+    return model.decode(z).sample(jax.random.fold_in(key, 1)), z
+
+
+def _decode_mean(model: LatentVariableModel, z: Any, _: jax.Array) -> Any:
+    return model.decode(z).mean
+
+
+def _decode_draw(model: LatentVariableModel, z: Any, key: jax.Array) -> Any:
+    return model.decode(z).sample(key)
+
+
+def _reconstruct_one(model: LatentVariableModel, row: Any, key: jax.Array) -> tuple[Any, Any]:
+    x = model.preprocessing(row, key)
+    return x, model.decode(model.encode(x).mean).mean

@@ -1,0 +1,51 @@
+"""``elbax encode RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from elbax.app import environment
+from elbax.app.cli.parsing import parse
+from elbax.app.run_directory import open_existing
+
+FORMATS = (".npz", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The posterior q(z|x) of each datum: mean, scale (where it has one), label (if any).
+
+    .npz holds the arrays mean, scale and label; .csv and .parquet the columns mean_0, …, scale_0,
+    …, label.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .npz, .csv or .parquet."""
+    data: str | None = None
+    """Other data of the same shape: a name or a path. Without it: those of the run."""
+    split: Literal["train", "validation", "test", "all"] = "all"
+    """Which rows; `all` keeps your own file's order, else train, validation, test in turn."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "encode", words)
+    config = open_existing(arguments.run).config()
+    environment.prepare(config["run"]["device"])
+    from elbax.app import apply, outputs
+
+    outputs.check_target(arguments.out, FORMATS)
+    applied = apply.open_for(arguments.run, arguments.data)
+    rows, label = applied.rows(arguments.split)
+    arrays = apply.encode(applied.model, rows, label)
+    outputs.write_table(arguments.out, arrays)
+    held = ", ".join(arrays)
+    print(f"{arguments.out}: {held} of {len(rows):,} rows ({applied.name}, {arguments.split})")
+    return 0

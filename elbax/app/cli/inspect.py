@@ -1,0 +1,53 @@
+"""``elbax inspect DATA``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from elbax.app import environment
+from elbax.app.cli.parsing import parse
+from elbax.app.run_directory import SCHEMA
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What data are, without training on them, and what training on them would take."""
+
+    data: Annotated[str, tyro.conf.Positional]
+    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, a folder of images."""
+    recipe: str = "vae"
+    """The recipe whose memory and time to estimate."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "inspect", words)
+    environment.prepare()
+    from elbax import recipes
+    from elbax.app import inspection
+    from elbax.data import choose_likelihood, describe, load
+
+    recipe = recipes.find(arguments.recipe)
+    dataset = load(arguments.data, check=False)
+    description = describe(dataset)
+    likelihood, reason = choose_likelihood(dataset)
+    problem = inspection.problem(dataset, likelihood)
+    cost = inspection.estimate(dataset, recipe, likelihood)
+    if arguments.json:
+        content = {"schema": SCHEMA, **dataclasses.asdict(description), "likelihood": likelihood}
+        content |= {"reason": reason, "recipe": recipe.name, "problem": problem}
+        print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
+        return 0
+    for line in inspection.in_words(description, recipe, likelihood, reason, cost):
+        print(line)
+    if problem is not None:
+        print(f"problem   {problem}")
+    return 0

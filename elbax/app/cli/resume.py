@@ -1,0 +1,50 @@
+"""``elbax resume RUN``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from elbax.app import environment, run_directory
+from elbax.app.cli.parsing import parse
+from elbax.app.cli.train import summary
+from elbax.app.terminal import Narrator
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Go on with a run exactly where its last checkpoint stands; needs nothing but the folder."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    iterations: int | None = None
+    """Another length, in steps in all (those already taken count); without it, the run's own."""
+    json: bool = False
+    """Print the results as one JSON object on standard output."""
+
+    def __post_init__(self) -> None:
+        """Refuse a length that no run can have."""
+        if self.iterations is not None and self.iterations < 1:
+            raise ValueError(
+                f"iterations (--iterations) is {self.iterations}: give a whole number of at least 1"
+            )
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "resume", words)
+    config = run_directory.open_existing(arguments.run).config()
+    environment.prepare(config["run"]["device"])
+    from elbax.app.run import go_on
+
+    narrator = Narrator(sys.stderr, None if arguments.json else sys.stdout)
+    directory, results = go_on(arguments.run, narrator, iterations=arguments.iterations)
+    if arguments.json:
+        print(json.dumps(summary(directory.path, results)))
+    return 0

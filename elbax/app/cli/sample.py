@@ -1,0 +1,61 @@
+"""``elbax sample RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from elbax.app import environment
+from elbax.app.cli.parsing import parse
+from elbax.app.run_directory import open_existing
+
+FORMATS = (".npz", ".npy", ".png")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """New data: z from the prior, x from p(x|z).
+
+    .npz holds x and z, .npy holds x, .png shows images as tiles.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .npz, .npy or .png."""
+    count: int = 100
+    """How many."""
+    mean: bool = False
+    """Give the mean of p(x|z): smooth; of a Bernoulli the probability of a 1. The default."""
+    draw: bool = False
+    """Give a draw from p(x|z) instead: each value for itself, so 0 or 1 from a Bernoulli."""
+    seed: int = 0
+    """Seed of the draws."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.count < 1:
+            raise ValueError(f"count (--count) is {self.count}: give at least 1")
+        if self.mean and self.draw:
+            raise ValueError("--mean and --draw exclude each other: give one of them")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "sample", words)
+    directory = open_existing(arguments.run)
+    environment.prepare(directory.config()["run"]["device"])
+    from elbax.app import apply, job, outputs
+
+    shape = tuple(directory.config()["data"]["shape"])
+    outputs.check_target(arguments.out, FORMATS, shape)
+    model = job.model_of(directory)
+    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=arguments.draw)
+    outputs.write_arrays(arguments.out, arrays, "x")
+    what = "draws from p(x|z)" if arguments.draw else "means of p(x|z)"
+    print(f"{arguments.out}: {arguments.count:,} {what}, z from the prior")
+    return 0

@@ -1,0 +1,90 @@
+"""``elbax train DATA``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from elbax import recipes
+from elbax.app import environment, settings
+from elbax.app.cli.parsing import check_flags, parse, value_of
+from elbax.app.terminal import Narrator
+from elbax.recipes.options import (
+    DataOptions,
+    ModelOptions,
+    Options,
+    RunOptions,
+    TrainingOptions,
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Train a model on data, measure it, draw its figures and leave it all in a folder.
+
+    Options come from the recipe, then from the TOML file of --config, then from these flags; later
+    ones win.
+    """
+
+    data: Annotated[
+        str | None, tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="(required)")
+    ] = None
+    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, a folder of images."""
+    model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    reading: DataOptions = dataclasses.field(default_factory=DataOptions)
+    run: RunOptions = dataclasses.field(default_factory=RunOptions)
+    recipe: str = "vae"
+    """What to start from (see `elbax recipes`)."""
+    config: Path | None = None
+    """A TOML file with options, at its top or in tables [model], [training], [data] and [run]."""
+    json: bool = False
+    """Print the results as one JSON object on standard output."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    check_flags(Arguments, "train", words)
+    arguments = parse(Arguments, "train", words, _defaults(words))
+    if arguments.data is None:
+        raise ValueError("`elbax train` needs DATA; see `elbax train --help`")
+    options = Options(
+        arguments.recipe, arguments.model, arguments.training, arguments.reading, arguments.run
+    )
+    environment.prepare(options.run.device)
+    from elbax.app.run import start
+
+    narrator = Narrator(sys.stderr, None if arguments.json else sys.stdout)
+    directory, results = start(arguments.data, options, narrator)
+    if arguments.json and results is not None:
+        print(json.dumps(summary(directory.path, results)))
+    return 0
+
+
+def _defaults(words: Sequence[str]) -> Arguments:
+    """What the flags start from: the recipe's options with those of the TOML file over them."""
+    recipe, config = value_of("--recipe", words), value_of("--config", words)
+    if {"-h", "--help"} & set(words) and recipe not in recipes.RECIPES:
+        recipe = None
+    options, data = settings.settle(recipe=recipe, config=config, keywords={})
+    return Arguments(
+        None if data is None else str(data),
+        options.model,
+        options.training,
+        options.data,
+        options.run,
+        options.recipe,
+        Path(config) if config is not None else None,
+    )
+
+
+def summary(path: Path, results: dict) -> dict:
+    """The object that ``--json`` prints: the run's folder, then ``results.json``."""
+    return {"schema": results["schema"], "run": str(path), **results}

@@ -1,0 +1,109 @@
+"""What a figure is drawn from, and what it says of itself; plain dataclasses, nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset, Split
+    from elbax.model import LatentVariableModel
+
+
+class FigureUnavailable(ValueError):
+    """A figure cannot be drawn from this run; the message is one line that says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """Everything that a figure may look at.
+
+    Attributes:
+        model: the trained model.
+        dataset: the data that it was trained on, with its three splits.
+        history: the run's metrics: arrays `step`, `elbo`, `reconstruction`, `kl` of equal length
+            (nats per datum), and `validation`, a mapping with the same keys (or none).
+        seed: whatever a figure draws at random follows from this number alone.
+        title: the run's name, printed in the corner of each picture.
+    """
+
+    model: LatentVariableModel
+    dataset: Dataset
+    history: Mapping[str, Any]
+    seed: int = 0
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One entry of the registry `FIGURES`.
+
+    Attributes:
+        name: what `elbax plot` calls it; also the module that draws it and the file's stem.
+        title: a heading of a few words.
+        caption: what the picture shows and what to see in it.
+        needs: answers a subject with None where it can be drawn, else with one line that says
+            why not.
+    """
+
+    name: str
+    title: str
+    caption: str
+    needs: Callable[[Subject], str | None]
+
+    def unavailable(self, subject: Subject) -> str | None:
+        """Why this figure cannot be drawn from `subject` (one line), or None where it can."""
+        return self.needs(subject)
+
+
+def held_out(dataset: Dataset) -> tuple[Split, str]:
+    """The first non-empty split of test, validation and training, with its name.
+
+    Raises:
+        FigureUnavailable: all three are empty.
+    """
+    for split, name in (
+        (dataset.test, "test"),
+        (dataset.validation, "validation"),
+        (dataset.train, "training"),
+    ):
+        if len(split) > 0:
+            return split, name
+    raise FigureUnavailable(f"the data set {dataset.name!r} has no rows to draw")
+
+
+def needs_nothing(subject: Subject) -> str | None:  # noqa: ARG001
+    """For figures that explain the method: always available."""
+    return None
+
+
+def needs_rows(subject: Subject) -> str | None:
+    """For figures that encode data: at least one row in some split."""
+    try:
+        held_out(subject.dataset)
+    except FigureUnavailable as error:
+        return str(error)
+    return None
+
+
+def needs_history(subject: Subject) -> str | None:
+    """For the training curves: at least two logged steps."""
+    logged = len(subject.history.get("step", ()))
+    if logged < 2:
+        return f"train_process needs two logged steps or more: this run has {logged}"
+    return None
+
+
+def needs_labels(subject: Subject) -> str | None:
+    """For the map of labels: labels on the training rows and on the held-out ones."""
+    without = needs_rows(subject)
+    if without is not None:
+        return without
+    name = subject.dataset.name
+    if subject.dataset.train.label is None or len(subject.dataset.train) == 0:
+        return f"top_label needs labels: the data set {name!r} has none"
+    split, which = held_out(subject.dataset)
+    if split.label is None:
+        return f"top_label needs labels: the {which} rows of {name!r} have none"
+    return None

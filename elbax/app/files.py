@@ -1,0 +1,113 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TEMPORARY = ".elbax-"
+"""How the name of an unfinished file begins; what a killed process left is swept by this."""
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+class WriteError(Exception):
+    """The disk would not take a file: the work failed, the words were right. One line."""
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; it takes the name ``path`` when the block ends well.
+
+    The temporary file keeps the suffix, for writers that go by it, and is removed on any error.
+
+    Raises:
+        WriteError: The disk is full, or the folder can't be written.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes plain data as indented JSON, atomically; NaN is refused, for JSON has none."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def check_room(folder: Path, count: int) -> None:
+    """Refuses to begin writing where ``count`` bytes have no room.
+
+    Orbax meets a full disk with pages of other threads' tracebacks; asking first keeps it to one
+    line.
+
+    Raises:
+        WriteError: There is no room.
+    """
+    probe = folder / f"{TEMPORARY}{os.getpid()}-room"
+    try:
+        with open(probe, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, count)
+    except OSError as error:
+        if is_full(error):
+            raise write_error(folder, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_error(path: Path, error: OSError) -> WriteError:
+    """What to say when ``path`` could not be written."""
+    reason = error.strerror or str(error)
+    mend = "make room and try again" if is_full(error) else "choose a folder that can be written"
+    return WriteError(f"cannot write {path}: {reason[:1].lower()}{reason[1:]}; {mend}")
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a write failed for want of room (a full disk, a quota, a limit on file sizes)."""
+    return error.errno in _FULL
+
+
+def check_writable(path: Path) -> None:
+    """Refuses a target whose folder is missing or is no folder, before any work is done for it.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    parent = path.parent
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: give the name of a file")
+    if not parent.is_dir():
+        raise ValueError(f"cannot write {path}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"cannot write {path}: the folder {parent} is not writable")

@@ -1,0 +1,153 @@
+"""What training on some data would take, and a description of them in words."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from elbax.app.plan import shape_in_words, size_of
+from elbax.recipes import Recipe
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset, Description
+
+_OVERHEAD = 1.4  # of a training step over its matrix products (measured: 1.25–1.45)
+_BASE = 300e6  # bytes of Python, JAX and XLA's compiler before any data
+# Of the parameters: themselves, gradient, Adam's two, the best ones with their two, one in flight.
+_COPIES = 8
+_SIZE = 1024  # of the product that is timed
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a recipe's training would take on this machine.
+
+    Attributes:
+        parameters: Trained numbers.
+        multiply_adds: Of one datum through encoder and decoder.
+        flops: Of one step: 6 × multiply-adds × batch.
+        gflops_per_second: The rate of a float32 matrix product here, measured just now.
+        seconds: For the recipe's iterations: flops × iterations / rate × 1.4.
+        bytes: Of memory: the data twice, the parameters eight times, a batch's activations, and 300
+            MB of JAX.
+    """
+
+    parameters: int
+    multiply_adds: int
+    flops: int
+    gflops_per_second: float
+    seconds: float
+    bytes: int
+
+
+def estimate(dataset: Dataset, recipe: Recipe, likelihood: str) -> Cost:
+    """What a recipe would take on these data."""
+    model, training = recipe.model, recipe.training
+    outputs = size_of(dataset.shape)
+    if likelihood == "normal" and model.likelihood_scale == "predicted":
+        outputs *= 2
+    posterior = 2 * model.latent_dim
+    if model.posterior == "full-normal":
+        posterior += model.latent_dim * (model.latent_dim - 1) // 2
+    encoder = (size_of(dataset.shape), *model.hidden, posterior)
+    decoder = (model.latent_dim, *model.hidden[::-1], outputs)
+    layers = [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]
+    multiply_adds = sum(m * n for m, n in layers)
+    parameters = multiply_adds + sum(n for _, n in layers)
+    flops = 6 * multiply_adds * training.batch_size
+    rate = measure_rate()
+    stored = sum(part.x.nbytes for part in (dataset.train, dataset.validation, dataset.test))
+    activations = 4 * 3 * training.batch_size * sum(n for _, n in layers)
+    return Cost(
+        parameters,
+        multiply_adds,
+        flops,
+        round(rate / 1e9, 1),
+        round(flops * training.iterations / rate * _OVERHEAD, 1),
+        int(_BASE + 2 * stored + _COPIES * 4 * parameters + activations),
+    )
+
+
+def measure_rate() -> float:
+    """FLOP/s of a float32 matrix product on the device that would train."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones((_SIZE, _SIZE))
+    product = jax.jit(lambda a: a @ a)
+    product(a).block_until_ready()
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        product(a).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    return 2 * _SIZE**3 / best
+
+
+def problem(dataset: Dataset, likelihood: str) -> str | None:
+    """Why training would refuse these data, in one line, or None."""
+    from elbax.data import DataError, check_support
+
+    try:
+        check_support(dataset, likelihood)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def in_words(
+    data: Description, recipe: Recipe, likelihood: str, reason: str, cost: Cost
+) -> list[str]:
+    """The description, a fact a line."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
+    images = data.kind == "images"
+    rows = f"{sum(data.counts.values()):,} {'images' if images else 'rows'}"
+    cells = "pixels" if images else "columns"
+    steps, rate = f"{recipe.training.iterations:,} steps", f"{cost.gflops_per_second:,.0f} GFLOP/s"
+    unusable = f"{data.missing:,} cells in {data.missing_rows:,} rows; {data.infinite:,} infinite"
+    facts = {
+        "data": f"{data.name}: {rows} of {shape_in_words(data.shape)}, {data.dtype}, "
+        f"{_size(data.n_bytes)}",
+        "source": data.source,
+        "splits": f"{counts}: {data.splits}",
+        "values": _range(data),
+        "missing": unusable,
+        "constant": f"{data.constant:,} of {data.columns:,} {cells} never vary",
+        "labels": _labels(data),
+        "choice": f"{likelihood} likelihood: {reason}",
+        "recipe": f"{recipe.name}: {recipe.summary}",
+        "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
+        f"at the {rate} measured here, and {_size(cost.bytes)} of memory",
+    }
+    return [f"{name:<9} {fact}" for name, fact in facts.items()]
+
+
+def _range(data: Description) -> str:
+    if data.minimum is None or data.maximum is None or data.mean is None:
+        return "none that is finite"
+    distinct = "more than 256" if data.distinct is None else f"{data.distinct:,}"
+    return f"{data.minimum:g} to {data.maximum:g}, mean {data.mean:.4g}, {distinct} distinct"
+
+
+def _labels(data: Description) -> str:
+    if data.label_counts is None:
+        return "none"
+    names = data.label_names
+    shown = [
+        f"{names[key] if 0 <= key < len(names) else key}: {count:,}"
+        for key, count in list(data.label_counts.items())[:20]
+    ]
+    more = len(data.label_counts) - len(shown)
+    return ", ".join(shown) + (f", and {more:,} more" if more else "")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,467 @@
+"""One training run from plan to report: the same path for a new run and a resumed one.
+
+Signals, checkpoints, the log and the terminal sit between the reports of `elbax.train.loop.fit`;
+nothing here
+changes a number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from elbax.app import environment, files
+from elbax.app.figures import Subject, render_all
+from elbax.app.plan import Plan
+from elbax.app.run_directory import BEST, CONFIG, MODEL, REPORT, RESULTS, SCHEMA, RunDirectory
+from elbax.app.signals import Interrupted, SignalWatch
+from elbax.app.terminal import Narrator
+from elbax.evaluate import active, elbo, posterior_moments
+from elbax.model.interfaces import AbstractObjective, Batch
+from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.serialise import load_model, save_model
+from elbax.recipes.compose import compose, objective, optimizer
+from elbax.train.checkpoint import CheckpointError, Checkpoints
+from elbax.train.loop import Outcome, Report, State, fit, init_state, merge
+
+_CHUNKS_KEPT = 1000  # chunk times that a checkpoint carries along, for the median
+_STALLED = 5  # validations without a better one before it is remarked on
+_KL_EVERY = 100  # steps between logged KLs per latent
+_NOTES = 100_000  # bytes of a checkpoint beside its arrays
+_MANY = 10_000  # rows above which one draw a row is precise enough
+
+
+class Diverged(RuntimeError):
+    """The loss stopped being a number; the last good state is saved."""
+
+
+@dataclass
+class Clock:
+    """Times that add up over resumptions.
+
+    Attributes:
+        seconds: Of training: compilation, validation and saving included.
+        compile_seconds: Of compilation.
+        chunk_ms: Milliseconds per step, chunk by chunk, without compilation, validation and saving.
+    """
+
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+    chunk_ms: list[float] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a checkpoint carries along."""
+        return {
+            "seconds": self.seconds,
+            "compile_seconds": self.compile_seconds,
+            "chunk_ms": [round(ms, 4) for ms in self.chunk_ms[-_CHUNKS_KEPT:]],
+        }
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What trains, put together from a plan."""
+
+    model: LatentVariableModel
+    objective: AbstractObjective
+    optimizer: Any
+    state: State
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.parameters))
+
+
+def build(plan: Plan) -> Parts:
+    """The model with its initial parameters, objective, optimiser, and the state before step 1."""
+    model_key, run_key, _ = _keys(plan.options.run.seed)
+    training = plan.options.training
+    model = compose(
+        plan.options.model,
+        shape=plan.dataset.shape,
+        likelihood=plan.likelihood,
+        scale=plan.dataset.scale,
+        binarize=plan.options.data.binarize,
+        precision=training.precision,
+        key=model_key,
+    )
+    goal, mover = objective(training), optimizer(training, plan.iterations)
+    validates = len(plan.dataset.validation) > 0
+    state = init_state(model, goal, mover, run_key, keep_best=validates)
+    return Parts(model, goal, mover, state)
+
+
+@contextlib.contextmanager
+def on_device(name: str | None) -> Iterator[Any]:
+    """Computes on the named device inside the block.
+
+    Raises:
+        DeviceError: There is none of that kind.
+    """
+    device = environment.device(name)
+    if name is None:
+        yield device
+    else:
+        with jax.default_device(device):
+            yield device
+
+
+def begin(directory: RunDirectory, plan: Plan, parts: Parts, device: Any) -> None:
+    """Writes ``config.json``: from here on the folder is a run, and can be resumed."""
+    config = plan.to_config(
+        parameters=parts.parameters,
+        device=device.device_kind,
+        versions=environment.versions(),
+    )
+    files.write_json(directory / CONFIG, config)
+
+
+def work(directory: RunDirectory, plan: Plan, parts: Parts, narrator: Narrator) -> dict[str, Any]:
+    """Trains from the newest checkpoint, or from step 0, to the end; measures; draws; reports.
+
+    Returns:
+        The content of ``results.json``.
+
+    Raises:
+        Interrupted: By a signal; the state is saved.
+        Diverged: The last good state is saved.
+        WriteError: The disk is full; the last checkpoint is still there.
+    """
+    with SignalWatch() as watch:
+        try:
+            with Checkpoints(directory.checkpoints) as checkpoints:
+                watch.defer = True
+                state, outcome, clock = _train(directory, plan, parts, checkpoints, narrator, watch)
+                watch.defer = False
+                if watch.received is not None:
+                    raise Interrupted(watch.received, f" at step {int(state.step):,}, saved")
+            model, which = _save_models(directory, parts, state, outcome, plan)
+            results = _measure(plan, model, which, state, outcome, clock)
+            files.write_json(directory / RESULTS, results)
+            if plan.options.run.report:
+                illustrate(directory, plan, model)
+        except Interrupted as stop:
+            narrator.settled()
+            message = f"stopped{stop.message}; go on with: {resume_command(directory)}"
+            raise Interrupted(stop.number, message) from None
+        except (files.WriteError, CheckpointError) as error:
+            narrator.settled()
+            raise files.WriteError(f"{error}; then: {resume_command(directory)}") from error
+    return results
+
+
+def resume_command(directory: RunDirectory) -> str:
+    """The exact command that goes on with a run."""
+    return f"elbax resume {shlex.quote(str(directory.path))}"
+
+
+def _train(
+    directory: RunDirectory,
+    plan: Plan,
+    parts: Parts,
+    checkpoints: Checkpoints,
+    narrator: Narrator,
+    watch: SignalWatch,
+) -> tuple[State, Outcome, Clock]:
+    """The loop between the loop's reports. Ends early, the state saved, when a signal has come."""
+    training = plan.options.training
+    state, clock = _restore(directory, parts, checkpoints, narrator)
+    if int(state.step):
+        narrator.note(f"from    step {int(state.step):,}")
+    saved_at = started = time.monotonic()
+    before = clock.seconds
+    outcome = Outcome.FINISHED
+    for report in _fit(plan, parts, state):
+        state = report.state
+        _log(directory, report, last=plan.iterations)
+        clock.compile_seconds += report.compile_seconds
+        if report.step > report.first_step:
+            clock.chunk_ms.append(1e3 * report.seconds / (report.step - report.first_step))
+        clock.seconds = before + time.monotonic() - started
+        if report.outcome is Outcome.DIVERGED:
+            _save(directory, checkpoints, state, clock)
+            _give_up(directory, parts, state, report, narrator, plan)
+        narrator.progressed(report, plan)
+        _remark(report, plan, narrator)
+        stop = report.outcome is not None or watch.received is not None
+        if stop or time.monotonic() - saved_at >= training.checkpoint_seconds:
+            _save(directory, checkpoints, state, clock)
+            saved_at = time.monotonic()
+        if report.outcome is not None:
+            outcome = report.outcome
+        if watch.received is not None:
+            break
+    narrator.settled()
+    if outcome is Outcome.STOPPED_EARLY and state.best is not None:
+        narrator.note(
+            f"note    stopped at step {int(state.step):,}: no better validation since step "
+            f"{int(state.best.step):,}, whose parameters are kept"
+        )
+    return state, outcome, clock
+
+
+def _fit(plan: Plan, parts: Parts, state: State) -> Iterator[Report]:
+    training, data = plan.options.training, plan.dataset
+    rows = Batch(jnp.asarray(data.train.x), data_size=len(data.train))
+    validation = None
+    if len(data.validation):
+        validation = Batch(jnp.asarray(data.validation.x), data_size=len(data.train))
+    return fit(
+        parts.model,
+        parts.objective,
+        rows,
+        optimizer=parts.optimizer,
+        batch_size=training.batch_size,
+        steps=plan.iterations,
+        state=state,
+        transform=parts.model.preprocessing,
+        validation=validation,
+        validate_every=training.validate_every,
+        patience=training.patience,
+    )
+
+
+def _restore(
+    directory: RunDirectory, parts: Parts, checkpoints: Checkpoints, narrator: Narrator
+) -> tuple[State, Clock]:
+    """The newest whole checkpoint, with the log cut back to it; step 0 where there is none."""
+    restored = checkpoints.restore(parts.state)
+    for warning in restored.warnings:
+        narrator.note(f"warning {warning}")
+    directory.cut_metrics(0 if restored.state is None else int(restored.state.step))
+    if restored.state is None:
+        return parts.state, Clock()
+    return restored.state, Clock(**restored.extra)
+
+
+def _log(directory: RunDirectory, report: Report, *, last: int) -> None:
+    """Appends a chunk's steps, and its validation, to the log."""
+    rows: list[dict[str, Any]] = []
+    scalars = {name: values for name, values in report.metrics.items() if values.ndim == 1}
+    per_latent = report.metrics.get("kl_per_latent")
+    for i in range(report.step - report.first_step):
+        step = report.first_step + i + 1
+        row: dict[str, Any] = {"step": step}
+        row.update({name: float(values[i]) for name, values in scalars.items()})
+        if per_latent is not None and (step % _KL_EVERY == 0 or step == last):
+            row["kl_per_latent"] = [float(value) for value in per_latent[i]]
+        rows.append(row)
+    if report.validation is not None:
+        numbers = {n: v.tolist() for n, v in report.validation.items()}
+        rows.append({"step": report.step, "evaluation": "validation", **numbers})
+    directory.append_metrics(rows)
+
+
+def _save(directory: RunDirectory, checkpoints: Checkpoints, state: State, clock: Clock) -> None:
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
+    files.check_room(directory.path, size + _NOTES)
+    checkpoints.save(state, clock.to_json())
+
+
+def _remark(report: Report, plan: Plan, narrator: Narrator) -> None:
+    """Says once that validation has stopped improving."""
+    best = report.state.best
+    if report.validation is None or best is None or report.outcome is not None:
+        return
+    if report.step - int(best.step) >= _STALLED * plan.options.training.validate_every:
+        narrator.stalled(int(best.step), -float(best.loss))
+
+
+def _give_up(
+    directory: RunDirectory,
+    parts: Parts,
+    state: State,
+    report: Report,
+    narrator: Narrator,
+    plan: Plan,
+) -> None:
+    """Saves the last good parameters of a run whose loss stopped being a number."""
+    narrator.settled()
+    model, _ = merge(state.parameters, parts.model, parts.objective)
+    step = int(state.step)
+    _save_model(directory, MODEL, model, {"step": step, "which": "last good"})
+    raise Diverged(
+        f"{report.message}; the state of step {step:,} is kept in {directory.path}. "
+        f"Try a learning rate below {plan.options.training.learning_rate:g}, or --gradient-clip 10"
+    )
+
+
+def _save_models(
+    directory: RunDirectory, parts: Parts, state: State, outcome: Outcome, plan: Plan
+) -> tuple[LatentVariableModel, str]:
+    """Writes the last model and the best by validation; answers with the one that is the run's."""
+    last, _ = merge(state.parameters, parts.model, parts.objective)
+    best = None
+    notes = {"data": plan.dataset.name, "recipe": plan.options.recipe}
+    if state.best is not None and np.isfinite(float(state.best.loss)):
+        best, _ = merge(state.best.parameters, parts.model, parts.objective)
+        _save_model(directory, BEST, best, {**notes, "step": int(state.best.step), "which": "best"})
+    if outcome is Outcome.STOPPED_EARLY and best is not None and state.best is not None:
+        metadata = {**notes, "step": int(state.best.step), "which": "best"}
+        _save_model(directory, MODEL, best, metadata)
+        return best, "best"
+    _save_model(directory, MODEL, last, {**notes, "step": int(state.step), "which": "last"})
+    return last, "last"
+
+
+def _save_model(
+    directory: RunDirectory, name: str, model: eqx.Module, metadata: dict[str, Any]
+) -> None:
+    try:
+        save_model(directory / name, model, metadata)
+    except OSError as error:
+        raise files.write_error(directory / name, error) from error
+
+
+def _measure(
+    plan: Plan, model: LatentVariableModel, which: str, state: State, outcome: Outcome, clock: Clock
+) -> dict[str, Any]:
+    """The content of ``results.json``."""
+    seed = plan.options.run.seed
+    bounds = {name: measure(model, plan.dataset.split(name).x, seed) for name in ("train", "test")}
+    rows = plan.dataset.test.x if len(plan.dataset.test) else plan.dataset.train.x
+    best = None
+    if state.best is not None and np.isfinite(float(state.best.loss)):
+        best = {"step": int(state.best.step), "validation_loss": float(state.best.loss)}
+    return {
+        "schema": SCHEMA,
+        "iterations": int(state.step),
+        "seconds": round(clock.seconds, 3),
+        "compile_seconds": round(clock.compile_seconds, 3),
+        "ms_per_step": round(statistics.median(clock.chunk_ms), 4) if clock.chunk_ms else None,
+        **bounds,
+        "outcome": outcome.value,
+        "model": which,
+        "best": best,
+        "active_latents": count_active(model, rows),
+        "latent_dim": model.latent_dim,
+    }
+
+
+def measure(
+    model: LatentVariableModel, rows: np.ndarray, seed: int, samples: int | None = None
+) -> dict[str, Any] | None:
+    """The bound on some rows with standard errors, in nats per datum; None where there are no rows.
+
+    Args:
+        model: The model.
+        rows: Data as stored.
+        seed: Of the draws z ~ q(z|x).
+        samples: Draws a row; by default 10, and one where the rows are many.
+    """
+    if len(rows) == 0:
+        return None
+    if samples is None:
+        samples = 1 if len(rows) > _MANY else 10
+    estimate = elbo(model, rows, key=_keys(seed)[2], samples=samples)
+    means = estimate.means()
+    errors = {name: _number(value.standard_error) for name, value in means.items()}
+    return {**{name: value.mean for name, value in means.items()}, "standard_error": errors}
+
+
+def count_active(model: LatentVariableModel, rows: np.ndarray) -> int:
+    """How many latents are active on some rows."""
+    moments = posterior_moments(model, rows)
+    return int(active(moments["mean"]).sum())
+
+
+def illustrate(directory: RunDirectory, plan: Plan, model: LatentVariableModel) -> None:
+    """Draws every figure that this run allows, and the report around them."""
+    from elbax.app.report import facts_from_run, write_report
+
+    history, name = directory.history(), directory.path.name
+    subject = Subject(model, plan.dataset, history, plan.options.run.seed, name)
+    try:
+        directory.figures.mkdir(exist_ok=True)
+    except OSError as error:
+        raise files.write_error(directory.figures, error) from error
+    pictures, left_out = render_all(subject, directory.figures)
+    facts = facts_from_run(
+        name,
+        directory.config(),
+        directory.results() or {},
+        history,
+        left_out=left_out,
+        resume=resume_command(directory),
+    )
+    write_report(directory / REPORT, facts, pictures)
+
+
+def complete(directory: RunDirectory, plan: Plan) -> None:
+    """Draws what a finished run lacks: figures or the report, deleted or never reached."""
+    from elbax.app.figures import FIGURES
+
+    if not plan.options.run.report:
+        return
+
+    subject = subject_of(directory, plan)
+    wanted = [name for name, spec in FIGURES.items() if spec.unavailable(subject) is None]
+    there = all((directory.figures / f"{name}.png").exists() for name in wanted)
+    if not (there and (directory / REPORT).exists()):
+        illustrate(directory, plan, subject.model)
+
+
+def model_of(directory: RunDirectory) -> LatentVariableModel:
+    """The model in ``model.safetensors``.
+
+    Raises:
+        ValueError: The training hasn't got that far, or the file is damaged.
+    """
+    if not (directory / MODEL).exists():
+        raise ValueError(
+            f"{directory.path} has no {MODEL} yet: finish it with `{resume_command(directory)}`"
+        )
+    return load_model(directory / MODEL)
+
+
+def finished(directory: RunDirectory, iterations: int | None = None) -> dict[str, Any] | None:
+    """The results of a run that has nothing left to train, or None.
+
+    Args:
+        directory: The run's folder.
+        iterations: Steps in all that are asked for; None asks for those of ``config.json``.
+    """
+    results = directory.results()
+    if results is None or not (directory / MODEL).exists():
+        return None
+    if iterations is None:
+        stopped_early = results["outcome"] == Outcome.STOPPED_EARLY.value
+        return (
+            results
+            if stopped_early or results["iterations"] >= directory.config()["iterations"]
+            else None
+        )
+    return results if results["iterations"] >= iterations else None
+
+
+def subject_of(directory: RunDirectory, plan: Plan) -> Subject:
+    """What the figures of a run are drawn from."""
+    return Subject(
+        model_of(directory),
+        plan.dataset,
+        directory.history(),
+        plan.options.run.seed,
+        directory.path.name,
+    )
+
+
+def _keys(seed: int) -> tuple[Any, Any, Any]:
+    """The keys of the initial parameters, of the run, and of evaluation."""
+    model, run, evaluation = jax.random.split(jax.random.key(seed), 3)
+    return model, run, evaluation
+
+
+def _number(value: float) -> float | None:
+    """NaN as None, for JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None

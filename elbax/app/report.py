@@ -1,0 +1,558 @@
+"""report.html: one self-contained page about a run; no script, no link, nothing loaded.
+
+`ReportFacts` holds what the page says, `verdict` turns it into one sentence by a stated rule, and
+`write_report` puts it with the figures on a page.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from elbax.app.figures import FIGURES
+from elbax.app.files import write_bytes
+
+Trend = Literal["improving", "level", "worse", "unknown"]
+
+# A change of the validation loss counts from 0.2% of the best one on, and from 0.05 nats: below
+# that lies the noise of one draw z per row.
+TREND_SHARE, TREND_NATS = 0.002, 0.05
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What the report says. All bounds are in nats per datum.
+
+    Attributes:
+        run: the run's name.
+        outcome: "finished", "stopped early", "diverged" or "interrupted".
+        message: what went wrong, where something did.
+        iterations: steps taken.
+        iterations_planned: steps asked for.
+        seconds: of training, compilation included.
+        compile_seconds: of compilation.
+        ms_per_step: the median over chunks, without compilation, validation and saving.
+        test: `elbo`, `reconstruction`, `kl` and `standard_error` (the same three) on the test rows;
+            None where there are none.
+        train: the same on the training rows.
+        active_latents: how many latents are active; None where it was not measured.
+        latent_dim: the number of latents.
+        kl_per_latent: nats per latent, in the latents' order; empty where the KL does not split.
+        validation_steps: steps at which the validation rows were measured, ascending.
+        validation_losses: −ELBO there.
+        kept: "last", or "best" where the numbers are those of the best parameters by validation.
+        best_step: the step of the best validation, where there was one.
+        kind: "images" or "vectors".
+        likelihood: "bernoulli", "normal", …
+        grey: whether a Bernoulli likelihood was given values between 0 and 1.
+        data: rows of the table about the data: what, and its value.
+        model: rows of the table about the model.
+        training: rows of the table about the training.
+        command: what repeats the run.
+        resume: what goes on with it; empty where nothing is left to do.
+        versions: names and versions of the software.
+        left_out: figures that this run cannot have, each with the line that says why.
+        created: when, in words.
+    """
+
+    run: str
+    iterations: int
+    iterations_planned: int
+    latent_dim: int
+    outcome: str = "finished"
+    message: str = ""
+    seconds: float | None = None
+    compile_seconds: float | None = None
+    ms_per_step: float | None = None
+    test: Mapping[str, Any] | None = None
+    train: Mapping[str, Any] | None = None
+    active_latents: int | None = None
+    kl_per_latent: Sequence[float] = ()
+    validation_steps: Sequence[int] = ()
+    validation_losses: Sequence[float] = ()
+    kept: str = "last"
+    best_step: int | None = None
+    kind: str = "images"
+    likelihood: str = "bernoulli"
+    grey: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    resume: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+
+
+def facts_from_run(
+    run: str,
+    config: Mapping[str, Any],
+    results: Mapping[str, Any],
+    history: Mapping[str, Any],
+    *,
+    left_out: Mapping[str, str] | None = None,
+    resume: str = "",
+) -> ReportFacts:
+    """The facts of a run folder.
+
+    Args:
+        run: the run's name.
+        config: the content of config.json.
+        results: the content of results.json.
+        history: the log, as `RunDirectory.history` gives it.
+        left_out: figures that could not be drawn, with the reasons.
+        resume: the command that goes on with the run.
+    """
+    data, model, training = config["data"], config["model"], config["training"]
+    likelihood = config["likelihood"]["name"]
+    validation = history.get("validation") or {}
+    per_latent = (history.get("kl_per_latent") or {}).get("value", ())
+    planned = config["iterations"]
+    goes_on = results["outcome"] != "finished" or results["iterations"] < planned
+    return ReportFacts(
+        run=run,
+        outcome=results["outcome"],
+        message=results.get("message", ""),
+        iterations=results["iterations"],
+        iterations_planned=planned,
+        seconds=results.get("seconds"),
+        compile_seconds=results.get("compile_seconds"),
+        ms_per_step=results.get("ms_per_step"),
+        test=results.get("test"),
+        train=results.get("train"),
+        active_latents=results.get("active_latents"),
+        latent_dim=model["latent_dim"],
+        kl_per_latent=[float(value) for value in per_latent[-1]] if len(per_latent) else (),
+        validation_steps=[int(step) for step in validation.get("step", ())],
+        validation_losses=[-float(elbo) for elbo in validation.get("elbo", ())],
+        kept=results.get("model", "last"),
+        best_step=(results.get("best") or {}).get("step"),
+        kind=data["kind"],
+        likelihood=likelihood,
+        grey=_is_grey(data, likelihood),
+        data=_data_rows(data),
+        model=_model_rows(config),
+        training={_words(name): value for name, value in training.items()},
+        command=config["command"] if isinstance(config["command"], str) else "",
+        resume=resume if goes_on else "",
+        versions={**config["versions"], "device": config["device"]},
+        left_out=left_out or {},
+        created=config.get("created", ""),
+    )
+
+
+def _is_grey(data: Mapping[str, Any], likelihood: str) -> bool:
+    if likelihood != "bernoulli" or data.get("binarize", "none") != "none":
+        return False
+    return data["scale"] < 1 or "float" in data["dtype"]
+
+
+def _data_rows(data: Mapping[str, Any]) -> dict[str, Any]:
+    rows = data["rows"]
+    return {
+        "name": data["name"],
+        "source": data["source"],
+        "kind": f"{data['kind']} of shape {' × '.join(map(str, data['shape']))}, {data['dtype']}",
+        "rows": ", ".join(
+            f"{rows[key]:,} {word}"
+            for key, word in (
+                ("train", "training"),
+                ("validation", "validation"),
+                ("test", "test"),
+            )
+        ),
+        "split": data["splits"],
+        "binarised": data.get("binarize", "none"),
+        "fingerprint": data["fingerprint"],
+    }
+
+
+def _model_rows(config: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = config["likelihood"]
+    rows = {"recipe": config["recipe"], "parameters": f"{config['parameters']:,}"}
+    for name, value in config["model"].items():
+        rows[_words(name)] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    rows["likelihood"] = f"{chosen['name']} ({chosen['reason']})"
+    return rows
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+# --- the verdict -----------------------------------------------------------------------------
+
+
+def validation_trend(steps: Sequence[int], losses: Sequence[float]) -> Trend:
+    """How the validation loss ended.
+
+    The rule: a difference counts when it exceeds 0.2% of the best loss and 0.05 nats. "worse": the
+    last loss lies above the best one by a difference that counts (the model overfits).
+    "improving": the last loss lies below the one at 80% of the way (the last validation not
+    after it) by a difference that counts. "level": neither. "unknown": fewer than two losses
+    that are finite.
+
+    Args:
+        steps: ascending.
+        losses: nats per datum, lower is better.
+    """
+    pairs = [(s, v) for s, v in zip(steps, losses, strict=True) if math.isfinite(v)]
+    if len(pairs) < 2:
+        return "unknown"
+    last_step, last = pairs[-1]
+    best = min(loss for _, loss in pairs)
+    counts = max(TREND_NATS, TREND_SHARE * abs(best))
+    if last - best > counts:
+        return "worse"
+    earlier = [loss for step, loss in pairs[:-1] if step <= 0.8 * last_step] or [pairs[0][1]]
+    return "improving" if earlier[-1] - last > counts else "level"
+
+
+def verdict(facts: ReportFacts) -> str:
+    """The run in one sentence; the same facts give the same sentence.
+
+    It joins, where they apply: how the run ended if not well; the bound on the test rows (else the
+    training rows) with one standard error; the active latents, and that none of them is (posterior
+    collapse); and how validation ended (`validation_trend`).
+    """
+    clauses = [_ending(facts), _bound(facts), _latents(facts), _validation(facts)]
+    sentence = "; ".join(clause for clause in clauses if clause)
+    return sentence[:1].upper() + sentence[1:] + "."
+
+
+def _ending(facts: ReportFacts) -> str:
+    progress = f"step {facts.iterations:,} of {facts.iterations_planned:,}"
+    if facts.outcome == "diverged":
+        why = f" ({facts.message.rstrip('.')})" if facts.message else ""
+        return f"training diverged{why}, and this is the last good state, {progress}"
+    if facts.outcome == "interrupted":
+        return f"the run was interrupted at {progress}"
+    return ""
+
+
+def _bound(facts: ReportFacts) -> str:
+    numbers, which = (facts.test, "test") if facts.test else (facts.train, "training")
+    noun = f"{which} image" if facts.kind == "images" else f"{which} row"
+    if not numbers:
+        return f"the bound on a {noun} was not measured"
+    elbo, error = numbers["elbo"], numbers.get("standard_error", {}).get("elbo")
+    if elbo is None or not math.isfinite(elbo):
+        return f"the bound on a {noun} is not a finite number"
+    if facts.likelihood == "bernoulli":
+        return f"the model explains a {noun} to within {_plus_minus(-elbo, error)} nats"
+    return f"the log-density of a {noun} is at least {_plus_minus(elbo, error)} nats on average"
+
+
+def _latents(facts: ReportFacts) -> str:
+    active, all_ = facts.active_latents, facts.latent_dim
+    if active is None:
+        return ""
+    if active == 0:
+        which = (
+            "the only latent is not active"
+            if all_ == 1
+            else f"none of the {all_} latents is active"
+        )
+        return f"{which}: the decoder ignores them, as it should only if the data have no structure"
+    if all_ == 1:
+        return "the only latent is active"
+    return f"{active} of {all_} latents {'is' if active == 1 else 'are'} active"
+
+
+def _validation(facts: ReportFacts) -> str:
+    trend = validation_trend(facts.validation_steps, facts.validation_losses)
+    if trend == "worse":
+        best = min(v for v in facts.validation_losses if math.isfinite(v))
+        step = facts.validation_steps[list(facts.validation_losses).index(best)]
+        kept = (
+            "the parameters of that step are the ones kept"
+            if facts.kept == "best"
+            else "the model overfits, and the best parameters are those of that step"
+        )
+        return f"validation got worse after step {step:,}: {kept}"
+    return {
+        "improving": "validation was still improving at the end, so longer training would help",
+        "level": "validation had levelled off by the end",
+        "unknown": "validation was measured too seldom to say whether longer training would help",
+    }[trend]
+
+
+def _plus_minus(value: float, error: float | None) -> str:
+    """104.2 ± 0.3, or 14.24 ± 0.05: as many decimals as the error's first digit needs."""
+    if error is None or not math.isfinite(error):
+        return _number(value, 1)
+    decimals = 1 if error == 0 else min(4, max(1, -math.floor(math.log10(error))))
+    return f"{_number(value, decimals)} ± {error:.{decimals}f}"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+# --- the page --------------------------------------------------------------------------------
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d8dee4; --back: #ffffff;
+  --card: #f6f8fa; --accent: #0072b2; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa5b1; --line: #30363d;
+  --back: #0d1117; --card: #161b22; --accent: #56b4e9; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--ink);
+  font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.1rem; font-weight: 600; color: var(--soft); margin: 0 0 .6rem;
+  overflow-wrap: anywhere; }
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 3.2rem 0 .8rem; }
+h3 { font-size: 1.08rem; margin: 0 0 .2rem; }
+.verdict { font-size: clamp(1.25rem, 3.2vw, 1.65rem); line-height: 1.4; font-weight: 600; margin: 0;
+  overflow-wrap: anywhere; }
+.soft { color: var(--soft); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem;
+  margin: 1.8rem 0 0; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+  padding: .75rem .9rem; }
+.tile b { display: block; font-size: 1.2rem; line-height: 1.35; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
+.tile span { color: var(--soft); font-size: .86rem; line-height: 1.35; display: block; }
+figure { margin: 0 0 2.6rem; }
+figure img { display: block; width: 100%; height: auto; background: #fff; margin: .6rem 0 .7rem;
+  border: 1px solid var(--line); border-radius: .6rem; padding: .5rem; }
+figcaption p { margin: 0; color: var(--soft); max-width: 46rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .94rem; }
+th, td { text-align: left; vertical-align: top; padding: .5rem .9rem .5rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+thead th { color: var(--soft); font-weight: 500; }
+tbody th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
+td.n { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.numbers td:last-child { min-width: 17rem; color: var(--soft); }
+.settings tbody th { width: 13rem; font-weight: 500; color: var(--soft); }
+.bar { background: var(--accent); height: .8rem; border-radius: .2rem; min-width: 1px; }
+.bars td:last-child { width: 75%; vertical-align: middle; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem
+  1rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0;
+  font: .88rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --back: #fff;
+  --card: #fff; --accent: #0072b2; } body { font-size: 11pt; } main { max-width: none; padding: 0; }
+  figure, .tile, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure img { max-height: 20cm; width: auto; max-width: 100%; } }
+@media (max-width: 34rem) { body { font-size: 16px; } main { padding-top: 1.5rem; }
+  figure img { padding: .2rem; } .settings tbody th { width: 8rem; white-space: normal; }
+  .numbers thead th:last-child { display: none; }
+  .numbers tr { display: grid; grid-template-columns: 1fr 8rem 8rem; padding: .5rem 0;
+    border-bottom: 1px solid var(--line); }
+  .numbers th, .numbers td { border: 0; padding: 0 .3rem 0 0; }
+  .numbers td:last-child { grid-column: 1 / -1; min-width: 0; } }
+"""
+
+_NAMES = {"elbo": "ELBO", "kl": "KL"}
+
+DEFINITIONS = {
+    "elbo": (
+        "The evidence lower bound, reconstruction − KL, in nats per datum (1 nat = 1.44 bits): the "
+        "log-probability of a datum is at least this. Larger is better."
+    ),
+    "reconstruction": (
+        "E[log p(x|z)] over z ~ q(z|x), in nats per datum: how well the decoder predicts a datum "
+        "from its own latents."
+    ),
+    "kl": (
+        "KL(q(z|x) ‖ p(z)), in nats per datum: how far what the encoder says of a datum lies from "
+        "the prior, that is, how much the latents hold."
+    ),
+    "active latents": (
+        "Latents whose posterior mean varies over the data, with a variance above 0.01 (Burda, "
+        "Grosse & Salakhutdinov 2015, §5.2). The others carry nothing."
+    ),
+    "steps": "Updates of the parameters, of those asked for.",
+    "outcome": "How training ended.",
+    "ms per step": (
+        "Milliseconds: the median over chunks of steps, without compilation, validation and saving."
+    ),
+    "seconds": "Training in all: compilation, validation and saving included.",
+    "compilation": "Seconds of those that went into compiling the training program.",
+}
+
+_GREY = (
+    "The pixels are grey, and a Bernoulli likelihood speaks of 0 and 1: each grey level was taken "
+    "as the probability of a 1. The bound is then a lower bound on the expected log-probability "
+    "of the binarised image. It is not a density of the grey image, and not comparable with "
+    "bounds on data that were binarised before."
+)
+
+
+def write_report(path: str | Path, facts: ReportFacts, figures: Mapping[str, bytes]) -> None:
+    """Write the report, whole or not at all.
+
+    Args:
+        path: where, usually RUN/report.html.
+        facts: what it says.
+        figures: PNGs by the names of `FIGURES`.
+
+    Raises:
+        elbax.app.files.WriteError: the folder is missing or full.
+    """
+    write_bytes(Path(path), page(facts, figures).encode())
+
+
+def page(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+    """The report as HTML. Every word that is not ours is escaped."""
+    title = _text(facts.run)
+    parts = [
+        f"<h1>{title}</h1>",
+        f'<p class="verdict">{_text(verdict(facts))}</p>',
+        _tiles(facts),
+        _pictures(facts, figures),
+        _numbers(facts),
+        _bars(facts.kl_per_latent),
+        _settings("Data", facts.data),
+        _settings("Model", facts.model),
+        _settings("Training", facts.training),
+        _again(facts),
+    ]
+    # The policy forbids the browser to load or run anything, whatever a name in here contains.
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _text(words: Any) -> str:
+    return html.escape(str(words), quote=True)
+
+
+def _tiles(facts: ReportFacts) -> str:
+    tiles: list[tuple[str, str]] = []
+    numbers, which = (facts.test, "test") if facts.test else (facts.train, "training")
+    if numbers:
+        for key, name in (("elbo", "ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL")):
+            tiles.append((_value(numbers, key), f"{name}, {which}, nats"))
+    if facts.active_latents is not None:
+        tiles.append((f"{facts.active_latents} of {facts.latent_dim}", "latents active"))
+    if facts.ms_per_step is not None:
+        tiles.append((f"{facts.ms_per_step:.3g} ms", f"a step, {facts.iterations:,} steps"))
+    cells = "".join(
+        f'<div class="tile"><b>{_text(value)}</b><span>{_text(name)}</span></div>'
+        for value, name in tiles
+    )
+    return f'<div class="tiles">{cells}</div>' if tiles else ""
+
+
+def _value(numbers: Mapping[str, Any] | None, key: str) -> str:
+    value = None if numbers is None else numbers.get(key)
+    if value is None:
+        return "–"
+    errors = (numbers or {}).get("standard_error") or {}
+    return _plus_minus(value, errors.get(key)) if math.isfinite(value) else str(value)
+
+
+def _pictures(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+    shown = [_picture(name, figures[name]) for name in FIGURES if name in figures]
+    missing = "".join(
+        f'<p class="soft">{_text(FIGURES[name].title if name in FIGURES else name)}: left out. '
+        f"{_text(why[:1].upper() + why[1:])}.</p>"
+        for name, why in facts.left_out.items()
+    )
+    return "<h2>Pictures</h2>\n" + "\n".join(shown) + missing if shown or missing else ""
+
+
+def _picture(name: str, png: bytes) -> str:
+    spec = FIGURES[name]
+    width, height = struct.unpack(">II", png[16:24])  # the IHDR chunk always comes first
+    source = base64.b64encode(png).decode()
+    return (
+        f'<figure id="{_text(name)}"><h3>{_text(spec.title)}</h3>'
+        f'<img alt="{_text(spec.title)}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{source}">'
+        f"<figcaption><p>{_text(spec.caption)}</p></figcaption></figure>"
+    )
+
+
+def _numbers(facts: ReportFacts) -> str:
+    rows = [
+        (name, _value(facts.test, name), _value(facts.train, name), DEFINITIONS[name])
+        for name in ("elbo", "reconstruction", "kl")
+    ]
+    rows += [(name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(facts) if value]
+    body = "".join(
+        f'<tr><th scope="row">{_text(_NAMES.get(name, name))}</th><td class="n">{_text(test)}</td>'
+        f'<td class="n">{_text(train)}</td><td>{_text(words)}</td></tr>'
+        for name, test, train, words in rows
+    )
+    kept = ""
+    if facts.kept == "best" and facts.best_step is not None:
+        kept = f"They are those of the best parameters by validation, step {facts.best_step:,}. "
+    grey = f"<p>{_text(_GREY)}</p>" if facts.grey else ""
+    return (
+        "<h2>Numbers</h2>"
+        f'<p class="soft">{kept}After ± stands one standard error over the rows: how far the '
+        "average would move with another sample of the same size. It covers neither the randomness "
+        "of training nor any bias.</p>"
+        '<div class="scroll"><table class="numbers"><thead><tr><th></th><th>test</th>'
+        f"<th>training</th><th>what it is</th></tr></thead><tbody>{body}</tbody></table></div>"
+        f"{grey}"
+    )
+
+
+def _more_numbers(facts: ReportFacts) -> Iterable[tuple[str, str]]:
+    active, compiling = facts.active_latents, facts.compile_seconds
+    yield "active latents", "" if active is None else f"{active} of {facts.latent_dim}"
+    yield "steps", f"{facts.iterations:,} of {facts.iterations_planned:,}"
+    yield "outcome", facts.outcome
+    yield "ms per step", "" if facts.ms_per_step is None else f"{facts.ms_per_step:.3g}"
+    yield "seconds", "" if facts.seconds is None else f"{facts.seconds:,.1f}"
+    yield "compilation", "" if compiling is None else f"{compiling:.1f}"
+
+
+def _bars(kl_per_latent: Sequence[float]) -> str:
+    values = [float(value) for value in kl_per_latent]
+    if not values or not all(math.isfinite(value) for value in values):
+        return ""
+    top = max(*values, 1e-12)
+    rows = "".join(
+        f'<tr><th scope="row">z<sub>{index}</sub></th><td class="n">{_number(value, 2)}</td>'
+        f'<td><div class="bar" style="width:{100 * max(value, 0.0) / top:.1f}%"></div></td></tr>'
+        for index, value in sorted(enumerate(values), key=lambda item: -item[1])
+    )
+    return (
+        "<h2>KL by latent</h2>"
+        '<p class="soft">Nats that each latent holds of a training datum, at the last logged step. '
+        "A latent near 0 follows the prior and says nothing about x.</p>"
+        f'<table class="bars"><tbody>{rows}</tbody></table>'
+    )
+
+
+def _settings(title: str, rows: Mapping[str, Any]) -> str:
+    if not rows:
+        return ""
+    body = "".join(
+        f'<tr><th scope="row">{_text(name)}</th>'
+        f"<td>{_text('–' if value is None else value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f'<h2>{_text(title)}</h2><table class="settings"><tbody>{body}</tbody></table>'
+
+
+def _again(facts: ReportFacts) -> str:
+    parts = []
+    if facts.command:
+        parts.append(f"<h2>To repeat this run</h2><pre>{_text(facts.command)}</pre>")
+    if facts.resume:
+        parts.append(f"<h3>To go on with it</h3><pre>{_text(facts.resume)}</pre>")
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    tail = ". ".join(part for part in (facts.created, versions) if part)
+    if tail:
+        parts.append(f'<h2>Made with</h2><p class="soft">{_text(tail)}</p>')
+    return "".join(parts)

@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM: the first is noted and the work is saved, a second ends it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody stopped the work, and what could be saved is saved.
+
+    Attributes:
+        exit_status: 128 + the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, number: int, message: str = "") -> None:
+        super().__init__(message)
+        self.number = number
+        self.message = message
+
+    @property
+    def exit_status(self) -> int:
+        """What the process should exit with."""
+        return 128 + self.number
+
+
+class SignalWatch:
+    """Catches both signals while its block runs; does nothing outside the main thread.
+
+    While `defer` is on, the first signal is only noted in `received`; otherwise it raises
+    `Interrupted` where the
+    program stands. After the first, the system's own handling is back: the next signal ends the
+    process.
+    """
+
+    _WATCHED = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.defer = False
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> SignalWatch:  # noqa: PYI034 - beartype can't check Self on a method
+        if threading.current_thread() is threading.main_thread():
+            for number in self._WATCHED:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
+        for watched in self._WATCHED:
+            signal.signal(watched, signal.SIG_DFL)
+        if not self.defer:
+            raise Interrupted(number)

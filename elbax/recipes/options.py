@@ -1,0 +1,347 @@
+"""The options of a training run: one frozen dataclass per concern, each option defined once.
+
+The command line's flags and help, the TOML file, the Python keywords and ``config.json`` all derive
+from these fields: the attribute's docstring is the flag's help. Nothing here imports jax, so that
+``elbax --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+# The names of `elbax.model.networks.ACTIVATIONS`, which imports jax; a test holds them together.
+Activation = Literal[
+    "relu", "tanh", "gelu", "silu", "elu", "softplus", "leaky-relu", "sigmoid", "identity"
+]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What the model is: prior, encoder and decoder."""
+
+    latent_dim: int = 10
+    """Number of latent dimensions (the length of z)."""
+    hidden: tuple[int, ...] = (512, 384, 256)
+    """Widths of the encoder's hidden layers, comma-separated; the decoder mirrors them."""
+    activation: Activation = "relu"
+    """Activation function of the hidden layers."""
+    prior: Literal["standard-normal"] = "standard-normal"
+    """Family of the prior p(z)."""
+    posterior: Literal["diagonal-normal", "full-normal"] = "diagonal-normal"
+    """Family of the approximate posterior q(z|x): independent latents, or a full covariance."""
+    likelihood: Literal["bernoulli", "normal"] | None = None
+    """Family of p(x|z). Without it: chosen from the data, and the choice is printed."""
+    likelihood_scale: Literal["fixed", "shared", "predicted"] = "shared"
+    """Scale of a normal likelihood: 1, one learned number per value, or predicted from z."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no model can have."""
+        _at_least(self, "latent_dim", 1)
+        if not self.hidden or min(self.hidden) < 1:
+            shown = ",".join(map(str, self.hidden))
+            raise ValueError(
+                f"hidden (--hidden) is '{shown}': give one or more widths of at least 1, "
+                "such as 512,384,256"
+            )
+        _check_choices(self)
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How the parameters move."""
+
+    iterations: int = 10_000
+    """Number of optimiser steps in all."""
+    epochs: int | None = None
+    """Length in passes over the training data, instead of --iterations."""
+    batch_size: int = 100
+    """Rows in each step's batch."""
+    learning_rate: float = 1e-3
+    """Learning rate (the highest one, where a schedule changes it)."""
+    learning_rate_schedule: Literal["constant", "cosine", "exponential"] = "constant"
+    """Learning rate over the run: constant, cosine to 0, or exponential to a hundredth."""
+    learning_rate_warm_up: int = 0
+    """Steps over which the learning rate first rises from 0."""
+    optimizer: Literal["adam", "adamw", "adagrad", "rmsprop", "sgd"] = "adam"
+    """Optimiser."""
+    gradient_clip: float | None = None
+    """Largest norm of the gradient; longer ones are scaled down to it."""
+    beta: float = 1.0
+    """Weight of the KL term in the loss (1: the evidence lower bound itself)."""
+    kl_warm_up: int = 0
+    """Steps over which that weight rises linearly from 0."""
+    validate_every: int = 500
+    """Steps between measurements of the bound on the validation rows."""
+    patience: int | None = None
+    """Stop after this many validations without a better one, and keep the best parameters."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the matrix products; parameters and probabilities stay float32."""
+    checkpoint_seconds: float = 10.0
+    """Seconds between checkpoints (one is always written at the end)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no training run can have."""
+        for name in ("iterations", "batch_size", "validate_every"):
+            _at_least(self, name, 1)
+        for name in ("epochs", "patience"):
+            if getattr(self, name) is not None:
+                _at_least(self, name, 1)
+        for name in ("learning_rate_warm_up", "kl_warm_up"):
+            _at_least(self, name, 0)
+        _positive(self, "learning_rate")
+        if self.gradient_clip is not None:
+            _positive(self, "gradient_clip")
+        for name in ("beta", "checkpoint_seconds"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{_flag(name)} is {value}: give a number of at least 0")
+        _check_choices(self)
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How the data is read."""
+
+    binarize: Literal["none", "static", "dynamic"] = "none"
+    """Grey pixels to 0/1: never, drawn once (the same for everybody), or drawn anew each step."""
+    validation: int | None = None
+    """Rows of the training part kept for validation. Without it: the data set's own number."""
+
+    def __post_init__(self) -> None:
+        """Refuse a negative number of rows."""
+        if self.validation is not None:
+            _at_least(self, "validation", 0)
+        _check_choices(self)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how the run takes place. Of these, only the seed changes the numbers."""
+
+    out: Path | None = None
+    """Folder to write. Without it: runs/<data>-001, numbered."""
+    seed: int = 0
+    """Seed of the initial parameters, the order of the data and all noise."""
+    device: Literal["cpu", "gpu"] | None = None
+    """Device to train on. Without it: the GPU where JAX finds one, else the CPU."""
+    force: bool = False
+    """Replace the run in --out; deletes only files that elbax wrote."""
+    report: bool = True
+    """Draw the figures and write report.html at the end."""
+    dry_run: bool = False
+    """Say what would be trained and where, and stop before touching anything."""
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that JAX could not take."""
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(
+                f"seed (--seed) is {self.seed}: give a whole number from 0 to {2**32 - 1}"
+            )
+        _check_choices(self)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that one training run was asked for."""
+
+    recipe: str = "vae"
+    model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
+    training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    data: DataOptions = dataclasses.field(default_factory=DataOptions)
+    run: RunOptions = dataclasses.field(default_factory=RunOptions)
+
+
+SECTIONS: Mapping[str, type] = {
+    "model": ModelOptions,
+    "training": TrainingOptions,
+    "data": DataOptions,
+    "run": RunOptions,
+}
+
+
+def section_of(name: str) -> str | None:
+    """The section that the option ``name`` (underscores) belongs to, or None."""
+    for section, options in SECTIONS.items():
+        if name in {field.name for field in dataclasses.fields(options)}:
+            return section
+    return None
+
+
+def option_names() -> list[str]:
+    """Every option's name, over all sections."""
+    return [field.name for options in SECTIONS.values() for field in dataclasses.fields(options)]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A mend for an unknown name: ``"; did you mean 'x'?"``, or else the list of what there is."""
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else "there are: " + ", ".join(sorted(names))
+
+
+def replace(options: Options, changes: Mapping[str, Any]) -> Options:
+    """``options`` with some of them changed, by their flat names.
+
+    Args:
+        options: What to start from.
+        changes: Option name (underscores) to value; values are coerced as in a TOML file.
+
+    Raises:
+        ValueError: An unknown name (with the nearest one) or an impossible value.
+    """
+    by_section: dict[str, dict[str, Any]] = {}
+    for name, value in changes.items():
+        section = section_of(name)
+        if section is None:
+            raise ValueError(f"unknown option '{name}': {nearest(name, option_names())}")
+        by_section.setdefault(section, {})[name] = coerce(SECTIONS[section], name, value)
+    parts = {
+        section: dataclasses.replace(getattr(options, section), **values)
+        for section, values in by_section.items()
+    }
+    return dataclasses.replace(options, **parts)
+
+
+OptionsT = TypeVar("OptionsT")
+
+
+def from_json(options: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
+    """One section back from the JSON that `to_json` made.
+
+    Raises:
+        ValueError: An unknown name or an impossible value.
+    """
+    names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in names:
+            raise ValueError(f"unknown option '{name}': {nearest(name, names)}")
+    return options(**{name: coerce(options, name, value) for name, value in values.items()})
+
+
+def to_json(options: Any) -> dict[str, Any]:
+    """One section as JSON-ready plain data."""
+    plain = dataclasses.asdict(options)
+    return {
+        name: str(value) if isinstance(value, Path) else list(value) if _is_tuple(value) else value
+        for name, value in plain.items()
+    }
+
+
+def coerce(options: type, name: str, value: Any) -> Any:
+    """``value`` as the type of the field ``name``, where that loses nothing.
+
+    A whole number is taken for a float, a list or a comma-separated word for widths, a word for a
+    path.
+
+    Raises:
+        ValueError: The value is of another type; names the option, the value and the type.
+    """
+    wanted = typing.get_type_hints(options)[name]
+    alternatives = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
+    if value is None and type(None) in alternatives:
+        return None
+    for kind in alternatives:
+        converted = _as(kind, value)
+        if converted is not None:
+            return converted
+    choices = _choices(alternatives)
+    mend = nearest(str(value), choices) if choices else f"give {_words(alternatives)}"
+    raise ValueError(f"{_flag(name)} is {value!r}: {mend}")
+
+
+def _as(kind: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
+    """``value`` as ``kind``, or None where it isn't one."""
+    if typing.get_origin(kind) is Literal:
+        return value if value in typing.get_args(kind) else None
+    if typing.get_origin(kind) is tuple:
+        return widths(value)
+    if kind is bool:
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool):
+        return None
+    if kind is float and isinstance(value, int | float):
+        return float(value)
+    if kind is int and hasattr(value, "__index__"):
+        return int(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    return None
+
+
+def widths(value: Any) -> tuple[int, ...] | None:
+    """``"512,384"``, ``[512, 384]`` or ``512`` as a tuple of whole numbers; None where it isn't."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value,)
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        value = [int(part) if part.lstrip("+-").isdecimal() else None for part in parts]
+    if not isinstance(value, list | tuple):
+        return None
+    if any(isinstance(item, bool) or not isinstance(item, int) for item in value):
+        return None
+    return tuple(value)
+
+
+def _choices(alternatives: Iterable[Any]) -> list[str]:
+    literals = [kind for kind in alternatives if typing.get_origin(kind) is Literal]
+    return [choice for kind in literals for choice in typing.get_args(kind)]
+
+
+def _words(alternatives: Iterable[Any]) -> str:
+    words = []
+    for kind in alternatives:
+        if typing.get_origin(kind) is tuple:
+            words.append("whole numbers separated by commas, such as 512,384,256")
+        elif kind is not type(None):
+            names = {
+                int: "a whole number",
+                float: "a number",
+                bool: "true or false",
+                Path: "a path",
+            }
+            words.append(names.get(kind, str(kind)))
+    return " or ".join(words)
+
+
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _is_tuple(value: Any) -> bool:
+    return isinstance(value, tuple)
+
+
+def _flag(name: str) -> str:
+    return f"{name} (--{name.replace('_', '-')})"
+
+
+def _at_least(options: Any, name: str, smallest: int) -> None:
+    value = getattr(options, name)
+    if value < smallest:
+        raise ValueError(f"{_flag(name)} is {value}: give a whole number of at least {smallest}")
+
+
+def _positive(options: Any, name: str) -> None:
+    value = getattr(options, name)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{_flag(name)} is {value}: give a number above 0")
+
+
+def _check_choices(options: Any) -> None:
+    """Refuse a word outside a field's choices (the command line has checked its own)."""
+    for name, wanted in typing.get_type_hints(type(options)).items():
+        alternatives = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
+        choices = _choices(alternatives)
+        value = getattr(options, name)
+        if choices and value is not None and value not in choices:
+            raise ValueError(f"{_flag(name)} is {value!r}: {nearest(str(value), choices)}")
