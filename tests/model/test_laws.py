@@ -1,0 +1,274 @@
+"""Laws that every part keeps, over the registries of `tests/laws.py`."""
+
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from jax.flatten_util import ravel_pytree
+
+import elbax.model
+from elbax import evaluate
+from elbax.model import (
+    AbstractLikelihood,
+    AbstractObjective,
+    AbstractPosterior,
+    AbstractPrior,
+    Batch,
+    elbo_terms,
+    has_closed_form,
+    kl_divergence,
+    load_model,
+    save_model,
+)
+from tests.laws import (
+    LATENT_DIM,
+    LIKELIHOODS,
+    OBJECTIVES,
+    POSTERIORS,
+    PRIORS,
+    SHAPE,
+    Composition,
+    compositions,
+    densities,
+    each,
+    filled,
+    in_float64,
+    numbers,
+)
+
+DRAWS = 20_000
+BLOCK, BLOCKS = 40, 24  # a grid of 40 × 24 cells each way: 24 standard deviations
+CELLS = BLOCK * BLOCKS
+SIGNIFICANCE = 1e-3  # of a test of fit; the seeds are fixed, so it fails always or never
+
+
+def test_every_part_is_registered():
+    def parts(kind):
+        for part in kind.__subclasses__():
+            if part.__module__.startswith("elbax."):
+                yield from ([] if part.__name__.startswith("Abstract") else [part])
+                yield from parts(part)
+
+    registered = {
+        AbstractPrior: [make(2) for make in PRIORS.values()],
+        AbstractPosterior: [make(2) for make in POSTERIORS.values()],
+        AbstractLikelihood: [make(SHAPE) for make in LIKELIHOODS.values()],
+        AbstractObjective: [make() for make in OBJECTIVES.values()],
+    }
+    for kind, examples in registered.items():
+        assert set(parts(kind)) == {type(example) for example in examples}, kind.__name__
+
+
+# --- densities -----------------------------------------------------------------------------
+
+
+def draws_of(density, seed=0):
+    keys = jax.random.split(jax.random.key(seed), DRAWS)
+    return np.asarray(jax.jit(jax.vmap(density.sample))(keys))
+
+
+def grid(draws):
+    """Midpoints of a grid that holds all of the mass, a cell's volume, the edges of its blocks."""
+    centre, spread = draws.mean(0), draws.std(0)
+    edges = (centre + np.outer(np.arange(CELLS + 1) / BLOCK - BLOCKS / 2, spread)).T
+    points = np.stack(np.meshgrid(*(edges[:, 1:] + edges[:, :-1]) / 2, indexing="ij"), axis=-1)
+    return points.reshape(-1, len(spread)), np.prod(spread / BLOCK), edges[:, ::BLOCK]
+
+
+@each(densities(), "make")
+@pytest.mark.parametrize("dim", [1, 2])
+@in_float64
+def test_density_integrates_to_one_and_draws_follow_it(make, dim):
+    density = make(dim)
+    draws = draws_of(density)
+    log_prob = jax.jit(jax.vmap(density.log_prob))
+    if density.binary:
+        points = np.array(list(itertools.product([0.0, 1.0], repeat=dim)))
+        masses = np.exp(log_prob(points))
+        counts = np.array([(draws == point).all(1).sum() for point in points])
+    else:
+        points, volume, blocks = grid(draws)
+        masses = np.exp(log_prob(points)) * volume
+        if dim == 1:
+            cdf = np.cumsum(masses) - masses / 2
+            fit = scipy.stats.kstest(draws[:, 0], lambda x: np.interp(x, points[:, 0], cdf))
+            assert fit.pvalue > SIGNIFICANCE
+        counts = np.histogramdd(draws, bins=list(blocks))[0].ravel()
+        masses = masses.reshape((BLOCKS, BLOCK) * dim)
+        masses = masses.sum(axis=tuple(range(1, 2 * dim, 2))).ravel()
+    assert masses.sum() == pytest.approx(1.0, abs=1e-9)
+    assert counts.sum() == DRAWS
+
+    expected = DRAWS * masses
+    rare = expected < 10  # the χ² approximation wants some draws in each: these go together
+    if rare.any():
+        counts = np.append(counts[~rare], counts[rare].sum())
+        expected = np.append(expected[~rare], expected[rare].sum())
+    assert scipy.stats.chisquare(counts, expected, sum_check=False).pvalue > SIGNIFICANCE
+
+
+@each(PRIORS, "make_prior")
+@each(POSTERIORS, "make_posterior")
+@in_float64
+def test_kl_is_its_monte_carlo_estimate_and_its_quadrature(make_posterior, make_prior):
+    family = make_posterior(2)
+    q = family(jnp.asarray(0.7 * numbers(family.parameter_count, seed=4)))
+    p = make_prior(2)(Composition().model(5).encoder)
+    if not has_closed_form(q, p):
+        with pytest.raises(NotImplementedError, match="average log q"):
+            kl_divergence(q, p)
+        return
+    exact = float(kl_divergence(q, p))
+    both = jax.jit(jax.vmap(lambda z: (q.log_prob(z), p.log_prob(z))))
+
+    draws = draws_of(q)
+    ratio = np.subtract(*both(draws))
+    assert abs(ratio.mean() - exact) < 4 * scipy.stats.sem(ratio)
+
+    points, volume, _ = grid(draws)
+    log_q, log_p = both(points)
+    assert np.sum(np.exp(log_q) * (log_q - log_p)) * volume == pytest.approx(exact, rel=1e-9)
+
+
+# --- families ------------------------------------------------------------------------------
+
+
+@each(POSTERIORS, "make")
+@pytest.mark.parametrize("dim", [1, 2, 5])
+@in_float64
+def test_a_posterior_uses_each_of_its_parameters(make, dim):
+    family = make(dim)
+    parameters = jnp.asarray(numbers(family.parameter_count, seed=7))
+    z = jnp.asarray(numbers(dim, seed=8))
+    gradient = jax.jit(jax.grad(lambda numbers: family(numbers).log_prob(z)))(parameters)
+    assert gradient.shape == (family.parameter_count,)
+    assert np.all(gradient != 0)
+
+
+@each(LIKELIHOODS, "make")
+@in_float64
+def test_a_likelihood_is_elementwise_and_uses_each_of_its_parameters(make):
+    family = make(SHAPE)
+    parameters = jnp.asarray(numbers(family.parameter_count, seed=7))
+    x = jnp.asarray(numbers(SHAPE, seed=8) > 0, float)
+    log_prob = lambda x, parameters: family(parameters).log_prob(x)  # noqa: E731
+    by_x, by_parameter = jax.jit(jax.jacobian(log_prob, argnums=(0, 1)))(x, parameters)
+    # Element i of the log-density depends on element i of x alone.
+    assert np.array_equal(by_x.reshape(4, 4) != 0, np.eye(4, dtype=bool))
+    assert np.all(by_parameter.reshape(4, -1).sum(0) != 0)
+
+
+@each(LIKELIHOODS, "make")
+def test_a_likelihoods_mean_is_the_mean_of_its_draws(make):
+    family = filled(lambda: make(SHAPE), seed=2)
+    distribution = family(jnp.asarray(numbers(family.parameter_count, seed=7)))
+    draws = draws_of(distribution, seed=1)
+    assert np.all(np.abs(draws.mean(0) - distribution.mean) < 4 * scipy.stats.sem(draws))
+    assert np.allclose(draws.var(0), distribution.variance, rtol=0.05)
+
+
+# --- compositions --------------------------------------------------------------------------
+
+
+@each(compositions(), "composition")
+@in_float64
+def test_gradients_are_finite_differences_and_reach_every_parameter(composition):
+    model, batch = composition.model(16), composition.batch(17, rows=100)
+    parameters, static = eqx.partition(model, eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(parameters)
+
+    def loss(numbers):
+        return composition.loss(eqx.combine(unravel(numbers), static), batch, jax.random.key(12))
+
+    gradient = jax.jit(jax.grad(loss))(flat)
+    h = 1e-6
+    steps = h * np.eye(len(flat))
+    losses = jax.jit(lambda many: jax.lax.map(loss, many))(np.concatenate([steps, -steps]) + flat)
+    assert np.allclose(gradient, np.subtract(*np.split(losses, 2)) / (2 * h), rtol=1e-6, atol=1e-6)
+    assert len(flat) > 0
+    for path, leaf in jax.tree_util.tree_leaves_with_path(unravel(gradient)):
+        assert np.all(leaf != 0), jax.tree_util.keystr(path)
+
+
+@each(compositions(), "composition")
+@in_float64
+def test_vmap_and_jit_agree_with_the_plain_call(composition):
+    model, batch = composition.model(16), composition.batch(17, rows=3)
+    keys = jax.random.split(jax.random.key(18), 3)
+
+    def terms(x, key):
+        found = elbo_terms(model, x, key)
+        return jnp.stack([found.reconstruction, found.kl, found.elbo])
+
+    plain = np.stack([terms(x, key) for x, key in zip(batch.x, keys, strict=True)])
+    assert len(np.unique(plain)) == plain.size
+    assert np.allclose(jax.jit(jax.vmap(terms))(batch.x, keys), plain, rtol=1e-12, atol=1e-12)
+    assert np.allclose(jax.jit(terms)(batch.x[1], keys[1]), plain[1], rtol=1e-12, atol=1e-12)
+
+
+@each(compositions(), "composition")
+def test_two_equal_rows_get_different_noise(composition):
+    rows = np.repeat(np.asarray(composition.batch(20, rows=1).x), 40, axis=0)
+    found = evaluate.elbo(composition.model(19), rows, key=jax.random.key(21), samples=3)
+    assert len(np.unique(found.reconstruction)) == 40
+
+
+@each(OBJECTIVES, "make")
+def test_an_objective_gives_each_row_its_own_noise(make):
+    # It says only the average: over n equal rows that has the spread of one row over √n.
+    composition, objective = Composition(), make()
+    model, row = composition.model(19), composition.batch(20, rows=1).x
+
+    def spread(rows):
+        batch = Batch(jnp.repeat(row, rows, axis=0), data_size=rows)
+        state = objective.init(model)
+
+        def loss(key):
+            return objective(model, batch, state=state, step=jnp.asarray(3), key=key)[0]
+
+        return np.std(jax.jit(jax.vmap(loss))(jax.random.split(jax.random.key(22), 400)))
+
+    assert spread(1) / spread(40) == pytest.approx(np.sqrt(40), rel=0.15)
+
+
+@each(compositions(), "composition")
+@pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
+def test_a_saved_model_comes_back_bit_for_bit(composition, x64, tmp_path):
+    with jax.enable_x64(x64):
+        model = composition.model(23)
+        save_model(tmp_path / "model.safetensors", model, {"seed": 23})
+        loaded = load_model(tmp_path / "model.safetensors")
+        assert jax.tree.structure(loaded) == jax.tree.structure(model)
+        for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(model), strict=True):
+            assert a.dtype == b.dtype
+            assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+@each(compositions(), "composition")
+def test_a_model_has_the_shapes_that_it_says(composition):
+    model = composition.model(26)
+    assert model.shape == SHAPE
+    assert model.latent_dim == LATENT_DIM
+    encoder, decoder = model.encoder, model.decoder
+    assert isinstance(encoder, elbax.model.Encoder)
+    assert isinstance(decoder, elbax.model.Decoder)
+
+    def shapes(x, key):
+        z = model.encode(x).sample(key)
+        prior, p = model.prior_distribution(), model.decode(z)
+        log_probs = [model.encode(x).log_prob(z), prior.log_prob(z), model.log_likelihood(x, z)]
+        networks = [encoder.network(x), decoder.network(z)]
+        return [z, prior.sample(key)], [p.mean, p.sample(key), p.log_prob(x)], log_probs, networks
+
+    latents, data, log_probs, networks = jax.tree.map(
+        jnp.shape, jax.eval_shape(shapes, composition.batch(27).x[0], jax.random.key(28)),
+    )  # fmt: skip
+    assert latents == [(LATENT_DIM,)] * 2
+    assert data == [SHAPE] * 3
+    assert log_probs == [()] * 3
+    counts = encoder.posterior.parameter_count, decoder.likelihood.parameter_count
+    assert networks == [(count,) for count in counts]
