@@ -87,7 +87,8 @@ def build(plan: Plan) -> Parts:
     """The model with its initial parameters, objective, optimiser, and the state before step 1."""
     model_key, run_key, _ = _keys(plan.options.run.seed)
     training = plan.options.training
-    model = compose(
+    # One program instead of one for each small operation: a hundred megabytes less.
+    model = eqx.filter_jit(compose)(
         plan.options.model,
         shape=plan.dataset.shape,
         likelihood=plan.likelihood,
@@ -99,6 +100,7 @@ def build(plan: Plan) -> Parts:
     goal, mover = objective(training), optimizer(training, plan.iterations)
     validates = len(plan.dataset.validation) > 0
     state = init_state(model, goal, mover, run_key, keep_best=validates)
+    environment.release_memory()
     return Parts(model, goal, mover, state)
 
 
@@ -186,6 +188,8 @@ def _train(
         state = report.state
         _log(directory, report, last=plan.iterations)
         clock.compile_seconds += report.compile_seconds
+        if report.compile_seconds:
+            environment.release_memory()
         if report.step > report.first_step:
             clock.chunk_ms.append(1e3 * report.seconds / (report.step - report.first_step))
         clock.seconds = before + time.monotonic() - started
@@ -267,6 +271,7 @@ def _save(directory: RunDirectory, checkpoints: Checkpoints, state: State, clock
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
     files.check_room(directory.path, size + _NOTES)
     checkpoints.save(state, clock.to_json())
+    environment.release_memory()
 
 
 def _remark(report: Report, plan: Plan, narrator: Narrator) -> None:

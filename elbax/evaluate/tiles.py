@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray, PyTree
 
-TILE = 250  # rows; the products are efficient from about a hundred on, and the memory stays small
+TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
 
 
 def map_rows(
@@ -36,12 +36,11 @@ def map_rows(
     parts = []
     for start in range(0, len(rows), TILE):
         tile = rows[start : start + TILE]
-        count = len(tile)
-        if count < TILE:
-            tile = np.concatenate([tile, np.repeat(tile[-1:], TILE - count, axis=0)])
-        out = _map_tile(function, model, tile, np.arange(start, start + TILE), key)
-        parts.append(jax.tree.map(lambda a, n=count: np.asarray(a)[:n], out))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+        if len(tile) < TILE:
+            tile = np.concatenate([tile, np.repeat(tile[-1:], TILE - len(tile), axis=0)])
+        # Fetched only at the end, so that the next tile is prepared while this one is computed.
+        parts.append(_map_tile(function, model, tile, np.arange(start, start + TILE), key))
+    return jax.tree.map(lambda *tiles: np.concatenate(tiles)[: len(rows)], *parts)
 
 
 @eqx.filter_jit

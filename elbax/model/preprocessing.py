@@ -30,9 +30,10 @@ class Preprocessing(eqx.Module):
     def __call__(self, stored: Array, key: PRNGKeyArray | None = None) -> Float[Array, "..."]:
         """One datum as floats; the grey levels themselves when there is no key to draw with."""
         dtype = jax.dtypes.canonicalize_dtype(float)
-        x = stored.astype(dtype)
+        # Flattened: XLA's CPU loops over a last axis of one channel are not vectorised.
+        x = stored.ravel().astype(dtype)
         if self.scale != 1.0:
             x = x * self.scale
         if self.binarize == "dynamic" and key is not None:
             x = jax.random.bernoulli(key, x).astype(dtype)
-        return x
+        return x.reshape(stored.shape)

@@ -127,7 +127,7 @@ def init_state(
         keep_best: Whether to make room for the best parameters; `fit` fills it when it validates.
     """
     parameters = eqx.filter((model, objective), eqx.is_inexact_array)
-    optimizer_state = optimizer.init(parameters)
+    optimizer_state = jax.jit(optimizer.init)(parameters)
     step = jnp.zeros((), jnp.int32)
     best = Best(parameters, optimizer_state, jnp.asarray(jnp.inf), step) if keep_best else None
     return State(parameters, optimizer_state, objective.init(model), step, key, best)
