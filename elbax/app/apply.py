@@ -46,7 +46,7 @@ class Applied:
             raise ValueError(
                 f"the {split} split of {self.name} is empty: choose another with --split"
             )
-        order = _file_order(self.dataset) if split == "all" else None
+        order = part.index if split == "all" else None
         if order is None:
             return part.x, part.label
         x = np.empty_like(part.x)
@@ -160,20 +160,6 @@ def encode(
     """The posterior's `mean` and `scale` (where it has one), and `label` where known."""
     moments = dict(posterior_moments(model, rows))
     return moments if label is None else {**moments, "label": label}
-
-
-def _file_order(dataset: Dataset) -> np.ndarray | None:
-    """Where each row of ``all`` stood in the user's own file; None where splits keep their order.
-
-    An own file is split in the order of `elbax.data.splitting.permutation`; a table of latents is
-    of no use to
-    anybody who can't put it beside the file again.
-    """
-    from elbax.data.splitting import permutation
-
-    if not dataset.splits.startswith("rows in a fixed random order (Philox, seed 0)"):
-        return None
-    return permutation(sum(map(len, (dataset.train, dataset.validation, dataset.test))), 0)
 
 
 def _mean_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import shlex
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -60,6 +62,14 @@ def release_memory() -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:
             trim(0)
+
+
+def program() -> str:
+    """How this program is called here: ``elbax``, or the path it was called by, if not on PATH."""
+    called = sys.argv[0] if sys.argv else ""
+    if Path(called).name != "elbax" or shutil.which("elbax") == os.path.abspath(called):
+        return "elbax"
+    return shlex.quote(called)
 
 
 def cache_folder() -> Path:

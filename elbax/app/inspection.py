@@ -86,14 +86,28 @@ def measure_rate() -> float:
     return 2 * _SIZE**3 / best
 
 
-def problem(dataset: Dataset, likelihood: str) -> str | None:
-    """Why training would refuse these data, in one line, or None."""
+def problem(dataset: Dataset, recipe: Recipe, likelihood: str) -> str | None:
+    """Why training by a recipe would refuse these data, in one line, or None."""
     from elbax.data import DataError, check_support
+    from elbax.data.errors import counted
+    from elbax.data.splitting import MINIMUM_ROWS
 
     try:
         check_support(dataset, likelihood)
     except DataError as error:
         return str(error)
+    rows, batch = len(dataset.train), recipe.training.batch_size
+    if rows < MINIMUM_ROWS and len(dataset.test) == 0:
+        found = counted(rows, "image" if dataset.kind == "images" else "row")
+        return (
+            f"{dataset.name} has {found} only: at least {MINIMUM_ROWS} are "
+            "needed to split it into train, validation and test"
+        )
+    if batch > rows:
+        return (
+            f"batch_size (--batch-size) is {batch}, and there are {rows} rows to train on: "
+            f"give at most {rows}"
+        )
     return None
 
 
@@ -101,9 +115,11 @@ def in_words(
     data: Description, recipe: Recipe, likelihood: str, reason: str, cost: Cost
 ) -> list[str]:
     """The description, a fact a line."""
+    from elbax.data.errors import counted
+
     counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
     images = data.kind == "images"
-    rows = f"{sum(data.counts.values()):,} {'images' if images else 'rows'}"
+    rows = counted(sum(data.counts.values()), "image" if images else "row")
     cells = "pixels" if images else "columns"
     steps, rate = f"{recipe.training.iterations:,} steps", f"{cost.gflops_per_second:,.0f} GFLOP/s"
     unusable = f"{data.missing:,} cells in {data.missing_rows:,} rows; {data.infinite:,} infinite"
@@ -119,7 +135,7 @@ def in_words(
         "choice": f"{likelihood} likelihood: {reason}",
         "recipe": f"{recipe.name}: {recipe.summary}",
         "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
-        f"at the {rate} measured here, and {_size(cost.bytes)} of memory",
+        f"at the {rate} measured here, and {_about(cost.bytes)} of memory",
     }
     return [f"{name:<9} {fact}" for name, fact in facts.items()]
 
@@ -145,6 +161,11 @@ def _labels(data: Description) -> str:
 
 def _size(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"
+
+
+def _about(count: int) -> str:
+    rounded = float(f"{count:.2g}")
+    return f"about {rounded / 1e6:g} MB" if rounded < 1e9 else f"about {rounded / 1e9:g} GB"
 
 
 def _duration(seconds: float) -> str:

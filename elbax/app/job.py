@@ -165,7 +165,7 @@ def work(directory: RunDirectory, plan: Plan, parts: Parts, narrator: Narrator) 
 
 def resume_command(directory: RunDirectory) -> str:
     """The exact command that goes on with a run."""
-    return f"elbax resume {shlex.quote(str(directory.path))}"
+    return f"{environment.program()} resume {shlex.quote(str(directory.path))}"
 
 
 def _train(

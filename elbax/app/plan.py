@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import math
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ import numpy as np
 
 from elbax import recipes
 from elbax.app.run_directory import SCHEMA, RunDirectory
+from elbax.data.named import DATA_DIR_VARIABLE
 from elbax.recipes import options as option_tools
 from elbax.recipes.options import Options
 
@@ -37,6 +41,7 @@ class Plan:
         iterations: Steps in all.
         created: When the run was begun, ISO 8601.
         command: The command that repeats it.
+        folder: Where named data are looked up first; None where only the user's cache counts.
     """
 
     options: Options
@@ -47,6 +52,7 @@ class Plan:
     iterations: int
     created: str
     command: str
+    folder: str | None = None
 
     def to_config(
         self, *, parameters: int, device: str, versions: dict[str, str]
@@ -68,6 +74,7 @@ class Plan:
             "training": sections["training"],
             "data": {
                 "argument": self.argument,
+                "folder": self.folder,
                 **sections["data"],
                 "name": data.name,
                 "kind": data.kind,
@@ -128,6 +135,7 @@ def make(data: Any, options: Options) -> Plan:
         _iterations(options, rows),
         datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         command(argument, options),
+        _data_folder(),
     )
 
 
@@ -159,7 +167,8 @@ def from_config(
         config["likelihood"]["reason"],
         config["iterations"] if iterations is None else iterations,
         config["created"],
-        config["command"],
+        config["command"] if iterations is None else command(config["data"]["argument"], options),
+        _data_folder() or config["data"].get("folder"),
     )
 
 
@@ -205,13 +214,33 @@ def load_again(config: dict[str, Any], options: Options, data: Any = None) -> Da
         raise ValueError(
             "this run was trained on an array in memory: hand it over, as in resume(path, data=x)"
         )
-    dataset = load(data, options)
+    with _looking_in(config["data"].get("folder")):
+        dataset = load(data, options)
     if dataset.fingerprint != config["data"]["fingerprint"]:
         raise DataChanged(
             f"the data {data if isinstance(data, str) else 'handed over'} have changed since the "
             "run was trained (another SHA-256): bring the old ones back, or train a new run"
         )
     return dataset
+
+
+def _data_folder() -> str | None:
+    """Where named data were looked up first, so that a run can be resumed from its folder alone."""
+    folder = os.environ.get(DATA_DIR_VARIABLE)
+    return str(Path(folder).expanduser().absolute()) if folder else None
+
+
+@contextlib.contextmanager
+def _looking_in(folder: str | None) -> Iterator[None]:
+    """Looks named data up in the folder that a run recorded, unless the environment names one."""
+    if folder is None or os.environ.get(DATA_DIR_VARIABLE):
+        yield
+        return
+    os.environ[DATA_DIR_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        del os.environ[DATA_DIR_VARIABLE]
 
 
 def argument_of(data: Any) -> str | None:

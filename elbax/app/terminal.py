@@ -7,6 +7,7 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
+from elbax.app import environment
 from elbax.app.plan import Plan, is_grey, shape_in_words, size_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ class Narrator:
 
     def note(self, line: str) -> None:
         """One line among the progress."""
-        _write(self._stream, line)
+        try:
+            _write(self._stream, line)
+        except BrokenPipeError:  # whoever read the progress has gone; the work goes on
+            self._stream = None
 
     def planned(self, plan: Plan, parameters: int) -> None:
         """What the data are and what the model is."""
@@ -222,8 +226,9 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
         )
     if report:
         lines.append(f"report  {path / 'report.html'}")
-    lines.append(f"next    elbax sample {where} --count 100 --out samples.png")
-    lines.append(f"        elbax encode {where} --out latents.csv")
+    program = environment.program()
+    lines.append(f"next    {program} sample {where} --count 100 --out samples.png")
+    lines.append(f"        {program} encode {where} --out latents.csv")
     return lines
 
 
@@ -243,7 +248,7 @@ def for_python(*, verbose: bool) -> Narrator:
 
 
 def _pm(value: float, error: float | None) -> str:
-    shown = f"{value:.2f}".replace("-", "−")
+    shown = f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
     return shown if error is None else f"{shown} ± {error:.2f}"
 
 

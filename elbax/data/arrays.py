@@ -43,8 +43,10 @@ def image_shape(x: np.ndarray, where: str) -> np.ndarray:
     """The array as rows: ``(n, d)`` stays, ``(n, h, w)`` gets a channel, ``(n, h, w, c)`` stays.
 
     Raises:
-        DataError: any other shape, an empty array, or channels that come first.
+        DataError: any other shape, an empty array, channels that come first, or text.
     """
+    if x.dtype.kind in "US":
+        raise _not_real(x.dtype, where)
     if x.ndim not in (2, 3, 4):
         raise DataError(
             f"{where} has {counted(x.ndim, 'axis', 'axes')} (shape {x.shape}): give vectors (n, d) "
@@ -89,8 +91,12 @@ def to_numbers(x: np.ndarray, where: str, *, check: bool = True) -> tuple[np.nda
         return _from_integers(x)
     if kind == "f":
         return _from_floats(x, where, check=check)
-    raise DataError(
-        f"{where} holds {_spelt(x.dtype)}, not real numbers: convert it to uint8 or float32"
+    raise _not_real(x.dtype, where)
+
+
+def _not_real(dtype: np.dtype, where: str) -> DataError:
+    return DataError(
+        f"{where} holds {_spelt(dtype)}, not real numbers: convert it to uint8 or float32"
     )
 
 
@@ -176,7 +182,7 @@ def to_labels(y: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str,
         y = y[:, 0]
     if y.ndim != 1:
         raise DataError(
-            f"{where} has shape {y.shape}: give one label per row, shape ({n},) "
+            f"the labels of {where} have shape {y.shape}: give one label per row, shape ({n},) "
             "(for one-hot labels, their argmax)"
         )
     if len(y) != n:
@@ -190,4 +196,4 @@ def to_labels(y: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str,
         return y.astype(np.int64), ()
     if kind in "bi" or (kind == "u" and (y.size == 0 or int(y.max()) < 1 << 63)):
         return y.astype(np.int64), ()
-    raise DataError(f"{where} must be whole numbers or text, not {_spelt(y.dtype)}")
+    raise DataError(f"the labels of {where} must be whole numbers or text, not {_spelt(y.dtype)}")

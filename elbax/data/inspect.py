@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from elbax.data.arrays import check_finite, row_chunks
+from elbax.data.errors import DataError
 from elbax.data.source import Dataset, Split
 from elbax.data.splitting import check_probabilities
 
@@ -206,11 +207,36 @@ def check_support(dataset: Dataset, likelihood: str) -> None:
             want finite values only.
 
     Raises:
-        DataError: NaN or infinity, with count and first place; under ``bernoulli`` values outside
-            [0, 1]; bytes given as floats 0–255 are named as such.
+        DataError: NaN or infinity, with count and first place (in the file or array that was split
+            where `Split.index` tells, otherwise in the first split that has any); under
+            ``bernoulli`` values outside [0, 1]; bytes given as floats 0–255 are named as such.
     """
-    for name, part in _splits(dataset).items():
-        where = f"{dataset.name} ({name} split)"
-        check_finite(part.x, where)
-        if likelihood == "bernoulli":
-            check_probabilities(part.x, dataset.scale, where)
+    parts = {f"{dataset.name} ({name} split)": s.x for name, s in _splits(dataset).items()}
+    try:
+        _check(parts, dataset.scale, likelihood)
+    except DataError:
+        whole = _in_file_order(dataset)
+        if whole is None:
+            raise
+    else:
+        return
+    _check({dataset.name: whole}, dataset.scale, likelihood)
+
+
+def _check(parts: dict[str, np.ndarray], scale: float, likelihood: str) -> None:
+    for where, x in parts.items():
+        check_finite(x, where)
+    if likelihood == "bernoulli":
+        for where, x in parts.items():
+            check_probabilities(x, scale, where)
+
+
+def _in_file_order(dataset: Dataset) -> np.ndarray | None:
+    """The rows of the three splits as the file has them (a copy), where their numbers are known."""
+    parts = _splits(dataset).values()
+    whole = np.empty((sum(map(len, parts)), *dataset.shape), dataset.train.x.dtype)
+    for part in parts:
+        if part.index is None:
+            return None
+        whole[part.index] = part.x
+    return whole

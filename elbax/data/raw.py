@@ -9,10 +9,11 @@ SplitRule = Literal["tail", "stratified", "permuted", "given"]
 
 
 class Part(NamedTuple):
-    """One stored array and its labels; row *i* here is row *i* of the file."""
+    """One stored array and its labels; row *i* here is row *i* of the file, or `origin[i]`."""
 
     x: np.ndarray
     label: np.ndarray | None = None
+    origin: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

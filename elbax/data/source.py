@@ -21,10 +21,13 @@ class Split:
     Attributes:
         x: (n, h, w, c) images or (n, d) vectors; uint8 or float32.
         label: (n,) int64, or None.
+        index: (n,) the rows' numbers in the file or array that was split here; None for named data
+            and for files that come split.
     """
 
     x: np.ndarray
     label: np.ndarray | None = None
+    index: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -88,7 +91,12 @@ class Dataset:
             )
         x = np.concatenate([part.x for part in splits.values()])
         labels = [part.label for part in splits.values() if part.label is not None]
-        return Split(x, np.concatenate(labels) if len(labels) == 3 else None)
+        index = [part.index for part in splits.values() if part.index is not None]
+        return Split(
+            x,
+            np.concatenate(labels) if len(labels) == 3 else None,
+            np.concatenate(index) if len(index) == 3 else None,
+        )
 
     def __repr__(self) -> str:
         counts = " / ".join(f"{len(s):,}" for s in (self.train, self.validation, self.test))
@@ -232,7 +240,9 @@ def _labels(raw: Raw) -> tuple[dict[str, np.ndarray | None], tuple[str, ...]]:
     texts = {name: np.asarray(y) for name, y in given.items() if np.asarray(y).dtype.kind in "US"}
     names: tuple[str, ...] = ()
     for name, y in given.items():
-        where = f"the labels of {raw.where.get(name, raw.name)}"
+        where = raw.where.get(name, raw.name)
+        if name == "all" and where.startswith(f"{raw.source}["):
+            where = raw.source  # the .npz, not the array in it: the labels are another
         labels[name], names = to_labels(y, sizes[name], where)
     if texts and len(texts) < len(given):
         raise DataError(f"{raw.source}: labels are text in some parts and numbers in others")
@@ -257,12 +267,12 @@ def _levels(parts: dict[str, Part]) -> int:
 
 def _freeze(part: Part) -> Split:
     # Views, so that an array of the caller's stays writeable for the caller.
+    views = [None if array is None else array.view() for array in (part.label, part.origin)]
     x = part.x.view()
-    x.flags.writeable = False
-    label = None if part.label is None else part.label.view()
-    if label is not None:
-        label.flags.writeable = False
-    return Split(x, label)
+    for view in (x, *views):
+        if view is not None:
+            view.flags.writeable = False
+    return Split(x, *views)
 
 
 def _whole(name: str, value: object) -> int:

@@ -134,6 +134,10 @@ def _rows(part: Part, rows: slice | np.ndarray) -> Part:
     return Part(x, label)
 
 
+def _numbered(part: Part, rows: np.ndarray) -> Part:
+    return _rows(part, rows)._replace(origin=rows)
+
+
 def _split_training_part(
     raw: Raw, parts: dict[str, Part], validation: int | None, seed: int
 ) -> tuple[dict[str, Part], str]:
@@ -169,8 +173,8 @@ def _split_whole(
                 f"{counted(n, 'row' if part.x.ndim == 2 else 'image')} only: at least "
                 f"{MINIMUM_ROWS} are needed to split it into train, validation and test"
             )
-        none = _rows(part, slice(0, 0))
-        all_rows = _rows(part, slice(None))
+        none = _numbered(part, np.arange(0))
+        all_rows = _numbered(part, np.arange(n))
         return {"train": all_rows, "validation": none, "test": none}, "too few rows to split"
     test = raw.test if raw.test is not None else max(1, n // 10)
     held = _held_out(validation, raw.validation, n)
@@ -180,10 +184,11 @@ def _split_whole(
     else:
         order, how = permutation(n, seed), f"Philox, seed {seed}"
     train = n - test - held
+    take = _numbered if raw.rule == "permuted" else _rows
     made = {
-        "train": _rows(part, order[:train]),
-        "validation": _rows(part, order[train : train + held]),
-        "test": _rows(part, order[train + held :]),
+        "train": take(part, order[:train]),
+        "validation": take(part, order[train : train + held]),
+        "test": take(part, order[train + held :]),
     }
     line = f"rows in a fixed random order ({how}): train the first {train:,}, "
     return made, line + f"validation the next {held:,}, test the last {test:,}"

@@ -135,7 +135,7 @@ class RunOptions:
     force: bool = False
     """Replace the run in --out; deletes only files that elbax wrote."""
     report: bool = True
-    """Draw the figures and write report.html at the end."""
+    """Draw the figures and write report.html at the end; --no-report leaves them out."""
     dry_run: bool = False
     """Say what would be trained and where, and stop before touching anything."""
 
@@ -195,8 +195,9 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
         changes: Option name (underscores) to value; values are coerced as in a TOML file.
 
     Raises:
-        ValueError: An unknown name (with the nearest one) or an impossible value.
+        ValueError: An unknown name (with the nearest one), an impossible value, or two lengths.
     """
+    changes = one_length(changes)
     by_section: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         section = section_of(name)
@@ -208,6 +209,19 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
         for section, values in by_section.items()
     }
     return dataclasses.replace(options, **parts)
+
+
+def one_length(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The changes, where `iterations` alone undoes an earlier `epochs`.
+
+    Raises:
+        ValueError: Both are given.
+    """
+    if changes.get("iterations") is None:
+        return changes
+    if changes.get("epochs") is not None:
+        raise ValueError("both iterations (--iterations) and epochs (--epochs) are given: give one")
+    return {**changes, "epochs": None}
 
 
 OptionsT = TypeVar("OptionsT")

@@ -36,6 +36,25 @@ def test_inspect_sees_what_training_refuses(elbax, tmp_path):
     assert "NaN" in found["problem"]
 
 
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "has 1 image only: at least 3 are needed"),
+        (
+            50,
+            "batch_size (--batch-size) is 100, and there are 40 rows to train on: give at most 40",
+        ),
+    ],
+)
+def test_inspect_sees_too_few_rows(elbax, tmp_path, count, words):
+    np.save(tmp_path / "few.npy", np.zeros((count, 4, 4), np.uint8))
+    status, out, _ = elbax("inspect", tmp_path / "few.npy")
+    assert status == 0
+    assert f"{count} image{'s' * (count > 1)} of 4 × 4" in out
+    assert words in out
+    assert " MB of memory" in out.split(", and about ")[1]
+
+
 def test_the_estimate_counts_the_summary_network(monkeypatch):
     monkeypatch.setattr(inspection, "measure_rate", lambda: 1e9)
     x = np.zeros((10, 28, 28), np.uint8)

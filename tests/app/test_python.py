@@ -1,5 +1,7 @@
 """The front door in Python."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -77,3 +79,33 @@ def test_an_unknown_option_is_refused_with_the_nearest(tmp_path):
 def test_no_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no run"):
         elbax.open_run(tmp_path)
+
+
+class TestWhatARunRemembers:
+    """A run is resumed, and repeated, from its folder alone."""
+
+    def test_the_folder_of_named_data(self, tmp_path, monkeypatch):
+        options = {"iterations": 3, "hidden": (4,), "report": False, "verbose": False}
+        monkeypatch.setenv("ELBAX_DATA_DIR", str(tmp_path / "here"))
+        run = elbax.train("digits", out=tmp_path / "run", **options)
+        assert run.config["data"]["folder"] == str(tmp_path / "here")
+        monkeypatch.delenv("ELBAX_DATA_DIR")
+        # Looked up there while it resumes, kept in config.json, and the environment left alone.
+        resumed = elbax.resume(tmp_path / "run", iterations=4, verbose=False)
+        assert resumed.config["data"]["folder"] == str(tmp_path / "here")
+        assert "ELBAX_DATA_DIR" not in os.environ
+
+    def test_the_command_with_the_new_length(self, tmp_path):
+        options = {"iterations": 3, "hidden": (4,), "report": False, "verbose": False}
+        elbax.train("digits", out=tmp_path / "run", **options)
+        resumed = elbax.resume(tmp_path / "run", iterations=4, verbose=False)
+        assert "--iterations 4" in resumed.config["command"]
+
+    def test_one_length_only(self, tmp_path):
+        with pytest.raises(ValueError, match="give one"):
+            elbax.train("digits", out=tmp_path / "run", iterations=3, epochs=1)
+        (tmp_path / "long.toml").write_text("epochs = 5\n")
+        config = tmp_path / "long.toml"
+        options = {"config": config, "hidden": (4,), "report": False, "verbose": False}
+        run = elbax.train("digits", out=tmp_path / "run", iterations=3, **options)
+        assert run.config["iterations"] == 3

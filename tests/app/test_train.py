@@ -8,6 +8,7 @@ import pytest
 
 import elbax
 from elbax.app.cli import main
+from elbax.model import Decoder, load_model
 from tests.app.conftest import SMALL
 
 ARRAYS = {
@@ -171,9 +172,18 @@ def test_divergence_keeps_the_last_good_state(refused, tmp_path):
     ],
 )
 def test_options_reach_the_model(elbax, tmp_path, words):
+    length = () if "--epochs" in words else ("--iterations", 3)
     status, out, err = elbax(
-        "train", "digits", "--iterations", 3, "--hidden", 8, "--out", tmp_path / "run",
+        "train", "digits", *length, "--hidden", 8, "--out", tmp_path / "run",
         "--no-report", "--json", *words.split(),
     )  # fmt: skip
     assert status == 0, err
-    assert np.isfinite(json.loads(out)["test"]["elbo"])
+    results = json.loads(out)
+    assert results["iterations"] == (3 if length else 1437 // 100)
+    test = results["test"]
+    assert test["elbo"] == pytest.approx(test["reconstruction"] - test["kl"], rel=1e-5)
+    model = load_model(tmp_path / "run")
+    assert isinstance(model.decoder, Decoder)
+    family = type(model.decoder.likelihood).__name__
+    assert family == ("Normal" if "normal --like" in words else "Bernoulli")
+    assert model.preprocessing.binarize == ("dynamic" if "dynamic" in words else "none")

@@ -99,5 +99,33 @@ def test_support(grey):
 def test_support_refuses_what_inspection_let_pass(likelihood, value, word):
     x = np.zeros((10, 2))
     x[3, 1] = value
-    with pytest.raises(DataError, match=rf"split\) has 1 {word}.* value, the first at row"):
+    with pytest.raises(DataError, match=rf"^array has 1 {word}.* value, the first at row 3, col"):
         check_support(load(x, check=False), likelihood)
+
+
+def test_support_counts_over_the_splits_and_names_the_row_of_the_file(tmp_path):
+    x = np.zeros((50, 2, 2), np.float32)
+    x[3::2, 1, 0] = np.nan
+    dataset = load(x, check=False)
+    with pytest.raises(
+        DataError, match=r"^array has 24 missing.*the first at image 3, pixel \(1, 0"
+    ):
+        check_support(dataset, "normal")
+    with pytest.raises(DataError, match=r"the first at image 3, pixel \(1, 0"):
+        check_support(load(np.where(np.isnan(x), -0.5, x)), "bernoulli")
+    for part in (dataset.train, dataset.validation, dataset.test, dataset.split("all")):
+        np.testing.assert_array_equal(part.x[..., 0], x[part.index])
+    # A file that comes split has no one order: its splits are named.
+    np.savez(tmp_path / "split.npz", x_train=x, x_test=np.zeros_like(x))
+    with pytest.raises(DataError, match=r"^split \(train split\) has "):
+        check_support(load(tmp_path / "split.npz", check=False), "normal")
+    assert load("digits").train.index is None
+
+
+def test_messages_about_labels_and_text(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((300, 2)), y=np.arange(3))
+    with pytest.raises(DataError, match=r"x\.npz has 3 labels for 300 rows$"):
+        load(tmp_path / "x.npz")
+    np.save(tmp_path / "text.npy", np.array(["a", "b", "c"]))
+    with pytest.raises(DataError, match=r"text\.npy holds text"):
+        load(tmp_path / "text.npy")

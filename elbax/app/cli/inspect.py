@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> int:
     dataset = load(arguments.data, check=False)
     description = describe(dataset)
     likelihood, reason = choose_likelihood(dataset)
-    problem = inspection.problem(dataset, likelihood)
+    problem = inspection.problem(dataset, recipe, likelihood)
     cost = inspection.estimate(dataset, recipe, likelihood)
     if arguments.json:
         content = {"schema": SCHEMA, **dataclasses.asdict(description), "likelihood": likelihood}

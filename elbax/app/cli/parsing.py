@@ -117,7 +117,8 @@ def _in_words(event: Any, command: str) -> str:
     more = f"see `elbax {command} --help`"
     if kind == "InvalidChoice":
         name = event.argument.lowered.name_or_flags[-1]
-        return f"{name} is '{event.value}': {nearest(event.value, event.choices)}"
+        choices = [choice for choice in event.choices if choice != "none"]
+        return f"{name} is '{event.value}': {nearest(event.value, choices)}"
     if kind == "MissingArgs":
         missing = ", ".join(_name(item.arg) for item in event.missing_arguments)
         return f"`elbax {command}` needs {missing}; {more}"

@@ -22,6 +22,7 @@ from elbax.recipes.options import (
     Options,
     RunOptions,
     TrainingOptions,
+    one_length,
 )
 
 
@@ -55,9 +56,13 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "train", words, _defaults(words))
     if arguments.data is None:
         raise ValueError("`elbax train` needs DATA; see `elbax train --help`")
-    options = Options(
-        arguments.recipe, arguments.model, arguments.training, arguments.reading, arguments.run
-    )
+    # Two flags for one length are refused, and the later word of a flag wins over a file's epochs.
+    flags = {name: value_of(f"--{name}", words) for name in ("iterations", "epochs")}
+    lengths = one_length({name: text for name, text in flags.items() if text is not None})
+    training = arguments.training
+    if "iterations" in lengths:
+        training = dataclasses.replace(training, epochs=None)
+    options = Options(arguments.recipe, arguments.model, training, arguments.reading, arguments.run)
     environment.prepare(options.run.device)
     from elbax.app.run import start
 

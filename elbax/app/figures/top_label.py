@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from scipy import ndimage
 from scipy.stats import norm
 from sklearn.neighbors import KNeighborsClassifier
@@ -22,9 +23,12 @@ from elbax.evaluate import posterior_moments
 COUNT = 60  # places along an axis: top_infer's twenty are the second, fifth, eighth … of these
 NEIGHBOURS = 5
 TRAINING_ROWS = 8000  # more change few cells, and the time grows with them
-ENCODED_ROWS = 5000
+ENCODED_ROWS = 10_000
 COORDINATES = 1024  # of a datum, evenly spaced, where it has more
 NAMED = 20  # with more labels than this the map bears no names
+KEYED = 12  # with more labels than this there is no row of swatches
+KEY_LETTERS = 120  # in a line of swatches
+FAR = 2.0  # standard deviations of the prior
 NAMED_SHARE, STRIP_SHARE = 0.02, 0.05  # of the cells: smaller regions bear no name
 
 
@@ -51,14 +55,16 @@ def figure(subject: Subject) -> Figure:
     axes = latent_axes(subject)
     flat = len(axes) == 1
     winners, votes = _decoded(subject, axes, labels)
-    means, own, which = _encoded(subject, labels)
+    means, own, rows = _encoded(subject, labels)
+    key_columns = 0 if flat else _key_columns(labels)
+    key_lines = -(-len(labels.names) // key_columns) if key_columns else 0
     drawing = page(
         10.6,
-        3.3 if flat else 5.25,
+        3.3 if flat else 5.25 + 0.25 * key_lines,
         "The latent space from above, labelled",
         "Left: places (Gaussian quantiles) by the label that they decode to, which is the vote of "
         f"the {NEIGHBOURS} nearest training data; paler where the votes differ. Right: the "
-        f"posterior means of {len(own):,} {which} rows by their own label."
+        f"posterior means of {rows} by their own label. {_far(means[:, axes])}"
         + which_latents(axes, subject.model.latent_dim),
         subject.title,
     )
@@ -72,6 +78,8 @@ def figure(subject: Subject) -> Figure:
         if not flat:
             panel.set_aspect("equal")
         quantile_ticks(panel, axes)
+    if key_columns:
+        _swatches(drawing, labels, key_columns)
     if not labels.named:
         _colour_key(drawing, [left, right], labels)
     return drawing
@@ -102,11 +110,22 @@ def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.nda
 
 
 def _encoded(subject: Subject, labels: Labels) -> tuple[np.ndarray, np.ndarray, str]:
-    """Posterior means of held-out rows, the indices of their labels, and the split's name."""
+    """Posterior means of held-out rows, the indices of their labels, and which rows."""
     split, which = held_out(subject.dataset)
     rows = _choose(len(split), ENCODED_ROWS, subject.seed)
     moments = posterior_moments(subject.model, split.x[rows])
-    return moments["mean"], np.searchsorted(labels.values, np.asarray(split.label)[rows]), which
+    own = np.searchsorted(labels.values, np.asarray(split.label)[rows])
+    of_all = f" of {len(split):,}" if len(rows) < len(split) else ""
+    return moments["mean"], own, f"{len(rows):,}{of_all} {which} rows"
+
+
+def _far(means: np.ndarray) -> str:
+    """What becomes of points far out: the axes end at infinity, so none is cut off."""
+    share = float((np.abs(means) > FAR).any(axis=1).mean())
+    return (
+        f"None lies outside, as the axes run to ±∞; the {share:.1%} with a shown coordinate beyond "
+        f"±{FAR:g} lie near or at the edge."
+    )
 
 
 def _choose(available: int, wanted: int, seed: int) -> np.ndarray:
@@ -166,7 +185,7 @@ def region_centres(winners: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def _points(axes: Axes, places: np.ndarray, own: np.ndarray, labels: Labels) -> None:
-    axes.scatter(*places.T, c=labels.colours[own], s=7, linewidths=0, alpha=0.75, rasterized=True)
+    axes.scatter(*places.T, c=labels.colours[own], s=5, linewidths=0, alpha=0.75, rasterized=True)
     if labels.named:
         for index, (x, y) in strongholds(places, own).items():
             _name(axes, x, y, labels.names[index])
@@ -226,6 +245,37 @@ def _strip(axes: Axes, places: np.ndarray, own: np.ndarray, labels: Labels) -> N
         )
         if labels.named:
             axes.text(-0.015, y, name, ha="right", va="center", size=9.5, parse_math=False)
+
+
+def _key_columns(labels: Labels) -> int:
+    """How many swatches stand in a line; 0 where there are too many labels for a key."""
+    if len(labels.names) > KEYED:
+        return 0
+    fit = max(1, KEY_LETTERS // (5 + max(map(len, labels.names))))
+    lines = -(-len(labels.names) // fit)
+    return -(-len(labels.names) // lines)
+
+
+def _swatches(drawing: Figure, labels: Labels, columns: int) -> None:
+    """Every label's colour, below both panels: crowded labels bear no name in the picture."""
+    handles = [
+        Line2D([], [], ls="none", marker="s", ms=8, color=tuple(colour))
+        for colour in labels.colours
+    ]
+    key = drawing.legend(
+        handles,
+        [" "] * len(handles),
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=1,
+        handletextpad=0.4,
+        columnspacing=1.4,
+        borderpad=0.2,
+        labelspacing=0.3,
+    )
+    for text, name in zip(key.get_texts(), labels.names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def _colour_key(drawing: Figure, panels: list[Axes], labels: Labels) -> None:

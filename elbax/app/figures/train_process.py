@@ -20,6 +20,8 @@ BINS_PER_DECADE = 30
 NOISE_DEVIATIONS = 8.0
 RANGE_SHARE = 0.02
 
+RISE = 1.0  # nats: the headline tells of no smaller rise of the KL
+
 LOGARITHMIC_FROM = 2.5  # times the smallest loss: the losses' axis is linear below
 
 
@@ -127,9 +129,21 @@ def _headline(history: Mapping[str, Any], turn: int | None) -> str:
     falls = np.nanmean(total[-tenth:]) < np.nanmean(total[:tenth])
     if turn is None:
         return "The total loss falls" if falls else "The total loss does not fall"
+    if _rise(history, turn) < RISE:
+        return "Reconstruction and KL while training"
     return f"The KL turns at step {turn:,} and rises" + (
         " while the total goes on falling" if falls else ""
     )
+
+
+def _rise(history: Mapping[str, Any], turn: int) -> float:
+    """Nats from the turning point to the highest bin after it."""
+    step = np.asarray(history["step"], dtype=np.float64)
+    kl = np.asarray(history["kl"], dtype=np.float64)
+    usable = np.isfinite(kl) & (step > 0)
+    middle, smooth, _ = log_bins(step[usable], kl[usable])
+    at = int(np.argmin(np.abs(middle - turn)))
+    return float(smooth[at:].max() - smooth[at])
 
 
 def _curve(axes: Axes, step: np.ndarray, value: np.ndarray, colour: str, label: str) -> None:
@@ -175,7 +189,7 @@ def _mark(upper: Axes, lower: Axes, step: np.ndarray, kl: np.ndarray, turn: int)
     lower.plot(turn, value, marker="o", ms=8, mfc=BLUE, mec="white", mew=1.5, zorder=6)
     late = np.log(turn) > 0.6 * np.log(step[-1])
     lower.annotate(
-        f"turning point:\nstep {turn:,}, {value:.1f} nats",
+        f"turning point:\nstep {turn:,}, {value:{'.2g' if abs(value) < 0.1 else '.1f'}} nats",
         xy=(turn, 0.62),
         xycoords=("data", "axes fraction"),
         xytext=(-8 if late else 8, 0),
@@ -200,4 +214,8 @@ def _finish(upper: Axes, lower: Axes) -> None:
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         axes.margins(x=0.01)
-        axes.legend(loc="upper right")
+        # Above the turning point's rule (1), which would strike the words; below the curves (2).
+        legend = axes.legend(
+            loc="upper right", frameon=True, framealpha=0.92, facecolor="white", edgecolor="none"
+        )
+        legend.set_zorder(1.5)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from elbax.app.figures.train_process import log_bins, turning_point
+from elbax.app.figures.train_process import _headline, log_bins, turning_point
 
 STEP = np.arange(1, 10_001)
 
@@ -73,3 +73,10 @@ def test_bins_keep_the_first_steps_apart_and_average_the_later_ones():
     np.testing.assert_allclose(
         mean, [value[which == index].mean() for index in range(which.max() + 1)]
     )
+
+
+@pytest.mark.parametrize(("end", "says"), [(0.9, "while training"), (9.0, "The KL turns")])
+def test_the_headline_tells_of_no_rise_below_a_nat(end, says):
+    step = np.arange(1, 1001)
+    kl = np.interp(np.log(step), np.log([1, 30, 1000]), [20.0, 0.01, end])
+    assert says in _headline({"step": step, "kl": kl, "elbo": -kl}, 30)
