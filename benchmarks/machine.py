@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("elbax", "jax", "jaxlib", "equinox", "optax", "numpyro", "numpy", "torch", "pythae")
-_VARIABLES = re.compile(r"^(OMP|MKL|GOMP|KMP|OPENBLAS|XLA|JAX|TORCH|CUDA|ELBAX)_")
+_VARIABLES = re.compile(r"^(OMP|MKL|GOMP|KMP|OPENBLAS|XLA|JAX|TORCH|CUDA)_")
 
 
 def describe() -> dict[str, Any]:

@@ -27,8 +27,8 @@ def kl_divergence(q: Any, p: Any) -> Scalar:
         p: Another, of the same length.
 
     Raises:
-        NotImplementedError: There is no closed form here for the pair; `log_ratio` of a draw
-            estimates it.
+        NotImplementedError: There is no closed form here for the pair; log q(z) − log p(z) at draws
+            z ~ q estimates it.
     """
     form = _CLOSED_FORMS.get(_pair(q, p))
     if form is None:
