@@ -19,17 +19,49 @@ if TYPE_CHECKING:
     from elbax.data import Dataset as Dataset
     from elbax.data import load as load_data
     from elbax.model.divergences import kl_divergence as kl_divergence
+    from elbax.model.image_networks import ConvDecoder as ConvDecoder
+    from elbax.model.image_networks import ConvEncoder as ConvEncoder
     from elbax.model.interfaces import Batch as Batch
     from elbax.model.latent_variable_model import Decoder as Decoder
     from elbax.model.latent_variable_model import Encoder as Encoder
     from elbax.model.latent_variable_model import LatentVariableModel as LatentVariableModel
     from elbax.model.likelihoods import Bernoulli as Bernoulli
+    from elbax.model.likelihoods import Categorical as Categorical
+    from elbax.model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
+    from elbax.model.likelihoods import DiscretizedLogistic as DiscretizedLogistic
+    from elbax.model.likelihoods import DiscretizedLogisticMixture as DiscretizedLogisticMixture
+    from elbax.model.likelihoods import Laplace as Laplace
+    from elbax.model.likelihoods import LogNormal as LogNormal
+    from elbax.model.likelihoods import Mixed as Mixed
+    from elbax.model.likelihoods import NegativeBinomial as NegativeBinomial
     from elbax.model.likelihoods import Normal as Normal
+    from elbax.model.likelihoods import Ordinal as Ordinal
+    from elbax.model.likelihoods import Poisson as Poisson
+    from elbax.model.likelihoods import StudentT as StudentT
     from elbax.model.networks import MLP as MLP
+    from elbax.model.networks import GatedMLP as GatedMLP
+    from elbax.model.networks import NormalizedMLP as NormalizedMLP
+    from elbax.model.networks import ResidualMLP as ResidualMLP
+    from elbax.model.networks import check_network as check_network
+    from elbax.model.objectives import ImportanceWeightedELBO as ImportanceWeightedELBO
     from elbax.model.objectives import NegativeELBO as NegativeELBO
+    from elbax.model.posteriors import CouplingFlow as CouplingFlow
+    from elbax.model.posteriors import Deterministic as Deterministic
     from elbax.model.posteriors import DiagonalNormal as DiagonalNormal
+    from elbax.model.posteriors import DiagonalStudentT as DiagonalStudentT
     from elbax.model.posteriors import FullNormal as FullNormal
+    from elbax.model.posteriors import GumbelSoftmax as GumbelSoftmax
+    from elbax.model.posteriors import InverseAutoregressiveFlow as InverseAutoregressiveFlow
+    from elbax.model.posteriors import PlanarFlow as PlanarFlow
+    from elbax.model.posteriors import PowerSpherical as PowerSpherical
+    from elbax.model.posteriors import SylvesterFlow as SylvesterFlow
+    from elbax.model.priors import ConditionalNormal as ConditionalNormal
+    from elbax.model.priors import FlowPrior as FlowPrior
+    from elbax.model.priors import MixtureOfNormals as MixtureOfNormals
     from elbax.model.priors import StandardNormal as StandardNormal
+    from elbax.model.priors import UniformCategorical as UniformCategorical
+    from elbax.model.priors import UniformHypersphere as UniformHypersphere
+    from elbax.model.priors import VampPrior as VampPrior
     from elbax.model.serialise import load_model as load
     from elbax.model.serialise import save_model as save_model
 
@@ -39,18 +71,50 @@ if TYPE_CHECKING:
 _HOME = {
     "Batch": "elbax.model.interfaces",
     "Bernoulli": "elbax.model.likelihoods",
+    "Categorical": "elbax.model.likelihoods",
+    "ConditionalNormal": "elbax.model.priors",
+    "ContinuousBernoulli": "elbax.model.likelihoods",
+    "ConvDecoder": "elbax.model.image_networks",
+    "ConvEncoder": "elbax.model.image_networks",
+    "CouplingFlow": "elbax.model.posteriors",
     "DataError": "elbax.data",
     "Dataset": "elbax.data",
     "Decoder": "elbax.model.latent_variable_model",
+    "Deterministic": "elbax.model.posteriors",
     "DiagonalNormal": "elbax.model.posteriors",
+    "DiagonalStudentT": "elbax.model.posteriors",
+    "DiscretizedLogistic": "elbax.model.likelihoods",
+    "DiscretizedLogisticMixture": "elbax.model.likelihoods",
     "Encoder": "elbax.model.latent_variable_model",
+    "FlowPrior": "elbax.model.priors",
     "FullNormal": "elbax.model.posteriors",
+    "GatedMLP": "elbax.model.networks",
+    "GumbelSoftmax": "elbax.model.posteriors",
+    "ImportanceWeightedELBO": "elbax.model.objectives",
+    "InverseAutoregressiveFlow": "elbax.model.posteriors",
+    "Laplace": "elbax.model.likelihoods",
     "LatentVariableModel": "elbax.model.latent_variable_model",
+    "LogNormal": "elbax.model.likelihoods",
     "MLP": "elbax.model.networks",
+    "Mixed": "elbax.model.likelihoods",
+    "MixtureOfNormals": "elbax.model.priors",
+    "NegativeBinomial": "elbax.model.likelihoods",
     "NegativeELBO": "elbax.model.objectives",
     "Normal": "elbax.model.likelihoods",
+    "NormalizedMLP": "elbax.model.networks",
+    "Ordinal": "elbax.model.likelihoods",
+    "PlanarFlow": "elbax.model.posteriors",
+    "Poisson": "elbax.model.likelihoods",
+    "PowerSpherical": "elbax.model.posteriors",
+    "ResidualMLP": "elbax.model.networks",
     "Run": "elbax.app.run",
     "StandardNormal": "elbax.model.priors",
+    "StudentT": "elbax.model.likelihoods",
+    "SylvesterFlow": "elbax.model.posteriors",
+    "UniformCategorical": "elbax.model.priors",
+    "UniformHypersphere": "elbax.model.priors",
+    "VampPrior": "elbax.model.priors",
+    "check_network": "elbax.model.networks",
     "kl_divergence": "elbax.model.divergences",
     "load": "elbax.model.serialise:load_model",
     "load_data": "elbax.data:load",
@@ -63,19 +127,51 @@ _HOME = {
 __all__ = [
     "Batch",
     "Bernoulli",
+    "Categorical",
+    "ConditionalNormal",
+    "ContinuousBernoulli",
+    "ConvDecoder",
+    "ConvEncoder",
+    "CouplingFlow",
     "DataError",
     "Dataset",
     "Decoder",
+    "Deterministic",
     "DiagonalNormal",
+    "DiagonalStudentT",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
     "Encoder",
+    "FlowPrior",
     "FullNormal",
+    "GatedMLP",
+    "GumbelSoftmax",
+    "ImportanceWeightedELBO",
+    "InverseAutoregressiveFlow",
+    "Laplace",
     "LatentVariableModel",
+    "LogNormal",
     "MLP",
+    "Mixed",
+    "MixtureOfNormals",
+    "NegativeBinomial",
     "NegativeELBO",
     "Normal",
+    "NormalizedMLP",
+    "Ordinal",
+    "PlanarFlow",
+    "Poisson",
+    "PowerSpherical",
+    "ResidualMLP",
     "Run",
     "StandardNormal",
+    "StudentT",
+    "SylvesterFlow",
+    "UniformCategorical",
+    "UniformHypersphere",
+    "VampPrior",
     "__version__",
+    "check_network",
     "kl_divergence",
     "load",
     "load_data",

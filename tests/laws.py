@@ -25,33 +25,97 @@ from elbax.model import (
     AbstractPrior,
     Batch,
     Bernoulli,
+    Categorical,
+    ConditionalNormal,
+    ContinuousBernoulli,
+    ConvDecoder,
+    ConvEncoder,
+    CouplingFlow,
     Decoder,
+    Deterministic,
     DiagonalNormal,
+    DiagonalStudentT,
+    DiscretizedLogistic,
+    DiscretizedLogisticMixture,
     Encoder,
+    FlowPrior,
     FullNormal,
+    GatedMLP,
+    GumbelSoftmax,
+    ImportanceWeightedELBO,
+    InverseAutoregressiveFlow,
+    Laplace,
     LatentVariableModel,
+    LogNormal,
+    Mixed,
+    MixtureOfNormals,
+    NegativeBinomial,
     NegativeELBO,
     Normal,
+    NormalizedMLP,
+    Ordinal,
+    PlanarFlow,
+    Poisson,
+    PowerSpherical,
+    ResidualMLP,
     StandardNormal,
+    StudentT,
+    SylvesterFlow,
+    UniformCategorical,
+    UniformHypersphere,
+    VampPrior,
 )
+from elbax.model.interfaces import LatentKind
+from elbax.model.support import Support
 
 # --- one line a part -----------------------------------------------------------------------
+
+KEY = 0  # the seed of every constructor's key: parameters are filled afterwards
 
 # From the number of latents.
 PRIORS: dict[str, Callable[[int], AbstractPrior]] = {
     "standard-normal": StandardNormal,
+    "mixture": lambda d: MixtureOfNormals(d, 3, key=jax.random.key(KEY)),
+    "mixture, full": lambda d: MixtureOfNormals(d, 2, "full", key=jax.random.key(KEY)),
+    "vamp": lambda d: VampPrior(d, SHAPE, 3, key=jax.random.key(KEY)),
+    "vamp, bounded": lambda d: VampPrior(d, SHAPE, 2, bounds=(-1.0, 2.0), key=jax.random.key(KEY)),
+    "flow": lambda d: FlowPrior(d, layers=2, width=3, key=jax.random.key(KEY)),
+    "flow, coupling": lambda d: FlowPrior(d, "coupling", 2, 3, key=jax.random.key(KEY)),
+    "hypersphere": UniformHypersphere,
+    "categorical": lambda d: UniformCategorical(d, 2),
+    "conditional": lambda d: ConditionalNormal(d, 3, 4, key=jax.random.key(KEY)),
 }
 POSTERIORS: dict[str, Callable[[int], AbstractPosterior]] = {
     "diagonal-normal": DiagonalNormal,
     "full-normal": FullNormal,
+    # Of tails that end within the grid of the laws.
+    "student-t": lambda d: DiagonalStudentT(d, 40.0),
+    "planar": lambda d: PlanarFlow(d, 2),
+    "sylvester": lambda d: SylvesterFlow(d, 2, 2),
+    "iaf": lambda d: InverseAutoregressiveFlow(d, 2, 3, 2, key=jax.random.key(KEY)),
+    "coupling": lambda d: CouplingFlow(d, 2, 3, 2, key=jax.random.key(KEY)),
+    "power-spherical": PowerSpherical,
+    "categorical": lambda d: GumbelSoftmax(d, 2),
+    "deterministic": Deterministic,
 }
 
-# From the shape of a datum; the name ends in what a datum is: "binary" or "real".
+# From the shape of a datum.
 LIKELIHOODS: dict[str, Callable[[tuple[int, ...]], AbstractLikelihood]] = {
     "bernoulli, binary": Bernoulli,
     "normal of fixed scale, real": lambda shape: Normal(shape, 0.5),
     "normal of shared scale, real": lambda shape: Normal(shape, "shared"),
     "normal of predicted scale, real": lambda shape: Normal(shape, "predicted"),
+    "continuous-bernoulli": ContinuousBernoulli,
+    "laplace": lambda shape: Laplace(shape, "element"),
+    "student-t": lambda shape: StudentT(shape, "predicted"),
+    "log-normal": lambda shape: LogNormal(shape, "shared"),
+    "categorical": lambda shape: Categorical(shape, 3),
+    "ordinal": lambda shape: Ordinal(shape, 4),
+    "discretized-logistic": lambda shape: DiscretizedLogistic(shape, 4, scale="predicted"),
+    "discretized-logistic-mixture": lambda shape: DiscretizedLogisticMixture(shape, 2, 4),
+    "poisson": Poisson,
+    "negative-binomial": NegativeBinomial,
+    "mixed": lambda shape: Mixed(shape, MIXED[: math.prod(shape)]),
 }
 
 # From the sizes of the input and the output, and a key.
@@ -59,21 +123,60 @@ NETWORKS: dict[str, Callable[[int, int, jax.Array], Any]] = {
     "linear": lambda m, n, key: MLP(m, (), n, key=key),
     "tanh": lambda m, n, key: MLP(m, (6, 4), n, "tanh", key=key),
     "relu": lambda m, n, key: MLP(m, (9,), n, "relu", key=key),
+    "normalized": lambda m, n, key: NormalizedMLP(m, (4, 3), n, "tanh", key=key),
+    "gated": lambda m, n, key: GatedMLP(m, (4, 3), n, key=key),
+    "gated, normalized": lambda m, n, key: GatedMLP(m, (4,), n, layer_norm=True, key=key),
+    "residual": lambda m, n, key: ResidualMLP(m, (4, 4, 3), n, "tanh", key=key),
+    "residual, normalized": lambda m, n, key: ResidualMLP(
+        m, (4,), n, "tanh", layer_norm=True, key=key
+    ),
+    "conv": lambda m, n, key: convolutional(m, n, (2, 2), 0, key),
+    "resnet": lambda m, n, key: convolutional(m, n, (2,), 1, key),
 }
+
+
+def convolutional(m: int, n: int, channels: tuple[int, ...], blocks: int, key: jax.Array) -> Any:
+    """The encoder where the input is an image, else the decoder."""
+    if m == math.prod(IMAGE_SHAPE):
+        return ConvEncoder(IMAGE_SHAPE, n, channels, (3,), "tanh", blocks=blocks, key=key)
+    return ConvDecoder(m, IMAGE_SHAPE, n, channels, (3,), "tanh", blocks=blocks, key=key)
+
 
 OBJECTIVES: dict[str, Callable[[], AbstractObjective]] = {
     "negative-elbo": NegativeELBO,
     "negative-elbo, beta 4": lambda: NegativeELBO(4.0),
+    "negative-elbo, 3 draws, Monte Carlo": lambda: NegativeELBO(1.0, 3, "monte-carlo"),
+    "importance-weighted-elbo": lambda: ImportanceWeightedELBO(3),
     "negative-elbo, warm-up": lambda: NegativeELBO(optax.linear_schedule(0.0, 1.0, 10)),
 }
 
 # --- what the laws are stated about --------------------------------------------------------
 
 SHAPE = (2, 2, 1)  # of a datum: an image, so that flattening is part of every composition
+IMAGE_SHAPE = (6, 6, 1)  # where the network is convolutional: enough to meet all of a kernel
+MIXED = ("poisson", "ordinal-3", "log-normal", "binary")
 LATENT_DIM = 2
 STEP = 3  # of an objective: past the start of a warm-up
 
 T = TypeVar("T")
+
+
+def traits(make: Callable[[int], Any]) -> Any:
+    """What a prior or posterior says of itself, without making any array."""
+    return eqx.filter_eval_shape(lambda: make(4))
+
+
+def latents(part: Any, dim: int) -> int:
+    """The length of a latent that a part allows, from the dimension that it is to vary in."""
+    return {"sphere": dim + 1, "categorical": 2 * dim}.get(
+        part.latent, max(dim, part.least_latent_dim)
+    )
+
+
+def fits(prior: Any, posterior: Any) -> bool:
+    """Whether draws of the posterior lie where the prior's do."""
+    kind = "real" if posterior.latent == "point" else posterior.latent
+    return prior.latent in (kind, "any")
 
 
 def each(registry: dict[str, Any], name: str) -> pytest.MarkDecorator:
@@ -99,42 +202,92 @@ class Density:
     Attributes:
         sample: From a key to a vector.
         log_prob: From a vector to nats.
-        binary: Whether the vector is of zeros and ones.
+        values: What each number of the vector may be, where these can be listed.
+        latent: What a latent is, where it is one.
     """
 
     sample: Callable[[jax.Array], jax.Array]
     log_prob: Callable[[jax.Array], jax.Array]
-    binary: bool
+    values: tuple[np.ndarray, ...] | None = None
+    latent: LatentKind = "real"
 
 
 def densities() -> dict[str, Callable[[int], Density]]:
     """Every registered distribution, at random parameters, from its number of dimensions."""
 
     def prior(make: Callable[[int], AbstractPrior], dim: int) -> Density:
-        encoder = Encoder(MLP(3, (), 2 * dim, key=jax.random.key(1)), DiagonalNormal(dim))
-        return of(make(dim)(encoder), binary=False)
-
-    def family(make: Callable[[int], Any], binary: bool, dim: int) -> Density:
+        dim = latents(traits(make), dim)
         made = filled(lambda: make(dim), seed=2)
-        return of(made(jnp.asarray(numbers(made.parameter_count, seed=3))), binary)
+        encoder = MLP(math.prod(SHAPE), (), 2 * dim, key=jax.random.key(1))
+        distribution = made(Encoder(encoder, DiagonalNormal(dim)), condition_for(made))
+        return of(distribution, made)
 
-    def of(distribution: Any, binary: bool) -> Density:
+    def posterior(make: Callable[[int], AbstractPosterior], dim: int) -> Density:
+        dim = latents(traits(make), dim)
+        return family(make, dim)
+
+    def family(make: Callable[[int], Any], dim: int) -> Density:
+        made = filled(lambda: make(dim), seed=2)
+        return of(made(jnp.asarray(numbers(made.parameter_count, seed=3))), made)
+
+    def of(distribution: Any, part: Any) -> Density:
         # A likelihood is elementwise: its joint log-density is the sum.
         return Density(
             sample=distribution.sample,
             log_prob=lambda value: jnp.sum(distribution.log_prob(value)),
-            binary=binary,
+            values=listed(part) if isinstance(part, AbstractLikelihood) else None,
+            latent=getattr(part, "latent", "real"),
         )
 
     def of_shape(make: Callable[[tuple[int, ...]], Any]) -> Callable[[int], Any]:
         return lambda dim: make((dim,))
 
-    found = {name: functools.partial(prior, make) for name, make in PRIORS.items()}
+    found = {f"p: {name}": functools.partial(prior, make) for name, make in PRIORS.items()}
     for name, make in POSTERIORS.items():
-        found[name] = functools.partial(family, make, False)
+        if traits(make).has_log_prob:
+            found[f"q: {name}"] = functools.partial(posterior, make)
     for name, make in LIKELIHOODS.items():
-        found[name] = functools.partial(family, of_shape(make), name.endswith("binary"))
+        # Kinks, heavy tails and bounded supports are beyond a plain grid: these densities and their
+        # draws are compared with scipy's in tests/model/test_likelihoods.py.
+        smooth = isinstance(make((1,)), Normal)
+        if smooth or make((1,)).discrete:
+            found[name] = functools.partial(family, of_shape(make))
     return found
+
+
+def supports(likelihood: AbstractLikelihood) -> tuple[Support, ...]:
+    """What each element may be."""
+    support = likelihood.support
+    return support if isinstance(support, tuple) else (support,) * math.prod(likelihood.shape)
+
+
+def listed(likelihood: AbstractLikelihood) -> tuple[np.ndarray, ...] | None:
+    """The values of each element that can be drawn, as far as they have any mass; or None."""
+    if not likelihood.discrete:
+        return None
+    return tuple(
+        # A Bernoulli variable is binary, whatever it can be compared with.
+        np.arange(s.lower, min(s.upper, 250.0) + 1e-9, 1.0 if s.spacing is None else s.spacing)
+        for s in supports(likelihood)
+    )
+
+
+def data_for(likelihood: AbstractLikelihood, rows: int, seed: int) -> np.ndarray:
+    """Rows that the likelihood allows."""
+    x = numbers((rows, *likelihood.shape), seed).reshape(rows, -1)
+    columns = []
+    for support, column in zip(supports(likelihood), x.T, strict=True):
+        if support.spacing is None and likelihood.discrete:
+            columns.append(column > 0)
+        elif support.spacing is not None:
+            last = min((support.upper - support.lower) / support.spacing, 5.0)
+            level = np.clip(np.rint(last / 2 + 1.5 * column), 0, last)
+            columns.append(support.lower + support.spacing * level)
+        elif support.upper < np.inf:
+            columns.append(1 / (1 + np.exp(-column)))
+        else:
+            columns.append(np.exp(column) if support.lower == 0 else column)
+    return np.stack(columns, axis=1).astype(x.dtype).reshape(rows, *likelihood.shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,30 +300,44 @@ class Composition:
     network: str = "tanh"
     objective: str = "negative-elbo"
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a datum."""
+        return IMAGE_SHAPE if self.network in ("conv", "resnet") else SHAPE
+
     def model(self, seed: int) -> LatentVariableModel:
         """The model, with no parameter left where its initialisation put it."""
 
         def make() -> LatentVariableModel:
-            posterior = POSTERIORS[self.posterior](LATENT_DIM)
-            likelihood = LIKELIHOODS[self.likelihood](SHAPE)
+            prior, posterior = self._latent_parts()
+            likelihood = LIKELIHOODS[self.likelihood](self.shape)
             sizes = (
-                (math.prod(SHAPE), posterior.parameter_count),
+                (math.prod(self.shape), posterior.parameter_count),
                 (LATENT_DIM, likelihood.parameter_count),
             )
             encoder, decoder = (NETWORKS[self.network](m, n, jax.random.key(0)) for m, n in sizes)
             return LatentVariableModel(
-                prior=PRIORS[self.prior](LATENT_DIM),
+                prior=prior,
                 encoder=Encoder(encoder, posterior),
                 decoder=Decoder(decoder, likelihood),
             )
 
         return filled(make, seed)
 
+    def _latent_parts(self) -> tuple[AbstractPrior, AbstractPosterior]:
+        """The prior and the posterior; the plain one gives way where the other does not fit it."""
+        prior, posterior = PRIORS[self.prior](LATENT_DIM), POSTERIORS[self.posterior](LATENT_DIM)
+        if not fits(prior, posterior) and self.posterior == Composition.posterior:
+            others = (make(LATENT_DIM) for make in POSTERIORS.values())
+            posterior = next(other for other in others if fits(prior, other))
+        if not fits(prior, posterior):
+            others = (make(LATENT_DIM) for make in PRIORS.values())
+            prior = next(other for other in others if fits(other, posterior))
+        return prior, posterior
+
     def batch(self, seed: int, rows: int = 8) -> Batch:
-        """Rows that the likelihood allows: zeros and ones, or any numbers."""
-        x = numbers((rows, *SHAPE), seed)
-        if self.likelihood.endswith("binary"):
-            x = (x > 0).astype(x.dtype)
+        """Rows that the likelihood allows."""
+        x = data_for(LIKELIHOODS[self.likelihood](self.shape), rows, seed)
         return Batch(jnp.asarray(x), data_size=rows)
 
     def loss(self, model: LatentVariableModel, batch: Batch, key: jax.Array) -> jax.Array:
@@ -191,11 +358,21 @@ def compositions() -> dict[str, Composition]:
     }
     found = {"plain": Composition()}
     for place, registry in registries.items():
-        for name in registry:
+        for name, make in registry.items():
+            # No bound without a density, and the objectives tell a prior no condition.
+            if place == "prior" and traits(make).conditional:
+                continue
+            if place == "posterior" and not traits(make).has_density:
+                continue
             composition = Composition(**{place: name})
             if composition != found["plain"]:
                 found[f"{place}: {name}"] = composition
     return found
+
+
+def condition_for(prior: Any) -> jax.Array | None:
+    """What a prior that must be told a condition is told."""
+    return jnp.asarray(numbers(prior.condition_dim, seed=6)) if prior.conditional else None
 
 
 def filled(make: Callable[[], T], seed: int) -> T:

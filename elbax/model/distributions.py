@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -61,6 +62,81 @@ class GreyBernoulli(dist.Distribution):
         return self.mean * (1.0 - self.mean)
 
 
+class OneHotCategorical(eqx.Module):
+    """Independent categorical variables, each drawn as a one-hot vector, one after the other.
+
+    With a temperature a draw can be differentiated, by the Gumbel-softmax relaxation (Jang et al.
+    2017, eq. 2; Maddison et al. 2017, §3): its value is the one-hot vector where it is
+    straight-through, and the relaxed one, inside the simplex, where it is not. `log_prob`, `mean`
+    and `variance` are those of the exact categorical variables.
+
+    Attributes:
+        logits: Unnormalised log-probabilities, one row a variable.
+        temperature: Of the relaxation; None draws without a derivative.
+        straight_through: Whether the value of a draw is exact and only its derivative relaxed.
+    """
+
+    logits: Float[Array, "variables categories"]
+    temperature: float | None = eqx.field(static=True, default=None)
+    straight_through: bool = eqx.field(static=True, default=True)
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, " latent"]:
+        """One draw."""
+        noisy = self.logits + jax.random.gumbel(key, self.logits.shape, self.logits.dtype)
+        hard = jax.nn.one_hot(jnp.argmax(noisy, axis=-1), noisy.shape[-1], dtype=noisy.dtype)
+        if self.temperature is None:
+            return hard.ravel()
+        soft = jax.nn.softmax(noisy / self.temperature)
+        if self.straight_through:
+            soft = hard + (soft - jax.lax.stop_gradient(soft))  # first the difference: exact zeros
+        return soft.ravel()
+
+    def log_prob(self, value: Float[Array, " latent"]) -> Scalar:
+        """The log-mass in nats of one-hot vectors; linear in `value`."""
+        return jnp.sum(value.reshape(self.logits.shape) * self.log_probabilities)
+
+    @property
+    def log_probabilities(self) -> Float[Array, "variables categories"]:
+        """The logarithms of the probabilities."""
+        return jax.nn.log_softmax(self.logits)
+
+    @property
+    def mean(self) -> Float[Array, " latent"]:
+        """The probabilities."""
+        return jax.nn.softmax(self.logits).ravel()
+
+    @property
+    def variance(self) -> Float[Array, " latent"]:
+        """P (1 − p)."""
+        return self.mean * (1.0 - self.mean)
+
+    @property
+    def location(self) -> Float[Array, " latent"]:
+        """The most probable category of each variable, one-hot."""
+        top = jnp.argmax(self.logits, axis=-1)
+        return jax.nn.one_hot(top, self.logits.shape[-1], dtype=self.logits.dtype).ravel()
+
+
+class Point(eqx.Module):
+    """A single point. It can be drawn, over and over, but has no density.
+
+    Attributes:
+        mean: The point.
+    """
+
+    mean: Float[Array, " latent"]
+
+    def sample(self, key: PRNGKeyArray) -> Float[Array, " latent"]:
+        """The point."""
+        del key
+        return self.mean
+
+    @property
+    def variance(self) -> Float[Array, " latent"]:
+        """Zeros."""
+        return jnp.zeros_like(self.mean)
+
+
 def sample_and_log_prob(distribution: Any, key: PRNGKeyArray) -> tuple[Any, Scalar]:
     """One draw and its log-density in nats, in one pass where the distribution offers that.
 
@@ -79,3 +155,12 @@ def sample(distribution: Any, key: PRNGKeyArray) -> Any:
     if isinstance(distribution, SamplesWithLogProb):
         return distribution.sample_and_log_prob(key)[0]
     return distribution.sample(key)
+
+
+def location(distribution: Any) -> Any:
+    """The point that stands for a distribution over the latent where a single one is asked for.
+
+    The mean, where that is a latent itself. On the sphere it is the mean direction, of categorical
+    variables the most probable values, and of a flow the image of the mean of what it starts from.
+    """
+    return distribution.location if hasattr(distribution, "location") else distribution.mean

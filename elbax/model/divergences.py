@@ -13,6 +13,9 @@ import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Scalar
 
+from elbax.model.distributions import OneHotCategorical
+from elbax.model.sphere import PowerSphericalDistribution, UniformSphere
+
 
 def has_closed_form(q: Any, p: Any) -> bool:
     """Whether `kl_divergence(q, p)` has an entry in the table."""
@@ -23,8 +26,9 @@ def kl_divergence(q: Any, p: Any) -> Scalar:
     """KL(q ‖ p) in nats, in closed form.
 
     Args:
-        q: A distribution over a vector: independent normals, or a multivariate normal.
-        p: Another, of the same length.
+        q: A distribution over a vector: independent normals, a multivariate normal, categorical
+            variables, or a power spherical one.
+        p: Another, of the same length (the uniform one on the sphere, for a power spherical q).
 
     Raises:
         NotImplementedError: There is no closed form here for the pair; log q(z) − log p(z) at draws
@@ -76,6 +80,17 @@ def _full_normal(q: Any, p: Any) -> Scalar:
     return 0.5 * (jnp.sum(factor**2) + jnp.sum(shift**2) - q.loc.shape[-1]) - log_determinant
 
 
+def _categorical_categorical(q: OneHotCategorical, p: OneHotCategorical) -> Scalar:
+    # Of the exact variables, also where draws are relaxed, as Jang et al. 2017 do.
+    ratio = q.log_probabilities - p.log_probabilities
+    return jnp.sum(jnp.exp(q.log_probabilities) * ratio)
+
+
+def _power_uniform(q: PowerSphericalDistribution, p: UniformSphere) -> Scalar:
+    del p
+    return q.kl_to_uniform()
+
+
 def _cholesky(distribution: Any) -> Any:
     full = type(distribution) is dist.MultivariateNormal
     return distribution.scale_tril if full else jnp.diag(distribution.scale)
@@ -86,6 +101,8 @@ _CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Scalar]] = {
     (dist.MultivariateNormal, dist.Normal): _full_normal,
     (dist.MultivariateNormal, dist.MultivariateNormal): _full_full,
     (dist.Normal, dist.MultivariateNormal): _full_full,
+    (OneHotCategorical, OneHotCategorical): _categorical_categorical,
+    (PowerSphericalDistribution, UniformSphere): _power_uniform,
 }
 
 

@@ -22,12 +22,18 @@ What holds everywhere:
 """
 
 import abc
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
 
+from elbax.model.support import Support
+
 Latent = PyTree[Array]
+# What a latent is: any real vector; a vector of length one; one-hot vectors, one after the other; a
+# single real point without a density ("point", of a posterior); what the encoder's is ("any", of a
+# prior made of posteriors).
+LatentKind = Literal["real", "sphere", "categorical", "point", "any"]
 Metrics = dict[str, Array]
 
 
@@ -83,7 +89,24 @@ class Batch(eqx.Module):
 
 
 class AbstractPosterior(eqx.Module):
-    """A family of distributions over the latent, indexed by what the encoder's network gives."""
+    """A family of distributions over the latent, indexed by what the encoder's network gives.
+
+    Traits, which combinations of parts are judged by:
+
+    * `latent`: where its draws live. A "point" fits a "real" prior.
+    * `has_density`: whether there is a q(z|x) at all. Where not, KL(q ‖ p) does not exist.
+    * `has_log_prob`: whether q(z|x) can be evaluated at any z, not only at its own draws.
+    * `gradient`: how draws move with the parameters. "pathwise": a draw is a smooth function of
+      them, and its derivative is used; "implicit": the distribution moves so, the draw at one key
+      does not (rejection samplers, Figurnov et al. 2018); "relaxed": that of a smooth stand-in.
+    * `least_latent_dim`: the fewest latents that it is defined for.
+    """
+
+    latent: ClassVar[LatentKind] = "real"
+    has_density: ClassVar[bool] = True
+    has_log_prob: ClassVar[bool] = True
+    gradient: ClassVar[Literal["pathwise", "implicit", "relaxed"]] = "pathwise"
+    least_latent_dim: ClassVar[int] = 1
 
     latent_dim: eqx.AbstractVar[int]
 
@@ -98,9 +121,23 @@ class AbstractPosterior(eqx.Module):
 
 
 class AbstractLikelihood(eqx.Module):
-    """A family of distributions over one datum, indexed by what the decoder's network gives."""
+    """A family of distributions over one datum, indexed by what the decoder's network gives.
+
+    Attributes:
+        shape: The shape of one datum.
+        discrete: Whether p(x|z) is a probability mass, so that log p(x) has bits; else a density.
+
+    A family that wants several numbers an element takes them number by number, the first of all
+    elements and then the second: a convolutional decoder lays its channels out so.
+    """
 
     shape: eqx.AbstractVar[tuple[int, ...]]
+    discrete: ClassVar[bool]
+
+    @property
+    @abc.abstractmethod
+    def support(self) -> Support | tuple[Support, ...]:
+        """What values data must have: one set for all elements, or one for each in order."""
 
     @property
     @abc.abstractmethod
@@ -113,7 +150,19 @@ class AbstractLikelihood(eqx.Module):
 
 
 class AbstractPrior(eqx.Module):
-    """A distribution over the latent, perhaps with parameters of its own."""
+    """A distribution over the latent, perhaps with parameters of its own.
+
+    Traits, which combinations of parts are judged by:
+
+    * `latent`: where its draws live; "any" is where the encoder's posterior puts them.
+    * `conditional`: whether it must be told a condition; then `condition_dim` says how many numbers
+      that is.
+    * `least_latent_dim`: the fewest latents that it is defined for.
+    """
+
+    latent: ClassVar[LatentKind] = "real"
+    conditional: ClassVar[bool] = False
+    least_latent_dim: ClassVar[int] = 1
 
     latent_dim: eqx.AbstractVar[int]
 

@@ -21,10 +21,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from elbax.model import interfaces
+from elbax.model import image_networks, interfaces, networks
+from elbax.model.distributions import sample
+from elbax.model.flows import NeuralFlow
 from elbax.model.interfaces import AbstractDecoder
 from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
-from elbax.model.networks import MLP
 from elbax.model.objectives import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 
@@ -221,8 +222,19 @@ def _allowed() -> dict[str, type]:
         getattr(interfaces, name) for name in vars(interfaces) if name.startswith("Abstract")
     ]
     found: dict[str, type] = {
-        kind.__name__: kind for kind in (LatentVariableModel, Preprocessing, MLP, eqx.nn.Linear)
+        kind.__name__: kind
+        for kind in (
+            LatentVariableModel,
+            Preprocessing,
+            NeuralFlow,
+            eqx.nn.Linear,
+            eqx.nn.LayerNorm,
+        )
     }
+    for module in (networks, image_networks):
+        for kind in vars(module).values():
+            if isinstance(kind, type) and kind.__module__ == module.__name__:
+                found[kind.__name__] = kind
     while roots:
         kind = roots.pop()
         roots.extend(kind.__subclasses__())
@@ -238,8 +250,15 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
     ):
         return  # the caller's own, which does not say what shape a datum has
 
-    def once(x: jax.Array, key: jax.Array) -> ElboTerms:
-        return elbo_terms(model, model.preprocessing(x, key), key)
+    def once(x: jax.Array, key: jax.Array) -> ElboTerms | jax.Array:
+        x = model.preprocessing(x, key)
+        # A prior that must be told a condition says how long it is; both networks are told it too.
+        prior: Any = model.prior
+        condition = jnp.zeros(prior.condition_dim) if prior.conditional else None
+        if isinstance(model.encoder, Encoder) and not model.encoder.posterior.has_density:
+            z = sample(model.encode(x, condition), key)
+            return model.log_likelihood(x, z, condition=condition)
+        return elbo_terms(model, x, key, condition=condition)
 
     try:
         jax.eval_shape(once, jax.ShapeDtypeStruct(model.shape, float), jax.random.key(0))
