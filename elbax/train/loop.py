@@ -394,7 +394,11 @@ def _diverged(
     """The report of a chunk in which something was not finite, with the last good state."""
     row, term = bad
     kept = _last_finite(retake, row)
-    reason = "the gradient was not finite" if kept < row else f"the {term} was {metrics[term][row]}"
+    reason = (
+        "the gradient was not finite"
+        if kept < row
+        else f"the metric {term} was {metrics[term][row]}"
+    )
     return Report(
         state=dataclasses.replace(retake(np.int32(kept))[0], best=state.best),
         first_step=step,

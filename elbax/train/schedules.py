@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
 import optax
 
-LEARNING_RATES = ("constant", "cosine", "exponential")
+LEARNING_RATES = ("constant", "cosine", "exponential", "staged")
 
 
 def learning_rate(name: str, peak: float, *, steps: int, warm_up: int = 0) -> Callable[[Any], Any]:
     """A learning rate as a function of the step.
 
     Args:
-        name: "constant"; "cosine", down to 0 at `steps` (Loshchilov & Hutter 2017); or
-            "exponential", down to a hundredth at `steps`.
+        name: "constant"; "cosine", down to 0 at `steps` (Loshchilov & Hutter 2017); "exponential",
+            down to a hundredth at `steps`; or "staged", down to a tenth in the last of eight
+            stages, each three times as long as the one before (Burda et al. 2015, §5).
         peak: The rate after the warm-up.
         steps: The length of the run.
         warm_up: Steps over which the rate grows linearly from 0; the schedule begins after them.
@@ -26,6 +29,7 @@ def learning_rate(name: str, peak: float, *, steps: int, warm_up: int = 0) -> Ca
         "constant": lambda: optax.constant_schedule(peak),
         "cosine": lambda: optax.cosine_decay_schedule(peak, length),
         "exponential": lambda: optax.exponential_decay(peak, length, 0.01),
+        "staged": lambda: _staged(peak, length),
     }
     if name not in schedules:
         raise ValueError(
@@ -36,6 +40,13 @@ def learning_rate(name: str, peak: float, *, steps: int, warm_up: int = 0) -> Ca
     # The first step is already worth taking: warm from peak / warm_up, not from 0.
     rise = optax.linear_schedule(peak / warm_up, peak, max(warm_up - 1, 1))
     return optax.join_schedules([rise, schedules[name]()], [warm_up])
+
+
+def _staged(peak: float, length: int) -> Callable[[Any], Any]:
+    """The rate of stage i = 0 … 7 is peak · 10^(−i/7), for 3^i parts of 3,280 of the run."""
+    ends = np.cumsum(3.0 ** np.arange(7)) * length / np.sum(3.0 ** np.arange(8))
+    starts = np.ceil(ends).astype(np.int32)  # of all stages but the first
+    return lambda step: peak * 10.0 ** (-jnp.sum(step >= jnp.asarray(starts)) / 7)
 
 
 def kl_weight(beta: float, *, warm_up: int = 0) -> float | Callable[[Any], Any]:
