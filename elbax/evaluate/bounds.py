@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,9 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.tiles import map_rows
-from elbax.model.latent_variable_model import LatentVariableModel
-from elbax.model.objectives import ElboTerms, elbo_terms
+from elbax.model.latent_variable_model import Decoder, LatentVariableModel
+from elbax.model.likelihoods import Bernoulli
+from elbax.model.objectives import ElboTerms, KLEstimate, elbo_terms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,12 @@ def mean(values: Float[np.ndarray, " rows"]) -> Mean:
 
 
 def elbo(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 10
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    *,
+    key: PRNGKeyArray,
+    samples: int = 10,
+    kl: KLEstimate = "closed",
 ) -> ElboEstimate:
     """The evidence lower bound of each row (Kingma & Welling 2013, eq. 3).
 
@@ -69,6 +76,8 @@ def elbo(
         key: The randomness: of row i and draw k, so that a row's result depends on no other row.
         samples: Draws z ~ q(z|x) a row, averaged. Data that the model binarises is drawn anew for
             each.
+        kl: "closed" takes KL(q(z|x) ‖ p(z)) in closed form where there is one (eq. 3);
+            "monte-carlo" averages log q(z|x) − log p(z) over the same draws for any pair (eq. 2).
 
     Raises:
         ValueError: There are no rows, or no samples.
@@ -78,16 +87,61 @@ def elbo(
             f"{len(rows)} rows and {samples} samples; the bound needs at least one of each"
         )
 
-    terms = map_rows(_averaged_terms(samples), model, rows, key)
+    terms = map_rows(_averaged_terms(samples, kl), model, rows, key)
     return ElboEstimate(terms.elbo, terms.reconstruction, terms.kl, terms.kl_per_latent)
 
 
-@functools.cache  # the same function for the same number, so that it is compiled once
-def _averaged_terms(samples: int) -> Callable[..., ElboTerms]:
+def quantity(
+    model: LatentVariableModel, rows: np.ndarray
+) -> Literal["log-mass", "log-density", "binarised-bound"]:
+    """What log p(x) means for this model and these data.
+
+    Args:
+        model: The model.
+        rows: Data as stored (the model's preprocessing is applied).
+
+    Returns:
+        "log-mass": the logarithm of a probability, never above 0; "log-density": of a density,
+        which changes with the units of the data; "binarised-bound": the data are grey and the
+        likelihood Bernoulli, so what is estimated is a lower bound on the expected log-mass of a
+        binarised image (see `elbax.model.distributions.GreyBernoulli`), and log p of nothing.
+
+    Raises:
+        ValueError: The likelihood (or a decoder without one) has no `discrete`.
+    """
+    likelihood = model.decoder.likelihood if isinstance(model.decoder, Decoder) else model.decoder
+    discrete = getattr(likelihood, "discrete", None)
+    if discrete is None:
+        raise ValueError(
+            f"{type(likelihood).__name__} does not say whether p(x|z) is a mass or a density; "
+            "give the class `discrete = True` or `discrete = False`"
+        )
+    if not discrete:
+        return "log-density"
+    if isinstance(likelihood, Bernoulli) and model.preprocessing.binarize == "none":
+        levels = np.unique(rows) * model.preprocessing.scale
+        # 255 · (1 / 255) is 1 in double precision.
+        if not np.isin(levels, (0.0, 1.0)).all():
+            return "binarised-bound"
+    return "log-mass"
+
+
+def bits_per_dimension(nats: float, model: LatentVariableModel) -> float:
+    """−log₂ p(x) per element of the datum, from its log-mass in nats; a density has no bits.
+
+    Args:
+        nats: log p(x), of one datum or on average.
+        model: A model that says the shape of a datum.
+    """
+    return -nats / (math.prod(model.shape) * math.log(2))
+
+
+@functools.cache  # the same function for the same words, so that it is compiled once
+def _averaged_terms(samples: int, kl: KLEstimate) -> Callable[..., ElboTerms]:
     def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> ElboTerms:
         def draw(number: Array) -> ElboTerms:
             binarize, latent = jax.random.split(jax.random.fold_in(key, number))
-            return elbo_terms(model, model.preprocessing(row, binarize), latent)
+            return elbo_terms(model, model.preprocessing(row, binarize), latent, kl=kl)
 
         draws = jax.lax.map(draw, jnp.arange(samples))
         return jax.tree.map(lambda a: jnp.mean(a, axis=0), draws)

@@ -21,6 +21,7 @@ def map_rows(
     model: PyTree,
     rows: np.ndarray,
     key: PRNGKeyArray,
+    tile: int = TILE,
 ) -> PyTree:
     """`function(model, row, key of the row)` for each row.
 
@@ -29,17 +30,19 @@ def map_rows(
         model: Any pytree, passed through.
         rows: The data as stored, rows along the leading axis; at least one.
         key: Row i gets `fold_in(key, i)`.
+        tile: How many rows stand together; a constant of the caller, never a user's choice. Fewer
+            for a function that is itself over many samples.
 
     Returns:
         The results as numpy arrays, rows along the leading axis.
     """
     parts = []
-    for start in range(0, len(rows), TILE):
-        tile = rows[start : start + TILE]
-        if len(tile) < TILE:
-            tile = np.concatenate([tile, np.repeat(tile[-1:], TILE - len(tile), axis=0)])
+    for start in range(0, len(rows), tile):
+        part = rows[start : start + tile]
+        if len(part) < tile:
+            part = np.concatenate([part, np.repeat(part[-1:], tile - len(part), axis=0)])
         # Fetched only at the end, so that the next tile is prepared while this one is computed.
-        parts.append(_map_tile(function, model, tile, np.arange(start, start + TILE), key))
+        parts.append(_map_tile(function, model, part, np.arange(start, start + tile), key))
     return jax.tree.map(lambda *tiles: np.concatenate(tiles)[: len(rows)], *parts)
 
 

@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from elbax.evaluate import active, elbo, map_rows, mean, posterior_moments
+from elbax.evaluate import (
+    active,
+    bits_per_dimension,
+    elbo,
+    map_rows,
+    mean,
+    posterior_moments,
+    quantity,
+)
 from elbax.evaluate.tiles import TILE
-from elbax.model import Preprocessing
-from tests.laws import Composition
+from elbax.model import AbstractDecoder, Preprocessing
+from tests.laws import Composition, in_float64
 from tests.linear_gaussian import example
 
 ORACLE = example()
@@ -137,6 +145,53 @@ def test_data_that_the_model_binarises_is_drawn_anew_for_each_sample():
 def test_elbo_of_nothing_is_refused(rows, samples):
     with pytest.raises(ValueError, match=f"{rows} rows and {samples} samples"):
         elbo(ORACLE.model(), ROWS[:rows], key=jax.random.key(0), samples=samples)
+
+
+@in_float64
+def test_the_monte_carlo_kl_is_the_closed_one_in_expectation():
+    found = {
+        kl: elbo(ORACLE.model(), ROWS, key=jax.random.key(16), samples=4, kl=kl)
+        for kl in ("closed", "monte-carlo")
+    }
+    # The same draws: the reconstruction is the same number.
+    assert np.array_equal(found["closed"].reconstruction, found["monte-carlo"].reconstruction)
+    expected = ORACLE.log_evidence(ROWS) - ORACLE.kl_to_posterior(ROWS)
+    difference = found["monte-carlo"].elbo - expected
+    assert abs(difference.mean()) < 4 * scipy.stats.sem(difference)
+    difference = found["monte-carlo"].kl - found["closed"].kl
+    assert abs(difference.mean()) < 4 * scipy.stats.sem(difference)
+    assert found["monte-carlo"].kl_per_latent is None
+
+
+# --- what the number means -------------------------------------------------------------------
+
+
+def test_a_quantity_is_called_what_it_is():
+    binary, real = Composition(likelihood="bernoulli, binary").model(17), Composition().model(18)
+    bits = np.array([0, 255], np.uint8).repeat(8).reshape(4, 2, 2, 1)
+    grey = np.full((4, 2, 2, 1), 100, np.uint8)
+    of_bytes = dataclasses.replace(binary, preprocessing=Preprocessing(1 / 255))
+    dynamic = dataclasses.replace(binary, preprocessing=Preprocessing(1 / 255, "dynamic"))
+    assert quantity(binary, np.round(bits / 255.0)) == "log-mass"
+    assert quantity(of_bytes, bits) == "log-mass"
+    assert quantity(of_bytes, grey) == "binarised-bound"
+    assert quantity(dynamic, grey) == "log-mass"
+    assert quantity(real, grey) == "log-density"
+
+
+def test_a_likelihood_that_does_not_say_what_it_is_is_refused():
+    class Silent(AbstractDecoder):
+        def __call__(self, z, condition=None):
+            raise NotImplementedError
+
+    model = dataclasses.replace(Composition().model(19), decoder=Silent())
+    with pytest.raises(ValueError, match="Silent does not say whether"):
+        quantity(model, np.zeros((1, 2, 2, 1)))
+
+
+def test_bits_per_dimension_of_fair_coins_is_one():
+    model = Composition(likelihood="bernoulli, binary").model(20)
+    assert bits_per_dimension(4 * np.log(0.5), model) == pytest.approx(1.0)
 
 
 # --- rows and latents ----------------------------------------------------------------------

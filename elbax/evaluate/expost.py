@@ -1,0 +1,139 @@
+"""Densities fitted to the latents of a trained encoder, to draw from in the place of the prior.
+
+What an encoder makes of the data rarely looks like the prior, and for a deterministic one no prior
+was ever asked of it (Ghosh et al. 2020, §4: ex-post density estimation). Each function here gives
+a prior of `elbax.model`, so that whatever draws from a model draws from the new one:
+
+    model = eqx.tree_at(lambda m: m.prior, model, gaussian_mixture(latents))
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, PRNGKeyArray
+
+from elbax.model.flows import FlowKind
+from elbax.model.priors import FlowPrior, MixtureOfNormals
+
+FLOOR = 1e-6  # added to variances, as scikit-learn does: a latent may be constant
+
+
+def gaussian(latents: Float[np.ndarray, "rows latent"]) -> MixtureOfNormals:
+    """The normal distribution of highest likelihood: the mean and the covariance of the latents.
+
+    Args:
+        latents: One row a datum: means of q(z|x), or draws from it.
+
+    Raises:
+        ValueError: There are fewer than two rows, or a number is not finite.
+    """
+    latents = _checked(latents, least=2)
+    covariance = np.cov(latents.T, bias=True).reshape(latents.shape[1], -1)
+    covariance = covariance + FLOOR * np.eye(latents.shape[1])
+    return _mixture(np.ones(1), latents.mean(0)[None], covariance[None])
+
+
+def gaussian_mixture(
+    latents: Float[np.ndarray, "rows latent"], components: int = 10, *, seed: int = 0
+) -> MixtureOfNormals:
+    """A mixture of normals of any covariances, by expectation maximisation (scikit-learn).
+
+    Args:
+        latents: One row a datum: means of q(z|x), or draws from it.
+        components: How many normals (Ghosh et al. take ten).
+        seed: The randomness of the start.
+
+    Raises:
+        ValueError: There are fewer rows than components, or a number is not finite.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    if components < 1:
+        raise ValueError(f"components is {components}; give at least one")
+    latents = _checked(latents, least=max(2, components))
+    fit: Any = GaussianMixture(components, reg_covar=FLOOR, random_state=seed).fit(latents)
+    return _mixture(fit.weights_, fit.means_, fit.covariances_)
+
+
+def flow(
+    latents: Float[np.ndarray, "rows latent"],
+    kind: FlowKind = "masked-autoregressive",
+    layers: int = 4,
+    width: int = 64,
+    *,
+    epochs: int = 100,
+    key: PRNGKeyArray,
+) -> FlowPrior:
+    """A normalising flow of high likelihood, by flowjax' training loop (Adam, early stopping).
+
+    It starts at the mean and the scale of each latent. A tenth of the rows judge when to stop.
+
+    Args:
+        latents: One row a datum: means of q(z|x), or draws from it; at least two latents.
+        kind: Autoregressive layers draw slowly and fit more; coupling is fast both ways.
+        layers: How many layers.
+        width: The units of the hidden layer in each layer's network.
+        epochs: At most how many passes over the rows.
+        key: The randomness of the weights and of the order of the rows.
+
+    Raises:
+        ValueError: There are fewer than twenty rows or two latents, or a number is not finite.
+    """
+    from flowjax.train import fit_to_data
+
+    latents = _checked(latents, least=20)
+    weights, order = jax.random.split(key)
+    start = FlowPrior(latents.shape[1], kind, layers, width, key=weights)
+    scale = np.sqrt(latents.var(0) + FLOOR)
+    start = eqx.tree_at(
+        lambda p: (p.shift, p.log_scale), start, _arrays(latents.mean(0), np.log(scale))
+    )
+
+    def loss(moving: Any, static: Any, rows: jax.Array, key: PRNGKeyArray) -> jax.Array:
+        del key
+        density = eqx.combine(moving, static)()
+        return -jnp.mean(jax.vmap(density.log_prob)(rows))
+
+    fitted, _ = fit_to_data(
+        order,
+        start,
+        _arrays(latents)[0],
+        loss_fn=loss,
+        learning_rate=1e-3,
+        max_epochs=epochs,
+        batch_size=min(100, len(latents) // 10),
+        show_progress=False,
+    )
+    return fitted
+
+
+def _mixture(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> MixtureOfNormals:
+    components, dim = means.shape
+    cholesky = np.linalg.cholesky(covariances)
+    rows, columns = np.tril_indices(dim, -1)
+    log_variance = 2 * np.log(np.diagonal(cholesky, axis1=1, axis2=2))
+    prior = MixtureOfNormals(dim, components, "full", key=jax.random.key(0))
+    return eqx.tree_at(
+        lambda p: (p.logits, p.mean, p.log_variance, p.below),
+        prior,
+        _arrays(np.log(weights), means, log_variance, cholesky[:, rows, columns]),
+    )
+
+
+def _arrays(*values: np.ndarray) -> tuple[jax.Array, ...]:
+    dtype = jax.dtypes.canonicalize_dtype(float)
+    return tuple(jnp.asarray(value, dtype) for value in values)
+
+
+def _checked(latents: np.ndarray, least: int) -> np.ndarray:
+    latents = np.asarray(latents, np.float64)
+    if latents.ndim != 2 or len(latents) < least:
+        raise ValueError(
+            f"latents have shape {latents.shape}; give one row a datum, at least {least} rows"
+        )
+    if not np.isfinite(latents).all():
+        raise ValueError("latents are not all finite: the encoder gave NaN or infinity")
+    return latents
