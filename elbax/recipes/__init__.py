@@ -4,6 +4,7 @@ Imports no jax; `elbax.recipes.compose` does, when a model is built.
 """
 
 from elbax.recipes import aevb as _aevb
+from elbax.recipes import iwae as _iwae
 from elbax.recipes import vae as _vae
 from elbax.recipes.options import DataOptions as DataOptions
 from elbax.recipes.options import ModelOptions as ModelOptions
@@ -13,7 +14,7 @@ from elbax.recipes.options import TrainingOptions as TrainingOptions
 from elbax.recipes.options import nearest as nearest
 from elbax.recipes.recipe import Recipe as Recipe
 
-RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (_vae, _aevb)}
+RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (_vae, _aevb, _iwae)}
 """Every recipe by its name; the first is the default."""
 
 

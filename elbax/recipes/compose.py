@@ -1,5 +1,6 @@
 """From options to the parts that train: the model, the objective and the optimiser."""
 
+import functools
 import math
 from typing import Literal
 
@@ -7,11 +8,11 @@ import jax
 import optax
 from jaxtyping import PRNGKeyArray
 
-from elbax.model.interfaces import AbstractLikelihood, AbstractPosterior
+from elbax.model.interfaces import AbstractLikelihood, AbstractObjective, AbstractPosterior
 from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
 from elbax.model.likelihoods import Bernoulli, Normal
 from elbax.model.networks import MLP
-from elbax.model.objectives import NegativeELBO
+from elbax.model.objectives import ImportanceWeightedELBO, NegativeELBO
 from elbax.model.posteriors import DiagonalNormal, FullNormal
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.priors import StandardNormal
@@ -75,9 +76,12 @@ def compose(
     )
 
 
-def objective(options: TrainingOptions) -> NegativeELBO:
-    """The negative evidence lower bound with the options' weight of the KL, and its warm-up."""
-    return NegativeELBO(kl_weight(options.beta, warm_up=options.kl_warm_up))
+def objective(options: TrainingOptions) -> AbstractObjective:
+    """The bound that the options ask for, with its draws, the weight of the KL and its warm-up."""
+    if options.objective == "importance-weighted":
+        return ImportanceWeightedELBO(options.samples)
+    beta = kl_weight(options.beta, warm_up=options.kl_warm_up)
+    return NegativeELBO(beta, options.samples, options.kl_estimate, options.free_bits)
 
 
 def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformation:
@@ -89,8 +93,8 @@ def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformat
         warm_up=options.learning_rate_warm_up,
     )
     move = {
-        "adam": optax.adam,
-        "adamw": optax.adamw,
+        "adam": functools.partial(optax.adam, eps=options.adam_epsilon),
+        "adamw": functools.partial(optax.adamw, eps=options.adam_epsilon),
         "adagrad": optax.adagrad,
         "rmsprop": optax.rmsprop,
         "sgd": optax.sgd,

@@ -66,18 +66,31 @@ class TrainingOptions:
     """Rows in each step's batch."""
     learning_rate: float = 1e-3
     """Learning rate (the highest one, where a schedule changes it)."""
-    learning_rate_schedule: Literal["constant", "cosine", "exponential"] = "constant"
-    """Learning rate over the run: constant, cosine to 0, or exponential to a hundredth."""
+    learning_rate_schedule: Literal["constant", "cosine", "exponential", "staged"] = "constant"
+    """Learning rate over the run: constant, cosine to 0, exponential to a hundredth, or staged: to
+    a tenth, in eight stages, each three times as long as the one before."""
     learning_rate_warm_up: int = 0
     """Steps over which the learning rate first rises from 0."""
     optimizer: Literal["adam", "adamw", "adagrad", "rmsprop", "sgd"] = "adam"
     """Optimiser."""
+    adam_epsilon: float = 1e-8
+    """What adam and adamw add to the root of the mean squared gradient."""
     gradient_clip: float | None = None
     """Largest norm of the gradient; longer ones are scaled down to it."""
+    objective: Literal["elbo", "importance-weighted"] = "elbo"
+    """Bound to maximise: the evidence lower bound, or the importance-weighted one (the IWAE's)."""
+    samples: int = 1
+    """Draws z ~ q(z|x) of each row in a step: averaged in the elbo; k, of the importance-weighted
+    bound."""
+    kl_estimate: Literal["closed", "monte-carlo"] = "closed"
+    """KL term: its closed form where there is one, or log q(z|x) - log p(z) at the draws (which the
+    importance-weighted bound takes anyway)."""
     beta: float = 1.0
     """Weight of the KL term in the loss (1: the evidence lower bound itself)."""
     kl_warm_up: int = 0
     """Steps over which that weight rises linearly from 0."""
+    free_bits: float = 0.0
+    """Nats of KL that each latent may hold at no price."""
     validate_every: int = 500
     """Steps between measurements of the bound on the validation rows."""
     patience: int | None = None
@@ -89,7 +102,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that no training run can have."""
-        for name in ("iterations", "batch_size", "validate_every"):
+        for name in ("iterations", "batch_size", "validate_every", "samples"):
             _at_least(self, name, 1)
         for name in ("epochs", "patience"):
             if getattr(self, name) is not None:
@@ -97,13 +110,20 @@ class TrainingOptions:
         for name in ("learning_rate_warm_up", "kl_warm_up"):
             _at_least(self, name, 0)
         _positive(self, "learning_rate")
+        _positive(self, "adam_epsilon")
         if self.gradient_clip is not None:
             _positive(self, "gradient_clip")
-        for name in ("beta", "checkpoint_seconds"):
+        for name in ("beta", "free_bits", "checkpoint_seconds"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{_flag(name)} is {value}: give a number of at least 0")
         _check_choices(self)
+        for name, only in (("beta", 1.0), ("kl_warm_up", 0)):
+            if self.objective == "importance-weighted" and getattr(self, name) != only:
+                raise ValueError(
+                    f"{_flag(name)} is {getattr(self, name)}: the importance-weighted bound has no "
+                    "KL term to weigh; leave it out, or choose --objective elbo"
+                )
 
 
 @dataclass(frozen=True)

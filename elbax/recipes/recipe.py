@@ -16,7 +16,10 @@ from elbax.recipes.options import (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A named composition: everything but the data, the seed and the folder."""
+    """A named composition: everything but the data, the seed and the folder.
+
+    Its `data` says how data are read (binarised, say), not which.
+    """
 
     name: str
     summary: str
@@ -25,7 +28,8 @@ class Recipe:
     """Where it was published, with the section or table."""
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    data: DataOptions = dataclasses.field(default_factory=DataOptions)
 
     def options(self) -> Options:
         """This recipe as the options that a run starts from."""
-        return Options(self.name, self.model, self.training, DataOptions(), RunOptions())
+        return Options(self.name, self.model, self.training, self.data, RunOptions())

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from elbax.model import ImportanceWeightedELBO, NegativeELBO
 from elbax.model.networks import ACTIVATIONS
 from elbax.recipes import RECIPES, ModelOptions, TrainingOptions, find, options
 from elbax.recipes.compose import compose, objective, optimizer
@@ -51,6 +52,20 @@ def test_aevb_is_the_papers_network():
     assert recipe.training.optimizer == "adagrad"
     assert recipe.training.learning_rate in (0.01, 0.02, 0.1)
     assert recipe.training.batch_size == 100
+
+
+def test_iwae_is_the_papers_network_and_optimiser():
+    recipe = find("iwae")
+    model = build(recipe)
+    assert widths(model.encoder.network) == [(784, 200), (200, 200), (200, 100)]
+    assert widths(model.decoder.network) == [(50, 200), (200, 200), (200, 784)]
+    assert model.encoder.network.activation == "tanh"
+    assert recipe.options().data.binarize == "dynamic"
+    training = recipe.training
+    assert training.batch_size == 20
+    assert (training.optimizer, training.adam_epsilon) == ("adam", 1e-4)
+    assert (training.learning_rate, training.learning_rate_schedule) == (1e-3, "staged")
+    assert objective(training) == ImportanceWeightedELBO(5)
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
@@ -112,6 +127,8 @@ def test_options_survive_json(section):
         (TrainingOptions, {"kl_warm_up": -1}),
         (TrainingOptions, {"epochs": 0}),
         (TrainingOptions, {"patience": 0}),
+        (TrainingOptions, {"samples": 0}),
+        (TrainingOptions, {"adam_epsilon": 0.0}),
         (options.DataOptions, {"validation": -1}),
         (options.RunOptions, {"seed": -1}),
         (options.RunOptions, {"seed": 2**32}),
@@ -133,11 +150,25 @@ def test_the_largest_seed_works():
 
 def test_warm_up_of_the_kl_ends_at_beta():
     goal = objective(TrainingOptions(beta=2.0, kl_warm_up=10))
+    assert isinstance(goal, NegativeELBO)
     assert callable(goal.beta)
     np.testing.assert_allclose(
         [goal.beta(jnp.asarray(step)) for step in (0, 5, 10, 50)], [0, 1, 2, 2]
     )
-    assert objective(TrainingOptions(beta=3.0)).beta == 3.0
+    assert objective(TrainingOptions(beta=3.0)) == NegativeELBO(3.0)
+
+
+def test_the_objective_is_the_one_that_was_asked_for():
+    training = TrainingOptions(samples=3, kl_estimate="monte-carlo")
+    assert objective(training) == NegativeELBO(1.0, 3, "monte-carlo")
+    training = TrainingOptions(objective="importance-weighted", samples=7)
+    assert objective(training) == ImportanceWeightedELBO(7)
+
+
+@pytest.mark.parametrize("changes", [{"beta": 4.0}, {"kl_warm_up": 100}])
+def test_the_importance_weighted_bound_has_no_kl_to_weigh(changes):
+    with pytest.raises(ValueError, match=r"the importance-weighted bound has no KL term to weigh"):
+        TrainingOptions(objective="importance-weighted", **changes)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +183,15 @@ def test_every_optimizer_goes_downhill(name):
         updates, state = mover.update(2 * jnp.asarray(x), state, x)
         x = optax.apply_updates(x, updates)
     assert float(jnp.sum(jnp.asarray(x) ** 2)) < 4.0
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_adams_epsilon_is_the_options(name):
+    # The first step is −η g / (|g| + ε) (Kingma & Ba 2015, algorithm 1, bias-corrected).
+    training = TrainingOptions(optimizer=name, learning_rate=1.0, adam_epsilon=3.0)
+    mover, x = optimizer(training, 10), jnp.zeros(1)
+    updates, _ = mover.update(jnp.ones(1), mover.init(x), x)
+    np.testing.assert_allclose(jnp.asarray(updates), -1 / (1 + 3.0), rtol=1e-5)
 
 
 def test_clipping_bounds_the_gradient():

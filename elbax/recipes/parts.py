@@ -1,0 +1,201 @@
+"""The parts that a model is composed of, by their names: found, described, checked and made.
+
+A part is a class of `elbax.model` with a `name`; its summary, its source and its options are read
+off the class itself (the docstring and the constructor), so that a new part needs no line here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from elbax.recipes.choice import Choice
+from elbax.recipes.options import nearest, widths
+
+KINDS = {
+    "prior": "AbstractPrior",
+    "posterior": "AbstractPosterior",
+    "network": "AbstractNetworkPair",
+    "likelihood": "AbstractLikelihood",
+}
+
+# What a composition hands to a constructor that asks for it by name; the rest are options.
+CONTEXT = frozenset(
+    {"latent_dim", "shape", "hidden", "activation", "compute_dtype", "data", "condition_dim", "key"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of a part.
+
+    Attributes:
+        name: With underscores.
+        kind: Its type.
+        default: What it is where nothing is asked for.
+        help: A sentence, from the docstring.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    help: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part that can be chosen by name.
+
+    Attributes:
+        kind: One of `KINDS`.
+        name: What `--prior` and its like call it.
+        constructor: The class.
+        summary: One line, from its docstring.
+        source: Where it comes from, from its docstring.
+        options: Its own options, by name.
+    """
+
+    kind: str
+    name: str
+    constructor: type
+    summary: str
+    source: str
+    options: Mapping[str, Option]
+
+    def build(self, choice: Choice, context: Mapping[str, Any]) -> Any:
+        """The part itself: what it asks for of the context, and the options that were chosen."""
+        wanted = inspect.signature(self.constructor).parameters
+        given = {name: value for name, value in context.items() if name in wanted}
+        return self.constructor(**given, **dict(choice.options))
+
+
+def catalogue(kind: str) -> dict[str, Part]:
+    """Every part of a kind, by name, in the order of their modules."""
+    import elbax.model
+    from elbax.model import interfaces
+
+    found: dict[str, Part] = {}
+    waiting = [getattr(interfaces, KINDS[kind])]
+    while waiting:
+        constructor = waiting.pop(0)
+        waiting += constructor.__subclasses__()
+        name = constructor.__dict__.get("name")
+        if isinstance(name, str) and constructor.__module__.startswith(f"{elbax.model.__name__}."):
+            found[name] = _describe(kind, name, constructor)
+    return found
+
+
+def find(kind: str, name: str) -> Part:
+    """A part by its kind and name.
+
+    Raises:
+        ValueError: There is none; the message has the nearest name.
+    """
+    parts = catalogue(kind)
+    if name not in parts:
+        raise ValueError(f"{kind} (--{kind}) is '{name}': {nearest(name, parts)}")
+    return parts[name]
+
+
+def settle(kind: str, choice: Choice) -> Choice:
+    """A choice whose options have the types that the part's constructor wants.
+
+    Raises:
+        ValueError: An unknown part or option (with the nearest one), or an impossible value.
+    """
+    part = find(kind, choice.name)
+    settled = {}
+    for name, value in choice.options:
+        if name not in part.options:
+            mend = nearest(name, part.options) if part.options else "it has no options"
+            raise ValueError(f"unknown option '{name}' (--{kind}.{name}) of {choice.name}: {mend}")
+        settled[name] = _coerce(kind, part.options[name], value)
+    return Choice(choice.name).with_options(settled)
+
+
+def _describe(kind: str, name: str, constructor: type) -> Part:
+    text = inspect.getdoc(constructor) or ""
+    lead = " ".join(text.split("\n\n")[0].split())
+    source = re.search(r"\(([^()]*\d{4}[^()]*)\)", lead)
+    summary = lead if source is None else lead.replace(source[0], "")
+    return Part(
+        kind,
+        name,
+        constructor,
+        re.sub(r"\s+([.,;:])", r"\1", " ".join(summary.split())),
+        "" if source is None else source[1],
+        {option.name: option for option in _options(constructor)},
+    )
+
+
+def _options(constructor: Any) -> list[Option]:
+    hints = typing.get_type_hints(constructor.__init__)
+    helps = _described(constructor)
+    return [
+        Option(name, hints.get(name, str), parameter.default, helps.get(name, ""))
+        for name, parameter in inspect.signature(constructor).parameters.items()
+        if name not in CONTEXT and parameter.default is not inspect.Parameter.empty
+    ]
+
+
+def _described(constructor: Any) -> dict[str, str]:
+    """What the docstrings' `Args:` and `Attributes:` say of each name."""
+    found: dict[str, str] = {}
+    for text in (inspect.getdoc(constructor) or "", inspect.getdoc(constructor.__init__) or ""):
+        for name, words in re.findall(
+            r"^    (\w+): (.+(?:\n {8,}\S.*)*)", text, flags=re.MULTILINE
+        ):
+            found[name] = " ".join(words.split())
+    return found
+
+
+def _coerce(kind: str, option: Option, value: Any) -> Any:
+    alternatives = (
+        typing.get_args(option.kind)
+        if typing.get_origin(option.kind) in (typing.Union, types.UnionType)
+        else (option.kind,)
+    )
+    for wanted in alternatives:
+        converted = _as(wanted, value)
+        if converted is not None:
+            return converted
+    flag = f"{option.name} (--{kind}.{option.name.replace('_', '-')})"
+    raise ValueError(f"{flag} is {value!r}: give {_in_words(alternatives)}")
+
+
+def _as(wanted: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
+    """A word or a TOML value as the wanted type, or None where it is not one."""
+    if typing.get_origin(wanted) is Literal:
+        return value if value in typing.get_args(wanted) else None
+    if typing.get_origin(wanted) is tuple:
+        return widths(value)
+    if wanted is bool:
+        return {"true": True, "false": False}.get(str(value).lower())
+    if isinstance(value, bool):
+        return None
+    try:
+        if wanted is int:
+            return int(value) if float(value).is_integer() else None
+        if wanted is float:
+            return float(value)
+    except (TypeError, ValueError):
+        return None
+    return value if wanted is str and isinstance(value, str) else None
+
+
+def _in_words(alternatives: tuple[Any, ...]) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+    parts = []
+    for wanted in alternatives:
+        if typing.get_origin(wanted) is Literal:
+            parts += [f"'{choice}'" for choice in typing.get_args(wanted)]
+        elif typing.get_origin(wanted) is tuple:
+            parts.append("whole numbers separated by commas")
+        else:
+            parts.append(words.get(wanted, "none"))
+    return " or ".join(parts)
