@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
@@ -22,6 +22,8 @@ from elbax.model.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from elbax.data import Dataset
 
+Binarize = Literal["none", "static", "dynamic"]
+
 
 @dataclass(frozen=True)
 class Applied:
@@ -32,12 +34,15 @@ class Applied:
         model: Its model, reading the data as they are stored.
         dataset: The data.
         name: What the data are called.
+        binarize: How the data are binarised: "none", "static" (once, in the data) or "dynamic" (by
+            the model's preprocessing).
     """
 
     directory: RunDirectory
     model: LatentVariableModel
     dataset: Dataset
     name: str
+    binarize: Binarize = "none"
 
     def rows(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:
         """The rows of a split as stored, and their labels; ``all`` comes in an own file's order."""
@@ -58,12 +63,17 @@ class Applied:
         return x, label
 
 
-def open_for(run: Path, data: str | None) -> Applied:
+def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> Applied:
     """A run's model and the data to apply it to: its own, or others of the same shape.
 
+    Args:
+        run: The run's folder.
+        data: A name or a path; None for the run's own.
+        binarize: How to binarise the data; None does it as in training.
+
     Raises:
-        ValueError: No run, changed data, another shape (both are named), or values that the
-            likelihood can't take.
+        ValueError: No run, changed data, another shape (both are named), values that the
+            likelihood can't take, or data that can't be binarised.
     """
     from elbax.data import check_support
     from elbax.data import load as load_data
@@ -72,20 +82,41 @@ def open_for(run: Path, data: str | None) -> Applied:
     config = directory.config()
     options = plans.read_options(directory, config)
     model = job.model_of(directory)
-    if data is None:
-        dataset = plans.load_again(config, options)
-        return Applied(directory, model, dataset, dataset.name)
-    dataset = load_data(data, binarize=options.data.binarize, check=False)
-    if dataset.shape != model.shape:
+    trained: Binarize = options.data.binarize
+    chosen = trained if binarize is None else binarize
+
+    def read(how: Binarize) -> Dataset:
+        if data is not None:
+            return load_data(data, binarize=how, check=False)
+        asked = dataclasses.replace(options.data, binarize=how)
+        changed = dataclasses.replace(options, data=asked)
+        return plans.load_again(config, changed, changed=how != trained)
+
+    dataset = read(chosen)
+    if data is not None and dataset.shape != model.shape:
         raise ValueError(
             f"{data} has data of {shape_in_words(dataset.shape)}, and {directory.path} was trained "
             f"on {shape_in_words(model.shape)}: give data of that shape"
         )
-    check_support(dataset, likelihood_of(model))
-    reading = Preprocessing(scale=dataset.scale, binarize=model.preprocessing.binarize)
-    return Applied(
-        directory, dataclasses.replace(model, preprocessing=reading), dataset, dataset.name
-    )
+    if data is not None:
+        check_support(dataset, likelihood_of(model))
+    if chosen != trained:
+        if likelihood_of(model) != "bernoulli":
+            raise ValueError(
+                f"binarize (--binarize) is {chosen}, and the likelihood is "
+                f"{config['likelihood']['name']}, which does not speak of 0 and 1: leave it out"
+            )
+        if not plans.is_grey(read("none") if chosen == "static" else dataset):
+            raise ValueError(
+                f"binarize (--binarize) is {chosen}, and {dataset.name} has no grey levels, only 0 "
+                "and 1: leave it out"
+            )
+    if data is not None or chosen != trained:
+        reading = Preprocessing(
+            scale=dataset.scale, binarize="dynamic" if chosen == "dynamic" else "none"
+        )
+        model = dataclasses.replace(model, preprocessing=reading)
+    return Applied(directory, model, dataset, dataset.name, chosen)
 
 
 def likelihood_of(model: LatentVariableModel) -> str:

@@ -56,7 +56,9 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: str) -> Cost:
     layers = [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]
     multiply_adds = sum(m * n for m, n in layers)
     parameters = multiply_adds + sum(n for _, n in layers)
-    flops = 6 * multiply_adds * training.batch_size
+    # Each further draw of a datum goes through the decoder again.
+    again = (training.samples - 1) * sum(m * n for m, n in itertools.pairwise(decoder))
+    flops = 6 * (multiply_adds + again) * training.batch_size
     rate = measure_rate()
     stored = sum(part.x.nbytes for part in (dataset.train, dataset.validation, dataset.test))
     activations = 4 * 3 * training.batch_size * sum(n for _, n in layers)

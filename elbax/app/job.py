@@ -296,9 +296,16 @@ def _give_up(
     model, _ = merge(state.parameters, parts.model, parts.objective)
     step = int(state.step)
     _save_model(directory, MODEL, model, {"step": step, "which": "last good"})
-    raise Diverged(
-        f"{report.message}; the state of step {step:,} is kept in {directory.path}. "
+    # Before the first step no learning rate has moved anything: the values are too large.
+    mend = (
         f"Try a learning rate below {plan.options.training.learning_rate:g}, or --gradient-clip 10"
+    )
+    if step == 0:
+        mend = (
+            "The data are too large for float32 sums of squares: scale them (see `elbax inspect`)"
+        )
+    raise Diverged(
+        f"{report.message}; the state of step {step:,} is kept in {directory.path}. {mend}"
     )
 
 
@@ -368,8 +375,8 @@ def measure(
     if len(rows) == 0:
         return None
     if samples is None:
-        samples = 1 if len(rows) > _MANY else 10
-    estimate = elbo(model, rows, key=_keys(seed)[2], samples=samples)
+        samples = default_samples(len(rows))
+    estimate = elbo(model, rows, key=evaluation_key(seed), samples=samples)
     means = estimate.means()
     errors = {name: _number(value.standard_error) for name, value in means.items()}
     return {**{name: value.mean for name, value in means.items()}, "standard_error": errors}
@@ -459,6 +466,16 @@ def subject_of(directory: RunDirectory, plan: Plan) -> Subject:
         plan.options.run.seed,
         directory.path.name,
     )
+
+
+def default_samples(rows: int) -> int:
+    """Draws z ~ q(z|x) a row for the bound: 10, and one where the rows are many."""
+    return 1 if rows > _MANY else 10
+
+
+def evaluation_key(seed: int) -> Any:
+    """The randomness of evaluation that belongs to a seed."""
+    return _keys(seed)[2]
 
 
 def _keys(seed: int) -> tuple[Any, Any, Any]:

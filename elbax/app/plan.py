@@ -202,8 +202,16 @@ def load(data: Any, options: Options) -> Dataset:
     return load_data(data, validation=options.data.validation, binarize=options.data.binarize)
 
 
-def load_again(config: dict[str, Any], options: Options, data: Any = None) -> Dataset:
+def load_again(
+    config: dict[str, Any], options: Options, data: Any = None, *, changed: bool = False
+) -> Dataset:
     """The data that a run was trained on.
+
+    Args:
+        config: The run's ``config.json``.
+        options: How to read them: the run's own options.
+        data: The data, where they were an array in memory.
+        changed: Whether the options were changed on purpose, so that the data may be others.
 
     Raises:
         DataChanged: They are no longer the same.
@@ -216,7 +224,7 @@ def load_again(config: dict[str, Any], options: Options, data: Any = None) -> Da
         )
     with _looking_in(config["data"].get("folder")):
         dataset = load(data, options)
-    if dataset.fingerprint != config["data"]["fingerprint"]:
+    if not changed and dataset.fingerprint != config["data"]["fingerprint"]:
         raise DataChanged(
             f"the data {data if isinstance(data, str) else 'handed over'} have changed since the "
             "run was trained (another SHA-256): bring the old ones back, or train a new run"

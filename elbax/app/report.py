@@ -417,15 +417,25 @@ def page(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
         _settings("Training", facts.training),
         _again(facts),
     ]
+    return document(facts.run, parts)
+
+
+def document(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A page that loads and runs nothing, from parts of HTML.
+
+    Args:
+        title: The window's title, in plain words.
+        parts: What stands on the page, one below another; empty ones are left out.
+        style: CSS added to the report's own.
+    """
     # The policy forbids the browser to load or run anything, whatever a name in here contains.
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</main>\n</body>\n</html>\n"
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
+        "<main>\n" + "\n".join(part for part in parts if part) + "\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -459,7 +469,7 @@ def _value(numbers: Mapping[str, Any] | None, key: str) -> str:
 
 
 def _pictures(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
-    shown = [_picture(name, figures[name]) for name in FIGURES if name in figures]
+    shown = [picture(name, figures[name]) for name in FIGURES if name in figures]
     missing = "".join(
         f'<p class="soft">{_text(FIGURES[name].title if name in FIGURES else name)}: left out. '
         f"{_text(why[:1].upper() + why[1:])}.</p>"
@@ -468,15 +478,25 @@ def _pictures(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
     return "<h2>Pictures</h2>\n" + "\n".join(shown) + missing if shown or missing else ""
 
 
-def _picture(name: str, png: bytes) -> str:
+def picture(name: str, png: bytes, title: str | None = None, *, caption: bool = True) -> str:
+    """A figure of HTML with the PNG inside it.
+
+    Args:
+        name: One of `FIGURES`.
+        png: The picture.
+        title: Its heading; by default the figure's own.
+        caption: Whether the figure's words stand below it.
+    """
     spec = FIGURES[name]
+    heading = _text(spec.title if title is None else title)
     width, height = struct.unpack(">II", png[16:24])  # the IHDR chunk always comes first
     source = base64.b64encode(png).decode()
+    own = f' id="{_text(name)}"' if title is None else ""
+    words = f"<figcaption><p>{_text(spec.caption)}</p></figcaption>" if caption else ""
     return (
-        f'<figure id="{_text(name)}"><h3>{_text(spec.title)}</h3>'
-        f'<img alt="{_text(spec.title)}" width="{width}" height="{height}" '
-        f'src="data:image/png;base64,{source}">'
-        f"<figcaption><p>{_text(spec.caption)}</p></figcaption></figure>"
+        f"<figure{own}><h3>{heading}</h3>"
+        f'<img alt="{heading}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{source}">{words}</figure>'
     )
 
 

@@ -32,6 +32,7 @@ METRICS = "metrics.jsonl"
 RESULTS = "results.json"
 CHECKPOINTS = "checkpoints"
 FIGURES = "figures"
+BETAS = "betas"
 REPORT = "report.html"
 
 RUNS = Path("runs")
@@ -293,6 +294,15 @@ def _delete_run(path: Path) -> None:
                 shutil.rmtree(entry)
         with contextlib.suppress(OSError):
             checkpoints.rmdir()
+    betas = path / BETAS  # copies of the run, runs themselves
+    if betas.is_dir() and not betas.is_symlink():
+        for entry in betas.iterdir():
+            if _is_run(entry) and not entry.is_symlink():
+                _delete_run(entry)
+                with contextlib.suppress(OSError):
+                    entry.rmdir()
+        with contextlib.suppress(OSError):
+            betas.rmdir()
     for name in reversed(_FILES):
         (path / name).unlink(missing_ok=True)
 

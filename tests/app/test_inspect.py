@@ -73,7 +73,7 @@ def test_listings(elbax, command):
     names = {entry["name"] for entry in entries}
     expected = {
         "datasets": {"mnist", "fashion-mnist", "mnist-5k", "digits"},
-        "recipes": {"vae", "aevb"},
+        "recipes": {"vae", "aevb", "iwae"},
     }
     assert names == expected[command]
     status, out, _ = elbax(command)

@@ -28,7 +28,7 @@ def test_the_folder_holds_what_the_design_says(finished_run):
     figures = {entry.name for entry in (finished_run / "figures").iterdir()}
     assert figures == {
         "normal.png", "reparam.png", "reconstruct.png", "generated.png", "train_process.png",
-        "top_infer.png", "top_label.png",
+        "top_infer.png", "top_label.png", "bound.png", "active_units.png", "nearest.png",
     }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from elbax.app.cli.parsing import parse
 class Arguments:
     """The data sets known by name, and whether each is at hand."""
 
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print a JSON list of objects with name, summary, source and where."""
 

@@ -20,8 +20,8 @@ FORMATS = (".npz", ".csv", ".parquet")
 class Arguments:
     """The posterior q(z|x) of each datum: mean, scale (where it has one), label (if any).
 
-    .npz holds the arrays mean, scale and label; .csv and .parquet the columns mean_0, …, scale_0,
-    …, label.
+    An .npz file holds the arrays mean, scale and label; .csv and .parquet have a column for each
+    latent's mean and scale (mean_0, scale_0, and so on) and one for the label.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -32,6 +32,8 @@ class Arguments:
     """Other data of the same shape: a name or a path. Without it: those of the run."""
     split: Literal["train", "validation", "test", "all"] = "all"
     """Which rows; `all` keeps your own file's order, else train, validation, test in turn."""
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
 
 
 def main(words: Sequence[str]) -> int:

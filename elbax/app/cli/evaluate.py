@@ -3,44 +3,69 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from elbax.app import environment
 from elbax.app.cli.parsing import parse
 from elbax.app.run_directory import SCHEMA, open_existing
-from elbax.app.terminal import bound_in_words
+
+_ESTIMATORS = Literal["elbo", "importance", "prior", "annealed", "gap", "latents", "samples"]
+_LONG = 1_000_000  # draws in all, above which a line says what is being waited for
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """The evidence lower bound, its reconstruction and its KL, with standard errors over the data.
+    """How good a model is: bounds and estimates of log p(x), its latents, its samples.
 
-    In nats per datum. With the run's own seed, split and number of draws these are the numbers that
-    training printed.
+    All in nats per datum, with standard errors over the rows and, beside them, the error of the
+    Monte Carlo draws alone. Neither covers bias.
+
+    elbo: the evidence lower bound (with the run's own seed, split and draws, what training
+    printed). importance: log p(x) by importance sampling from q(z|x). prior: by plain Monte Carlo
+    over the prior, and how many samples would be enough. annealed: by annealed importance sampling.
+    gap: what the ELBO loses to the posterior's family and to the encoder, rate and distortion, and
+    the split of the bound. latents: active units, KL of each, total correlation, collapse, accuracy
+    of neighbours and of a linear probe. samples: distances, precision, recall, density, coverage
+    and memorisation of generated data.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
+    estimator: tyro.conf.UseAppendAction[tuple[_ESTIMATORS, ...]] = ()
+    """What to measure; give it several times for several. Without it: elbo and importance."""
+    samples: int | None = None
+    """Draws z per datum, or chains (annealed). Without it: 1,000 of importance, prior and gap (200
+    above 2,000 rows), 16 of annealed, 10 of elbo (1 above 10,000 rows). Beside others, elbo keeps
+    its own."""
+    limit: int | None = None
+    """The first so many rows. Without it: all, and 100 where annealed or gap is asked for."""
     data: str | None = None
     """Other data of the same shape: a name or a path. Without it: those of the run."""
     split: Literal["train", "validation", "test", "all"] = "test"
     """Which rows."""
-    samples: int | None = None
-    """Draws z ~ q(z|x) per datum. Without it: 10, and 1 where there are more than 10,000 rows."""
+    binarize: Literal["as-trained", "dynamic", "static", "none"] = "as-trained"
+    """Grey data to 0/1 for a Bernoulli likelihood: dynamic draws by the seed, static is the same
+    for everybody."""
+    features: Literal["raw", "pca", "classifier"] | None = None
+    """The space in which samples are compared. Without it: classifier where there are labels, else
+    pca."""
     seed: int | None = None
     """Seed of the draws. Without it: the run's own."""
     json: bool = False
-    """Print one JSON object."""
+    """Print one JSON object; of several estimators, the objects stand under "estimates"."""
 
     def __post_init__(self) -> None:
         """Refuse impossible numbers."""
-        if self.samples is not None and self.samples < 1:
-            raise ValueError(f"samples (--samples) is {self.samples}: give at least 1")
+        for name in ("samples", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} (--{name}) is {value}: give at least 1")
 
 
 def main(words: Sequence[str]) -> int:
@@ -48,16 +73,71 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "evaluate", words)
     config = open_existing(arguments.run).config()
     environment.prepare(config["run"]["device"])
-    from elbax.app import apply, job
+    from elbax.app import apply, evaluation
 
-    applied = apply.open_for(arguments.run, arguments.data)
-    rows, _ = applied.rows(arguments.split)
-    seed = config["run"]["seed"] if arguments.seed is None else arguments.seed
-    bound = job.measure(applied.model, rows, seed, arguments.samples)
+    names = tuple(dict.fromkeys(arguments.estimator)) or evaluation.DEFAULT
+    applied = apply.open_for(
+        arguments.run,
+        arguments.data,
+        None if arguments.binarize == "as-trained" else arguments.binarize,
+    )
+    task = evaluation.make_task(
+        applied,
+        arguments.split,
+        estimators=names,
+        limit=arguments.limit,
+        seed=config["run"]["seed"] if arguments.seed is None else arguments.seed,
+        samples=arguments.samples,
+        features=arguments.features,
+    )
+    evaluation.check(task, names)
+    _announce(task, names)
+    measured = evaluation.measure(task, names)
     if arguments.json:
-        head = {"schema": SCHEMA, "run": str(arguments.run), "data": applied.name}
-        print(json.dumps({**head, "split": arguments.split, "rows": len(rows), **(bound or {})}))
-    elif bound is not None:
-        print(f"{applied.name}, {arguments.split}: {len(rows):,} rows")
-        print(bound_in_words(bound))
+        print(json.dumps(_object(list(measured))))
+    else:
+        _print(measured)
     return 0
+
+
+def _object(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """One estimator's object, or several with what they share."""
+    if len(found) == 1:
+        return found[0]
+    shared = ("schema", "run", "data", "split", "binarize", "count", "seed")
+    bound = next((one for one in found if one["estimator"] == "elbo"), {})
+    terms = ("rows", "elbo", "reconstruction", "kl", "standard_error")
+    head = {name: found[0][name] for name in shared} | {"schema": SCHEMA}
+    return {
+        **head,
+        **{name: bound[name] for name in terms if name in bound},
+        "estimates": found,
+    }
+
+
+def _print(measured: Any) -> None:
+    from elbax.app import evaluation, evaluation_words
+
+    estimated = False
+    for number, found in enumerate(measured):
+        if number == 0:
+            print(evaluation_words.heading(found))
+        for line in evaluation_words.in_words(found):
+            print(line, flush=True)
+        estimated = estimated or found["estimator"] in evaluation.LIKELIHOODS
+    if estimated:
+        print(evaluation_words.BIAS)
+
+
+def _announce(task: Any, names: Sequence[str]) -> None:
+    """Says on stderr what takes long, before it does."""
+    from elbax.app import evaluation
+
+    for name in names:
+        draws = task.samples or evaluation.default_samples(name, len(task.rows)) or 1
+        work = draws * len(task.rows) * (1000 if name in evaluation.SLOW else 1)
+        if work > _LONG:
+            unit = "chains" if name == "annealed" else "samples"
+            print(
+                f"{name}: {len(task.rows):,} rows × {draws:,} {unit} …", file=sys.stderr, flush=True
+            )

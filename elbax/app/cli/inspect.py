@@ -23,6 +23,8 @@ class Arguments:
     """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, a folder of images."""
     recipe: str = "vae"
     """The recipe whose memory and time to estimate."""
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print one JSON object."""
 

@@ -17,7 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in this folder, what it does)
     "train": ("train", "train a model on data, measure it and draw its figures"),
     "resume": ("resume", "go on with a run exactly where it was interrupted"),
-    "evaluate": ("evaluate", "the bound on a split or on other data, with standard errors"),
+    "evaluate": ("evaluate", "bounds, log-likelihoods, latents and samples, with their errors"),
+    "compare": ("compare", "runs side by side: paired differences, one table, one page"),
     "sample": ("sample", "new data from the prior"),
     "reconstruct": ("reconstruct", "data through encoder and decoder, beside the originals"),
     "encode": ("encode", "the posterior of each datum, as a table or arrays"),

@@ -14,6 +14,8 @@ from elbax.recipes import RECIPES
 class Arguments:
     """The recipes known by name: compositions with training settings, and their sources."""
 
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print a JSON list of objects with name, summary and source."""
 

@@ -25,6 +25,8 @@ class Arguments:
     """The run's folder."""
     iterations: int | None = None
     """Another length, in steps in all (those already taken count); without it, the run's own."""
+    seed: int | None = None
+    """The run's own seed, if you want to be sure of it: another one is refused."""
     json: bool = False
     """Print the results as one JSON object on standard output."""
 
@@ -40,6 +42,12 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "resume", words)
     config = run_directory.open_existing(arguments.run).config()
+    own = config["run"]["seed"]
+    if arguments.seed not in (None, own):
+        raise ValueError(
+            f"seed (--seed) is {arguments.seed}, and {arguments.run} was begun with {own}: a run "
+            "goes on with its own; leave --seed out, or train a new run"
+        )
     environment.prepare(config["run"]["device"])
     from elbax.app.run import go_on
 

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 from elbax.app.figures.subject import (
     FigureSpec,
     FigureUnavailable,
+    RatePoint,
     Subject,
+    needs_curve,
+    needs_held_out,
     needs_history,
     needs_labels,
     needs_nothing,
@@ -30,6 +33,7 @@ __all__ = [
     "FIGURES",
     "FigureSpec",
     "FigureUnavailable",
+    "RatePoint",
     "Subject",
     "draw",
     "figure_png",
@@ -87,6 +91,42 @@ FIGURES: dict[str, FigureSpec] = {
             "a non-linear transformation that cuts the Gaussian into subspaces, one or more for "
             "each kind of datum.",
             needs_labels,
+        ),
+        FigureSpec(
+            "bound",
+            "What log P(X) is, and how it is found",
+            "P(X) is the average of P(X|Z) over the prior, and for most Z, P(X|Z) will be nearly "
+            "zero: so the plain Monte Carlo estimate needs an extremely large number of samples, "
+            "and until then lies nats below the truth. Drawing Z from Q(Z|X), and weighting each "
+            "by P(Z)/Q(Z|X), gets there with a handful. The ELBO is short of log P(X) by exactly "
+            "KL(Q(Z|X) ‖ P(Z|X)).",
+            needs_rows,
+        ),
+        FigureSpec(
+            "active_units",
+            "Which latents are used",
+            "A latent is active where its posterior mean moves with the datum (Burda's "
+            "definition). One that is not follows the prior, costs nothing and says nothing; where "
+            "none is, the posterior has collapsed.",
+            needs_rows,
+        ),
+        FigureSpec(
+            "nearest",
+            "Learned, or memorised?",
+            "Data drawn from the prior, beside the training data nearest to them, and how near "
+            "that is compared with new data. Samples that lie much closer to the training data "
+            "than new data do are copies; the mean of p(x|z) is smoother than any datum, so a "
+            "moderately smaller distance is no sign of it.",
+            needs_held_out,
+        ),
+        FigureSpec(
+            "rate_distortion",
+            "Rate against distortion",
+            "What the latents hold (rate: the KL) against what the decoder still misses "
+            "(distortion: minus the reconstruction), for several weights β of the KL (Alemi et al. "
+            "2018). On a line of slope −1 all models have the same ELBO; the curve touches its "
+            "highest such line at the best of them.",
+            needs_curve,
         ),
         FigureSpec(
             "normal",
@@ -188,7 +228,11 @@ def render_all(
         if problem is not None:
             left_out[name] = problem
             continue
-        pictures[name] = figure_png(draw(name, subject))
+        try:
+            pictures[name] = figure_png(draw(name, subject))
+        except FigureUnavailable as why:  # only drawing showed it
+            left_out[name] = str(why)
+            continue
         if folder is not None:
             write_bytes(Path(folder) / f"{name}.png", pictures[name])
     return pictures, left_out

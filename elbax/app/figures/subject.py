@@ -15,6 +15,27 @@ class FigureUnavailable(ValueError):
     """A figure cannot be drawn from this run; the message is one line that says why."""
 
 
+@dataclass(frozen=True)
+class RatePoint:
+    """One model's place on the curve of rate and distortion, in nats per datum.
+
+    Attributes:
+        name: what the point is labelled with.
+        rate: E KL(q(z|x) ‖ p(z)).
+        distortion: −E log p(x|z).
+        rate_error: one standard error over the data.
+        distortion_error: the same.
+        beta: the weight of the KL in training; None where it is not known.
+    """
+
+    name: str
+    rate: float
+    distortion: float
+    rate_error: float
+    distortion_error: float
+    beta: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """Everything that a figure may look at.
@@ -26,6 +47,9 @@ class Subject:
             (nats per datum), and `validation`, a mapping with the same keys (or none).
         seed: whatever a figure draws at random follows from this number alone.
         title: the run's name, printed in the corner of each picture.
+        curve: rate and distortion of several models on the same rows, for `rate_distortion`.
+        thorough: whether a figure may take half a minute for what it says: `bound` then has the
+            annealed value too.
     """
 
     model: LatentVariableModel
@@ -33,6 +57,8 @@ class Subject:
     history: Mapping[str, Any]
     seed: int = 0
     title: str = ""
+    curve: tuple[RatePoint, ...] = ()
+    thorough: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,3 +133,27 @@ def needs_labels(subject: Subject) -> str | None:
     if split.label is None:
         return f"top_label needs labels: the {which} rows of {name!r} have none"
     return None
+
+
+def needs_held_out(subject: Subject) -> str | None:
+    """For comparing samples with the training data: training rows, and others."""
+    without = needs_rows(subject)
+    if without is not None:
+        return without
+    name = subject.dataset.name
+    if len(subject.dataset.train) == 0:
+        return f"nearest needs training rows: the data set {name!r} has none"
+    if held_out(subject.dataset)[1] == "training":
+        return f"nearest needs held-out rows: the data set {name!r} has training rows only"
+    return None
+
+
+def needs_curve(subject: Subject) -> str | None:
+    """For rate against distortion: two models or more, for one is a point and no curve."""
+    if len(subject.curve) >= 2:
+        return None
+    return (
+        "rate_distortion needs several models, and one run is one point: "
+        "`elbax plot RUN rate_distortion --betas 0.25,0.5,1,2,4` trains the others, and "
+        "`elbax compare RUN RUN …` takes runs that you have"
+    )

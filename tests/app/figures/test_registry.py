@@ -30,6 +30,10 @@ NAMES = {
     "train_process",
     "top_infer",
     "top_label",
+    "bound",
+    "active_units",
+    "nearest",
+    "rate_distortion",
 }
 
 
@@ -73,7 +77,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("shape", "latents", "kind", "dtype", "likelihood"), SHAPES)
-@pytest.mark.parametrize("name", ["reconstruct", "generated", "top_infer", "top_label"])
+@pytest.mark.parametrize(
+    "name", ["reconstruct", "generated", "top_infer", "top_label", "active_units", "nearest"]
+)
 def test_other_shapes_draw_too(name, shape, latents, kind, dtype, likelihood):
     scale = 1 / 255 if dtype == np.uint8 else 1.0
     data = make_data(shape, kind=kind, dtype=dtype)
