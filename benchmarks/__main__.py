@@ -9,11 +9,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import first_step, machine, memory, start_up, step, table, targets, workload
+from benchmarks import (
+    first_step,
+    importance,
+    machine,
+    memory,
+    start_up,
+    step,
+    table,
+    targets,
+    workload,
+)
 from benchmarks.protocol import THREAD_VARIABLES, Rival
 from benchmarks.throughput import measure as measure_throughput
 
-PARTS = ("step", "throughput", "first-step", "memory", "help")
+PARTS = ("step", "throughput", "importance", "first-step", "memory", "help")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -56,8 +66,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         results["first-step"] = first_step.measure(min(rounds, 5), threads)
     if "memory" in options.only:
         results["memory"] = memory.measure(options.memory_iterations, threads)
-    wanted = [name for name in options.rivals if "step" in options.only or name in _THROUGHPUT]
-    if {"step", "throughput"}.isdisjoint(options.only):
+    wanted = [name for name in options.rivals if "step" in options.only or name in _BESIDE_PYTHAE]
+    if {"step", "throughput", "importance"}.isdisjoint(options.only):
         return results
     with contextlib.ExitStack() as stack:
         rivals = {}
@@ -69,12 +79,18 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         results["platform"] = rivals[step.OURS].facts["platform"]
         if "step" in options.only:
             results["step"] = step.measure(rivals, rounds, options.steps)
-        if "throughput" in options.only and set(_THROUGHPUT) <= set(rivals):
+        if not set(_BESIDE_PYTHAE) <= set(rivals):
+            return results
+        if "throughput" in options.only:
             results["throughput"] = measure_throughput(rivals, rounds)
+        if "importance" in options.only:
+            results["importance"] = importance.measure(
+                rivals, min(rounds, 5), options.digits, options.samples
+            )
     return results
 
 
-_THROUGHPUT = ("elbax_step", "pythae_trainer")
+_BESIDE_PYTHAE = ("elbax_step", "pythae_trainer")
 
 
 def _options() -> argparse.Namespace:
@@ -101,14 +117,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=min(2, cores or 1), help="for everybody (default 2)"
     )
+    parser.add_argument(
+        "--digits", type=int, default=100, metavar="N", help="of `importance` (default 100)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=1000, metavar="N", help="of `importance` (default 1000)"
+    )
     parser.add_argument("--memory-iterations", type=int, default=1500, metavar="N")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the record goes")
     parser.add_argument("--dry-run", action="store_true", help="print, write nothing")
     options = parser.parse_args()
     if not 1 <= options.steps <= workload.ROWS // workload.BATCH:
         parser.error(f"--steps is {options.steps}; an epoch has {workload.ROWS // workload.BATCH}")
-    if options.rounds < 1 or options.threads < 1:
-        parser.error("--rounds and --threads must be at least 1")
+    if min(options.rounds, options.threads, options.digits, options.samples) < 1:
+        parser.error("--rounds, --threads, --digits and --samples must be at least 1")
     options.rivals = tuple(dict.fromkeys((step.OURS, *options.rivals)))
     return options
 

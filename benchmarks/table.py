@@ -18,7 +18,9 @@ def render(record: dict[str, Any]) -> str:
     parts = [_head(record)]
     if "step" in results:
         parts.append(_step(results["step"]))
-    if any(name in results for name in ("first-step", "memory", "help", "throughput")):
+    if any(
+        name in results for name in ("first-step", "memory", "help", "throughput", "importance")
+    ):
         parts.append(_others(results))
     if record["targets"]:
         parts.append(_targets(record["targets"]))
@@ -95,6 +97,8 @@ def _others(results: dict[str, Any]) -> str:
         )
     if "throughput" in results:
         lines += [_rate(results["throughput"], action) for action in ("encode", "sample")]
+    if "importance" in results:
+        lines += _importance(results["importance"])
     return "\n".join(lines)
 
 
@@ -106,6 +110,22 @@ def _rate(throughput: dict[str, Any], action: str) -> str:
         f"| {action} {throughput['images']:,} images: elbax / pythae | {ours:,.0f} / {theirs:,.0f} "
         f"images/s: {ratio['median']:.1f} × ({ratio['min']:.1f}–{ratio['max']:.1f}) |"
     )
+
+
+def _importance(found: dict[str, Any]) -> list[str]:
+    ours, theirs, floor = (s["median"] for s in found["seconds"].values())
+    to_theirs, to_floor = (
+        f"{r['median']:.2f} × ({r['min']:.2f}–{r['max']:.2f})" for r in found["elbax_over"].values()
+    )
+    few, many = found["memory"]["samples"]
+    work = (
+        f"importance-weighted log p(x), {found['digits']:,} digits × {found['samples']:,} samples"
+    )
+    return [
+        f"| {work}: elbax / pythae | {ours:.3g} / {theirs:.3g} s: {to_theirs} |",
+        f"| the same: elbax / its own matrix products | {ours:.3g} / {floor:.3g} s: {to_floor} |",
+        f"| its peak memory, {few:,} to {many:,} samples | {found['memory']['growth']:+.0f} MB |",
+    ]
 
 
 def _targets(targets: list[dict[str, Any]]) -> str:

@@ -45,6 +45,25 @@ TARGETS = (
         "ms",
         platforms=("gpu",),
     ),
+    Target(
+        "importance-weighted log-likelihood, elbax / its products",
+        ("importance", "elbax_over", "floor", "median"),
+        1.5,
+        platforms=_CPU,
+    ),
+    Target(
+        "the same, elbax / pythae",
+        ("importance", "elbax_over", "pythae_trainer", "median"),
+        0.25,
+        platforms=_CPU,
+    ),
+    Target(
+        "its peak memory, growth with 200 × the samples",
+        ("importance", "memory", "growth"),
+        50,
+        "MB",
+        _CPU,
+    ),
     Target("elbax --help", ("help", "help", "median"), 0.3, "s"),
     Target("peak memory up to the saved model", ("memory", "until_model"), 750, "MB", _CPU),
 )

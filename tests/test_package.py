@@ -17,7 +17,10 @@ import elbax
 ROOT = Path(elbax.__file__).parent
 
 # What a bare accelerator machine has (DESIGN, "Rooms").
-BARE = {"elbax", "equinox", "jax", "jaxtyping", "numpy", "numpyro", "optax", "orbax", "safetensors"}
+BARE = {
+    "elbax", "equinox", "flowjax", "jax", "jaxtyping", "numpy", "numpyro", "optax", "orbax",
+    "safetensors",
+}  # fmt: skip
 # What takes long to import: `elbax --help` answers within 0.3 s without them.
 HEAVY = {
     "equinox", "jax", "matplotlib", "mlxtend", "numpyro", "optax", "orbax", "pandas", "pyarrow",

@@ -1,5 +1,7 @@
 """elbax itself: `elbax.train.fit` as it really runs, and the floor in the same process."""
 
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -95,6 +97,29 @@ class Throughput:
         return {"seconds": time.perf_counter() - started, "images": count}
 
 
+class Likelihood:
+    """The estimate of log p(x) as the command line makes it."""
+
+    def __init__(self, model: Any, pixels: np.ndarray) -> None:
+        self._model = model
+        self._rows = pixels.reshape(-1, 28, 28, 1)
+
+    def importance(self, digits: int, samples: int) -> dict[str, Any]:
+        """Everything that an estimate holds, its diagnostics too; and the process's peak in MB."""
+        import jax
+
+        from elbax.evaluate.likelihoods import importance
+
+        started = time.perf_counter()
+        importance(
+            self._model, self._rows[:digits], key=jax.random.key(workload.SEED), samples=samples
+        )
+        seconds = time.perf_counter() - started
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+        return {"seconds": seconds, "peak": peak}
+
+
 def _generate(model: Any, _: Any, key: Any) -> Any:
     return model.decode(model.prior_distribution().sample(key)).mean
 
@@ -113,6 +138,7 @@ def prepare(options: dict[str, Any]) -> tuple[dict[str, protocol.Action], dict[s
         "floor": Floor().measure,
         "encode": through.encode,
         "sample": through.sample,
+        "importance": Likelihood(training.model, pixels).importance,
     }
     return actions, {"device": jax.devices()[0].device_kind, "platform": jax.default_backend()}
 

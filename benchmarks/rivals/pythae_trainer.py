@@ -46,6 +46,20 @@ def _vae() -> Any:
     return VAE(config, encoder=Encoder(), decoder=Decoder())
 
 
+def _importance(model: Any, rows: Any) -> protocol.Action:
+    """Its own `get_nll` as it is, at its own batch size; without gradients, which it would keep."""
+    import torch
+
+    def importance(digits: int, samples: int) -> dict[str, Any]:
+        model.eval()
+        with torch.no_grad():
+            started = time.perf_counter()
+            model.get_nll(rows[:digits], n_samples=samples)
+            return {"seconds": time.perf_counter() - started}
+
+    return importance
+
+
 def prepare(options: dict[str, Any]) -> tuple[dict[str, protocol.Action], dict[str, Any]]:
     """Builds model and data; each round makes a trainer of its own around them."""
     import numpy as np
@@ -111,7 +125,12 @@ def prepare(options: dict[str, Any]) -> tuple[dict[str, protocol.Action], dict[s
 
     run(min(20, options["steps"]))
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    actions = {"run": run, "encode": encode, "sample": sample}
+    actions = {
+        "run": run,
+        "encode": encode,
+        "sample": sample,
+        "importance": _importance(model, rows),
+    }
     return actions, {"device": device, "threads": torch.get_num_threads()}
 
 

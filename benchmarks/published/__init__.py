@@ -1,0 +1,1 @@
+"""Published figures: what papers report, and what elbax obtains at their settings."""
