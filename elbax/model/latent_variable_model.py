@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
@@ -31,6 +32,37 @@ class Encoder(AbstractEncoder):
     def __call__(self, x: Array, condition: Array | None = None) -> Any:
         """Gives q(z|x); a condition is appended to the datum, flattened."""
         return self.posterior(self.network(_join(x, condition)))
+
+
+class ClassifyingEncoder(AbstractEncoder):
+    """q(y|x) beside q(z|x, y), for labels that are known of some rows only (Kingma et al. 2014).
+
+    Attributes:
+        classifier: Any module or function from one datum to a logit for each class.
+        encoder: q(z|x, y); its condition is y, a one-hot vector.
+        classes: How many classes there are.
+    """
+
+    classifier: Any
+    encoder: AbstractEncoder
+    classes: int = eqx.field(static=True)
+
+    def __call__(self, x: Array, condition: Array | None = None) -> Any:
+        """Gives q(z|x, y).
+
+        Raises:
+            ValueError: There is no condition y.
+        """
+        if condition is None:
+            raise ValueError(
+                "this encoder's latent depends on a label: give one, as a one-hot condition "
+                "(`classify` says how likely each is)"
+            )
+        return self.encoder(x, condition)
+
+    def classify(self, x: Array) -> Float[Array, " classes"]:
+        """Log q(y|x) of each class."""
+        return jax.nn.log_softmax(self.classifier(x))
 
 
 class Decoder(AbstractDecoder):
