@@ -233,14 +233,7 @@ class AbstractDecoder(eqx.Module):
 
 
 class AbstractObjective(eqx.Module):
-    """What training minimises: a module with parameters and state of its own, called on a batch.
-
-    Trait, which combinations of parts are judged by:
-
-    * `needs_density`: whether it needs the density of q(z|x), as every bound does.
-    """
-
-    needs_density: ClassVar[bool] = True
+    """What training minimises: a module with parameters and state of its own, called on a batch."""
 
     @abc.abstractmethod
     def init(self, model: Any) -> PyTree:

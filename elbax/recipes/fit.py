@@ -49,7 +49,9 @@ def _problems(
     parts.find("likelihood", likelihood.name)
     p, q = prior.constructor, posterior.constructor
     yield from _space(prior, posterior)
-    if objective is not None and objective.needs_density and not q.has_density:
+    # An objective may say that it asks for less than a density; a bound never does.
+    wants = getattr(objective, "posterior", "density")
+    if objective is not None and wants == "density" and not q.has_density:
         names = _names("posterior", lambda part: part.has_density and _meet(p, part))
         yield (
             f"the posterior {posterior.name} has no density, and the objective "
