@@ -65,7 +65,6 @@ from elbax.model import (
     UniformHypersphere,
     VampPrior,
 )
-from elbax.model.flows import NeuralFlow
 from elbax.model.interfaces import LatentKind
 from elbax.model.support import Support
 
@@ -389,15 +388,6 @@ def filled(make: Callable[[], T], seed: int) -> T:
         return jnp.asarray(0.6 * rng.standard_normal(leaf.shape), leaf.dtype)
 
     return jax.tree.map(fill, eqx.filter_eval_shape(make))
-
-
-def entries_used(model: Any) -> Any:
-    """True for each entry of each parameter, but for weights that a mask holds at zero."""
-    return jax.tree.map(
-        lambda part: part.used() if isinstance(part, NeuralFlow) else np.ones(part.shape, bool),
-        model,
-        is_leaf=lambda part: isinstance(part, NeuralFlow),
-    )
 
 
 def numbers(shape: int | tuple[int, ...], seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ off the class itself (the docstring and the constructor), so that a new part nee
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
@@ -147,6 +148,7 @@ def settled(model: ModelOptions) -> ModelOptions:
     )
 
 
+@functools.cache
 def _describe(kind: str, name: str, constructor: type) -> Part:
     text = inspect.getdoc(constructor) or ""
     lead = " ".join(text.split("\n\n")[0].split())

@@ -27,6 +27,7 @@ from elbax.model import (
     save_model,
 )
 from elbax.model.distributions import sample, sample_and_log_prob
+from elbax.model.flows import NeuralFlow
 from tests.laws import (
     LATENT_DIM,
     LIKELIHOODS,
@@ -40,7 +41,6 @@ from tests.laws import (
     data_for,
     densities,
     each,
-    entries_used,
     filled,
     fits,
     in_float64,
@@ -262,6 +262,15 @@ def test_a_likelihoods_mean_is_the_mean_of_its_draws(make):
 
 
 # --- compositions --------------------------------------------------------------------------
+
+
+def entries_used(model):
+    """True for each entry of each parameter, but for weights that a mask holds at zero."""
+    return jax.tree.map(
+        lambda part: part.used() if isinstance(part, NeuralFlow) else np.ones(part.shape, bool),
+        model,
+        is_leaf=lambda part: isinstance(part, NeuralFlow),
+    )
 
 
 @each(compositions(), "composition")

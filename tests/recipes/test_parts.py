@@ -158,7 +158,7 @@ def test_an_unknown_part_option_or_value_is_one_line_with_the_mend(kind, choice,
     [
         (
             {"prior": "hypersphere"},
-            "over vectors of length one, and .* over real vectors: .* power-spherical, or --prior s",
+            "over vectors of length one, and .* over real vectors: .* power-spherical, or --prior",
         ),
         ({"posterior": "categorical"}, "choose --posterior .*, or --prior vamp, categorical$"),
         ({"posterior": "deterministic"}, "deterministic has no density, .* diagonal-normal"),
