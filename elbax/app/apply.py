@@ -15,12 +15,16 @@ from elbax.app import plan as plans
 from elbax.app.plan import shape_in_words
 from elbax.app.run_directory import RunDirectory, open_existing
 from elbax.evaluate import map_rows, posterior_moments
-from elbax.model.latent_variable_model import Decoder, LatentVariableModel
-from elbax.model.likelihoods import Bernoulli
+from elbax.model.distributions import location
+from elbax.model.distributions import sample as draw_from
+from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
 from elbax.model.preprocessing import Preprocessing
+from elbax.model.support import REAL
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
+
+_FITTED = 20_000  # rows that a density of the latents is fitted to
 
 Binarize = Literal["none", "static", "dynamic"]
 
@@ -75,8 +79,8 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
         ValueError: No run, changed data, another shape (both are named), values that the
             likelihood can't take, or data that can't be binarised.
     """
-    from elbax.data import check_support
     from elbax.data import load as load_data
+    from elbax.recipes.compose import reading_scale
 
     directory = open_existing(run)
     config = directory.config()
@@ -98,13 +102,14 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
             f"{data} has data of {shape_in_words(dataset.shape)}, and {directory.path} was trained "
             f"on {shape_in_words(model.shape)}: give data of that shape"
         )
+    likelihood = plans.likelihood_of(config)
     if data is not None:
-        check_support(dataset, likelihood_of(model))
+        plans.check_values(dataset, likelihood, chosen)
     if chosen != trained:
-        if likelihood_of(model) != "bernoulli":
+        if likelihood.name != "bernoulli":
             raise ValueError(
-                f"binarize (--binarize) is {chosen}, and the likelihood is "
-                f"{config['likelihood']['name']}, which does not speak of 0 and 1: leave it out"
+                f"binarize (--binarize) is {chosen}, and the likelihood is {likelihood.name}, "
+                "which does not speak of 0 and 1: leave it out"
             )
         if not plans.is_grey(read("none") if chosen == "static" else dataset):
             raise ValueError(
@@ -112,18 +117,13 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
                 "and 1: leave it out"
             )
     if data is not None or chosen != trained:
+        support = model.decoder.likelihood.support if isinstance(model.decoder, Decoder) else REAL
         reading = Preprocessing(
-            scale=dataset.scale, binarize="dynamic" if chosen == "dynamic" else "none"
+            scale=reading_scale(support, dataset.scale, chosen),
+            binarize="dynamic" if chosen == "dynamic" else "none",
         )
         model = dataclasses.replace(model, preprocessing=reading)
     return Applied(directory, model, dataset, dataset.name, chosen)
-
-
-def likelihood_of(model: LatentVariableModel) -> str:
-    """The name of a model's likelihood, as `elbax.data.check_support` knows it."""
-    decoder = model.decoder
-    is_bernoulli = isinstance(decoder, Decoder) and isinstance(decoder.likelihood, Bernoulli)
-    return "bernoulli" if is_bernoulli else "normal"
 
 
 def sample(
@@ -143,6 +143,59 @@ def sample(
     blank = np.zeros(count, np.uint8)
     x, z = map_rows(_draw_one if draw else _mean_one, model, blank, jax.random.key(seed))
     return {"x": x, "z": z}
+
+
+def with_fitted_prior(
+    directory: RunDirectory,
+    model: LatentVariableModel,
+    sampler: Literal["gaussian", "gaussian-mixture", "flow"],
+    components: int = 10,
+    *,
+    seed: int,
+) -> LatentVariableModel:
+    """The model with a density fitted to its latents in the place of its prior.
+
+    The latents are one draw of q(z|x) for each of the run's training rows, the first 20,000.
+
+    Args:
+        directory: The run's folder.
+        model: Its model.
+        sampler: What is fitted (`elbax.evaluate.expost`).
+        components: Of the mixture.
+        seed: Of the draws and of the fit.
+
+    Raises:
+        ValueError: The latents are not real vectors, or too few; one line.
+    """
+    from elbax.evaluate import expost
+
+    kind = latent_kind(model)
+    if kind not in ("real", "point"):
+        what = {"sphere": "on a sphere", "categorical": "one-hot"}.get(kind, kind)
+        raise ValueError(
+            f"sampler (--sampler) is {sampler}, a density of real vectors, and the latents of "
+            f"{directory.path} are {what}: take --sampler prior"
+        )
+    config = directory.config()
+    options = plans.read_options(directory, config)
+    rows = plans.load_again(config, options).train.x[:_FITTED]
+    fit_key, key = jax.random.split(jax.random.key(seed))
+    latents = map_rows(_latent_one, model, rows, key)
+    if sampler == "gaussian":
+        prior = expost.gaussian(latents)
+    elif sampler == "gaussian-mixture":
+        prior = expost.gaussian_mixture(latents, components, seed=seed)
+    else:
+        prior = expost.flow(latents, key=fit_key)
+    return dataclasses.replace(model, prior=prior)
+
+
+def latent_kind(model: LatentVariableModel) -> str:
+    """What a latent of the model is, as `elbax.model.interfaces` names it."""
+    kind = model.prior.latent
+    if kind == "any" and isinstance(model.encoder, Encoder):  # a prior made of posteriors
+        return model.encoder.posterior.latent
+    return kind
 
 
 def decode(
@@ -176,7 +229,9 @@ def decode(
 def reconstruct(
     model: LatentVariableModel, rows: np.ndarray, *, seed: int
 ) -> dict[str, np.ndarray]:
-    """Each datum as the encoder saw it, and the mean of p(x|z) at the mean of q(z|x).
+    """Each datum as the encoder saw it, and the mean of p(x|z) at the centre of q(z|x).
+
+    That is its mean, where a mean is a latent (`elbax.model.location`).
 
     Returns:
         `original` and `reconstruction`, (n, *shape) each.
@@ -204,6 +259,11 @@ def _draw_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, 
     return model.decode(z).sample(jax.random.fold_in(key, 1)), z
 
 
+def _latent_one(model: LatentVariableModel, row: Any, key: jax.Array) -> Any:
+    binarize, latent = jax.random.split(key)
+    return draw_from(model.encode(model.preprocessing(row, binarize)), latent)
+
+
 def _decode_mean(model: LatentVariableModel, z: Any, _: jax.Array) -> Any:
     return model.decode(z).mean
 
@@ -214,4 +274,4 @@ def _decode_draw(model: LatentVariableModel, z: Any, key: jax.Array) -> Any:
 
 def _reconstruct_one(model: LatentVariableModel, row: Any, key: jax.Array) -> tuple[Any, Any]:
     x = model.preprocessing(row, key)
-    return x, model.decode(model.encode(x).mean).mean
+    return x, model.decode(location(model.encode(x))).mean

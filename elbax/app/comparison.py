@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from elbax.app import apply, evaluation, job
+from elbax.app import plan as plans
 from elbax.app.apply import Applied, Binarize
 from elbax.app.evaluation import number, plain
 from elbax.app.evaluation_words import pm
 from elbax.app.figures import RatePoint
 from elbax.app.run_directory import SCHEMA
-from elbax.evaluate import active, bounds, elbo, likelihoods, mean, posterior_moments
+from elbax.evaluate import bounds, elbo, likelihoods, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
+from elbax.recipes.choice import Choice
 
 MEASURES = ("elbo", "log_likelihood", "rate", "distortion")
 
@@ -44,7 +46,7 @@ class Measured:
         settings: Its options by their dotted names.
         per_row: `elbo`, `log_likelihood`, `rate` and `distortion` of each row.
         estimate: What the log-likelihood is worth.
-        active: How many latents are active on these rows.
+        active: How many latents are active on these rows; None where that is not defined.
     """
 
     name: str
@@ -52,7 +54,7 @@ class Measured:
     settings: Mapping[str, Any]
     per_row: Mapping[str, np.ndarray]
     estimate: LogLikelihoodEstimate
-    active: int
+    active: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +155,13 @@ def _measure(name: str, applied: Applied, rows: np.ndarray, seed: int, samples: 
         "rate": terms.kl,
         "distortion": -terms.reconstruction,
     }
-    used = active(posterior_moments(model, rows)["mean"])
     return Measured(
         name,
         applied,
         _settings(applied.directory.config()),
         {key: np.asarray(values, np.float64) for key, values in per_row.items()},
         estimate,
-        int(used.sum()),
+        job.count_active(model, rows),
     )
 
 
@@ -171,9 +172,12 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {"recipe": config["recipe"], "likelihood": config["likelihood"]["name"]}
+    likelihood = str(plans.likelihood_of(config))
+    flat = {"recipe": config["recipe"], "likelihood": likelihood}
     for section in ("model", "training", "run"):
-        flat.update({f"{section}.{name}": value for name, value in config[section].items()})
+        for name, value in config[section].items():
+            part = Choice.of(value) if isinstance(value, dict) else None
+            flat[f"{section}.{name}"] = value if part is None else str(part)
     flat["training.iterations"] = config["iterations"]
     flat["data.binarize"] = config["data"]["binarize"]
     return {name: value for name, value in flat.items() if name not in _SILENT}
@@ -313,7 +317,9 @@ def cells(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
             "" if place == 0 else pm(run["difference"]["log_likelihood"]),
             pm(run["rate"]),
             pm(run["distortion"]),
-            f"{run['active_latents']} of {run['latent_dim']}",
+            "undefined"
+            if run["active_latents"] is None
+            else f"{run['active_latents']} of {run['latent_dim']}",
         )
         for place, run in enumerate(found["runs"])
     ]

@@ -302,7 +302,7 @@ def _gap(task: Task, _: str, __: Any) -> dict[str, Any]:
         **named,
         "rate": plain(rate.rate),
         "distortion": plain(rate.distortion),
-        "split": {
+        "elbo_split": {
             "reconstruction": number(split.reconstruction),
             "mutual_information": number(split.mutual_information),
             "aggregate_kl": number(split.aggregate_kl),

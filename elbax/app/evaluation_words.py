@@ -131,7 +131,7 @@ def _likelihood(found: Mapping[str, Any]) -> list[str]:
 
 
 def _gap(found: Mapping[str, Any]) -> list[str]:
-    split = found["split"]
+    split = found["elbo_split"]
     return [
         _line(
             "gap",

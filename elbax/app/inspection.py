@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from elbax.app.plan import shape_in_words, size_of
+from elbax.app import plan as plans
+from elbax.app.plan import shape_in_words
 from elbax.recipes import Recipe
 
 if TYPE_CHECKING:
     from elbax.data import Dataset, Description
+    from elbax.recipes.choice import Choice
 
 _OVERHEAD = 1.4  # of a training step over its matrix products (measured: 1.25–1.45)
 _BASE = 300e6  # bytes of Python, JAX and XLA's compiler before any data
@@ -26,7 +28,7 @@ class Cost:
 
     Attributes:
         parameters: Trained numbers.
-        multiply_adds: Of one datum through encoder and decoder.
+        multiply_adds: Of one datum through encoder, decoder and bound.
         flops: Of one step: 6 × multiply-adds × batch.
         gflops_per_second: The rate of a float32 matrix product here, measured just now.
         seconds: For the recipe's iterations: flops × iterations / rate × 1.4.
@@ -42,34 +44,84 @@ class Cost:
     bytes: int
 
 
-def estimate(dataset: Dataset, recipe: Recipe, likelihood: str) -> Cost:
-    """What a recipe would take on these data."""
-    model, training = recipe.model, recipe.training
-    outputs = size_of(dataset.shape)
-    if likelihood == "normal" and model.likelihood_scale == "predicted":
-        outputs *= 2
-    posterior = 2 * model.latent_dim
-    if model.posterior == "full-normal":
-        posterior += model.latent_dim * (model.latent_dim - 1) // 2
-    encoder = (size_of(dataset.shape), *model.hidden, posterior)
-    decoder = (model.latent_dim, *model.hidden[::-1], outputs)
-    layers = [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]
-    multiply_adds = sum(m * n for m, n in layers)
-    parameters = multiply_adds + sum(n for _, n in layers)
-    # Each further draw of a datum goes through the decoder again.
-    again = (training.samples - 1) * sum(m * n for m, n in itertools.pairwise(decoder))
-    flops = 6 * (multiply_adds + again) * training.batch_size
+def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
+    """What a recipe would take on these data, by the arithmetic of one step of its training.
+
+    Raises:
+        ValueError: The recipe's parts do not fit these data: one line.
+    """
+    import jax
+
+    from elbax.model.interfaces import Batch
+    from elbax.recipes import compose
+
+    training, family = recipe.training, compose.likelihood_family(likelihood, dataset.shape)
+    scale = compose.reading_scale(family.support, dataset.scale, recipe.data.binarize)
+    goal, floats = compose.objective(training), jax.numpy.float32
+
+    def loss(key: Any) -> tuple[Any, Any]:
+        model = compose.compose(
+            recipe.model, shape=dataset.shape, likelihood=likelihood, scale=scale, key=key
+        )
+        rows = jax.numpy.zeros((training.batch_size, *dataset.shape), floats)
+        batch, step = Batch(rows, data_size=len(dataset.train)), jax.numpy.zeros((), int)
+        found, _ = goal(model, batch, state=goal.init(model), step=step, key=key)
+        return found, model
+
+    program, (_, model) = jax.make_jaxpr(loss, return_shape=True)(jax.random.key(0))
+    products, outputs = _products(program.jaxpr)
+    arrays = [leaf for leaf in jax.tree.leaves(model) if leaf.dtype == floats]
+    parameters = sum(leaf.size for leaf in arrays)
+    flops = 6 * products
     rate = measure_rate()
     stored = sum(part.x.nbytes for part in (dataset.train, dataset.validation, dataset.test))
-    activations = 4 * 3 * training.batch_size * sum(n for _, n in layers)
     return Cost(
         parameters,
-        multiply_adds,
+        products // training.batch_size,
         flops,
         round(rate / 1e9, 1),
         round(flops * training.iterations / rate * _OVERHEAD, 1),
-        int(_BASE + 2 * stored + _COPIES * 4 * parameters + activations),
+        int(_BASE + 2 * stored + _COPIES * 4 * parameters + 3 * 4 * outputs),
     )
+
+
+def _products(program: Any) -> tuple[int, int]:
+    """Multiply-adds of all matrix products and convolutions, and the numbers that they give."""
+    multiply_adds = outputs = 0
+    for equation in program.eqns:
+        inside = [_products(one) for one in _programs(equation)]
+        if inside:
+            # Of the branches for a processor and an accelerator one is taken: they do the same.
+            branches = equation.primitive.name == "cond"
+            times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+            inner = max(inside) if branches else [sum(column) for column in zip(*inside)]  # noqa: B905
+            multiply_adds, outputs = multiply_adds + times * inner[0], outputs + times * inner[1]
+        elif equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            left, right = (variable.aval for variable in equation.invars)
+            out = equation.outvars[0].aval
+            multiply_adds += out.size * _terms(equation, left, right)
+            outputs += out.size
+    return multiply_adds, outputs
+
+
+def _terms(equation: Any, left: Any, right: Any) -> int:
+    """How many products are summed for one number of the result."""
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        return math.prod(left.shape[axis] for axis in contracted)
+    layout = equation.params["dimension_numbers"].rhs_spec  # out channels, in channels, space
+    return right.size // right.shape[layout[0]]
+
+
+def _programs(equation: Any) -> list[Any]:
+    """The programs inside an equation: a loop's body, the branches of a condition."""
+    found = []
+    for value in equation.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            inner = getattr(one, "jaxpr", one)
+            if hasattr(inner, "eqns"):
+                found.append(inner)
+    return found
 
 
 def measure_rate() -> float:
@@ -88,15 +140,14 @@ def measure_rate() -> float:
     return 2 * _SIZE**3 / best
 
 
-def problem(dataset: Dataset, recipe: Recipe, likelihood: str) -> str | None:
+def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
     """Why training by a recipe would refuse these data, in one line, or None."""
-    from elbax.data import DataError, check_support
     from elbax.data.errors import counted
     from elbax.data.splitting import MINIMUM_ROWS
 
     try:
-        check_support(dataset, likelihood)
-    except DataError as error:
+        plans.check_fit(dataset, recipe.options(), likelihood)
+    except ValueError as error:
         return str(error)
     rows, batch = len(dataset.train), recipe.training.batch_size
     if rows < MINIMUM_ROWS and len(dataset.test) == 0:
@@ -114,7 +165,7 @@ def problem(dataset: Dataset, recipe: Recipe, likelihood: str) -> str | None:
 
 
 def in_words(
-    data: Description, recipe: Recipe, likelihood: str, reason: str, cost: Cost
+    data: Description, recipe: Recipe, likelihood: Choice, reason: str, cost: Cost
 ) -> list[str]:
     """The description, a fact a line."""
     from elbax.data.errors import counted

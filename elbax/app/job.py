@@ -26,11 +26,11 @@ from elbax.app.plan import Plan
 from elbax.app.run_directory import BEST, CONFIG, MODEL, REPORT, RESULTS, SCHEMA, RunDirectory
 from elbax.app.signals import Interrupted, SignalWatch
 from elbax.app.terminal import Narrator
-from elbax.evaluate import active, elbo, posterior_moments
+from elbax.evaluate import active_units, elbo
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import load_model, save_model
-from elbax.recipes.compose import compose, objective, optimizer
+from elbax.recipes.compose import compose, objective, optimizer, wants_data
 from elbax.train.checkpoint import CheckpointError, Checkpoints
 from elbax.train.loop import Outcome, Report, State, fit, init_state, merge
 
@@ -39,6 +39,7 @@ _STALLED = 5  # validations without a better one before it is remarked on
 _KL_EVERY = 100  # steps between logged KLs per latent
 _NOTES = 100_000  # bytes of a checkpoint beside its arrays
 _MANY = 10_000  # rows above which one draw a row is precise enough
+_STARTS = 2000  # rows, evenly spaced, that a prior may start at
 
 
 class Diverged(RuntimeError):
@@ -87,14 +88,16 @@ def build(plan: Plan) -> Parts:
     """The model with its initial parameters, objective, optimiser, and the state before step 1."""
     model_key, run_key, _ = _keys(plan.options.run.seed)
     training = plan.options.training
+    rows = plan.dataset.train.x
     # One program instead of one for each small operation: a hundred megabytes less.
     model = eqx.filter_jit(compose)(
         plan.options.model,
         shape=plan.dataset.shape,
         likelihood=plan.likelihood,
-        scale=plan.dataset.scale,
+        scale=plan.scale,
         binarize=plan.options.data.binarize,
         precision=training.precision,
+        data=rows[:: -(-len(rows) // _STARTS)] if wants_data(plan.options.model) else None,
         key=model_key,
     )
     goal, mover = objective(training), optimizer(training, plan.iterations)
@@ -382,10 +385,12 @@ def measure(
     return {**{name: value.mean for name, value in means.items()}, "standard_error": errors}
 
 
-def count_active(model: LatentVariableModel, rows: np.ndarray) -> int:
-    """How many latents are active on some rows."""
-    moments = posterior_moments(model, rows)
-    return int(active(moments["mean"]).sum())
+def count_active(model: LatentVariableModel, rows: np.ndarray) -> int | None:
+    """How many latents are active on some rows; None where that is not defined."""
+    try:
+        return int(active_units(model, rows).sum())
+    except ValueError:  # discrete latents, or no mean: `elbax evaluate` says which
+        return None
 
 
 def illustrate(directory: RunDirectory, plan: Plan, model: LatentVariableModel) -> None:

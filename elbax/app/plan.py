@@ -7,7 +7,7 @@ import dataclasses
 import datetime
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ from elbax import recipes
 from elbax.app.run_directory import SCHEMA, RunDirectory
 from elbax.data.named import DATA_DIR_VARIABLE
 from elbax.recipes import options as option_tools
+from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
+    from elbax.model.interfaces import AbstractLikelihood
 
 
 class DataChanged(ValueError):
@@ -36,7 +38,7 @@ class Plan:
         options: What was asked for.
         argument: The data's name or absolute path; None for an array in memory.
         dataset: The data.
-        likelihood: The family of p(x|z).
+        likelihood: The family of p(x|z), with what the data settle of its options.
         reason: Why that one.
         iterations: Steps in all.
         created: When the run was begun, ISO 8601.
@@ -47,12 +49,26 @@ class Plan:
     options: Options
     argument: str | None
     dataset: Dataset
-    likelihood: str
+    likelihood: Choice
     reason: str
     iterations: int
     created: str
     command: str
     folder: str | None = None
+
+    @property
+    def family(self) -> AbstractLikelihood:
+        """The likelihood's family, with shapes in the place of arrays."""
+        from elbax.recipes.compose import likelihood_family
+
+        return likelihood_family(self.likelihood, self.dataset.shape)
+
+    @property
+    def scale(self) -> float:
+        """What a stored value is multiplied by before the likelihood speaks of it."""
+        from elbax.recipes.compose import reading_scale
+
+        return reading_scale(self.family.support, self.dataset.scale, self.options.data.binarize)
 
     def to_config(
         self, *, parameters: int, device: str, versions: dict[str, str]
@@ -81,7 +97,7 @@ class Plan:
                 "source": data.source,
                 "shape": list(data.shape),
                 "dtype": str(data.train.x.dtype),
-                "scale": data.scale,
+                "scale": self.scale,
                 "rows": {
                     "train": len(data.train),
                     "validation": len(data.validation),
@@ -91,7 +107,11 @@ class Plan:
                 "fingerprint": data.fingerprint,
             },
             "run": run,
-            "likelihood": {"name": self.likelihood, "reason": self.reason},
+            "likelihood": {
+                "name": self.likelihood.name,
+                "options": option_tools.to_plain(dict(self.likelihood.options)),
+                "reason": self.reason,
+            },
             "iterations": self.iterations,
             "parameters": parameters,
             "device": device,
@@ -110,13 +130,13 @@ def make(data: Any, options: Options) -> Plan:
         ValueError: Data or options that don't go together, in one line with the mend.
         FileNotFoundError: The data aren't there.
     """
-    from elbax.data import check_support, choose_likelihood
+    from elbax.recipes import parts
 
+    options = dataclasses.replace(options, model=parts.settled(options.model))
+    _check_hidden(options)
     dataset = load(data, options)
-    likelihood, reason = options.model.likelihood, "as asked"
-    if likelihood is None:
-        likelihood, reason = choose_likelihood(dataset, options.data.binarize)
-    check_support(dataset, likelihood)
+    likelihood, reason = choose(dataset, options)
+    check_fit(dataset, options, likelihood)
     rows, batch = len(dataset.train), options.training.batch_size
     if batch > rows:
         raise ValueError(
@@ -137,6 +157,107 @@ def make(data: Any, options: Options) -> Plan:
         command(argument, options),
         _data_folder(),
     )
+
+
+def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
+    """The likelihood, settled for these data, and the reason in one line.
+
+    It is the one that was asked for, or else suits the data; and what of its options the data know
+    better than a default does comes from them: how many levels there are. (What the columns of a
+    table are would be known here, too.)
+
+    Raises:
+        ValueError: An unknown likelihood or option.
+    """
+    from elbax.data import choose_likelihood
+    from elbax.recipes import parts
+
+    choice, reason = options.model.likelihood, "as asked"
+    if choice is None:
+        name, reason = choose_likelihood(dataset, options.data.binarize)
+        choice = Choice(name)
+    known = parts.find("likelihood", choice.name).options
+    asked = dict(choice.options)
+    if "levels" in known and "highest" in known and "highest" not in asked:
+        choice = choice.with_options(_levels(dataset, options.data.binarize, asked.get("levels")))
+    return parts.settle("likelihood", choice), reason
+
+
+def _levels(dataset: Dataset, binarize: str, asked: int | None) -> dict[str, Any]:
+    """How many levels the data have, and the number that the last one is."""
+    if binarize != "none":
+        return {"levels": asked or 2, "highest": 1.0}
+    x = dataset.train.x
+    if x.dtype == np.uint8:
+        return {"levels": asked or dataset.levels + 1, "highest": 1.0}
+    top = max(float(part.max(initial=0)) for part in _stored(dataset))
+    if top <= 1.0 or not all((part == np.rint(part)).all() for part in _stored(dataset)):
+        return {}  # shares of the brightest level, or what the check of the values will refuse
+    levels = asked or int(top) + 1
+    return {"levels": levels, "highest": levels - 1.0}
+
+
+def _stored(dataset: Dataset) -> list[np.ndarray]:
+    return [part.x for part in (dataset.train, dataset.validation, dataset.test)]
+
+
+def check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
+    """Refuses parts that do not fit together, or not these data.
+
+    Raises:
+        ValueError: One line: what does not fit, why, and what would.
+    """
+    from elbax.recipes import fit
+    from elbax.recipes.compose import objective
+
+    fit.check(options.model, dataset.shape, likelihood, objective(options.training))
+    check_values(dataset, likelihood, options.data.binarize)
+
+
+def check_values(dataset: Dataset, likelihood: Choice, binarize: str = "none") -> None:
+    """Refuses data that the likelihood is not defined for.
+
+    Raises:
+        ValueError: One line with the first value outside, its place and the mend.
+    """
+    from elbax.data import check_support as check_readable
+    from elbax.model.support import REAL, check_support
+    from elbax.recipes.compose import likelihood_family, reading_scale
+
+    check_readable(dataset, likelihood.name)
+    support = likelihood_family(likelihood, dataset.shape).support
+    if support == REAL:  # what is finite is real
+        return
+    if binarize == "dynamic":
+        drawn = np.broadcast_to(np.eye(2)[:, :1], (2, size_of(dataset.shape)))
+        check_support(support, drawn, likelihood.name, where="the binarised data")
+        return
+    scale = reading_scale(support, dataset.scale, binarize)
+    for name in ("train", "validation", "test"):
+        part = dataset.split(name)
+        where = dataset.name if part.index is not None else f"{dataset.name} ({name} split)"
+        check_support(
+            support, part.x, likelihood.name, scale=scale, where=where, numbers=part.index
+        )
+
+
+def _check_hidden(options: Options) -> None:
+    """Refuses widths that were asked for and that the network would ignore.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    from elbax.recipes import parts
+
+    network = parts.find("network", options.model.network.name)
+    same = options.model.hidden == recipes.find(options.recipe).model.hidden
+    if not (same or network.wants("hidden")):
+        widths = ",".join(map(str, options.model.hidden))
+        flags = ", ".join(f"--network.{name}" for name in network.options)
+        raise ValueError(
+            f"hidden (--hidden) is {widths}, and the network {network.name} has no such widths: "
+            f"leave it out (its own options are {flags})"
+        )
 
 
 def from_config(
@@ -163,13 +284,19 @@ def from_config(
         options,
         config["data"]["argument"],
         dataset,
-        config["likelihood"]["name"],
+        likelihood_of(config),
         config["likelihood"]["reason"],
         config["iterations"] if iterations is None else iterations,
         config["created"],
         config["command"] if iterations is None else command(config["data"]["argument"], options),
         _data_folder() or config["data"].get("folder"),
     )
+
+
+def likelihood_of(config: Mapping[str, Any]) -> Choice:
+    """The likelihood of a run, by its ``config.json``."""
+    chosen = config["likelihood"]
+    return Choice(chosen["name"]).with_options(chosen.get("options", {}))
 
 
 def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
@@ -270,9 +397,12 @@ def command(argument: str | None, options: Options) -> str:
         asked, default = getattr(options, section), getattr(base, section)
         for field in dataclasses.fields(asked):
             value = getattr(asked, field.name)
+            flag = field.name.replace("_", "-")
             if value == getattr(default, field.name) or field.name in ("out", "force", "dry_run"):
                 continue
-            flag = field.name.replace("_", "-")
+            if isinstance(value, Choice):
+                words += value.words(flag)
+                continue
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
                 continue

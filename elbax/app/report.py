@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from elbax.app.figures import FIGURES
 from elbax.app.files import write_bytes
+from elbax.recipes.choice import Choice
 
 Trend = Literal["improving", "level", "worse", "unknown"]
 
@@ -178,8 +179,10 @@ def _model_rows(config: Mapping[str, Any]) -> dict[str, Any]:
     chosen = config["likelihood"]
     rows = {"recipe": config["recipe"], "parameters": f"{config['parameters']:,}"}
     for name, value in config["model"].items():
-        rows[_words(name)] = ", ".join(map(str, value)) if isinstance(value, list) else value
-    rows["likelihood"] = f"{chosen['name']} ({chosen['reason']})"
+        choice = Choice.of(value) if isinstance(value, dict) else value
+        rows[_words(name)] = ", ".join(map(str, value)) if isinstance(value, list) else choice
+    likelihood = Choice(chosen["name"]).with_options(chosen.get("options", {}))
+    rows["likelihood"] = f"{likelihood}: {chosen['reason']}"
     return rows
 
 

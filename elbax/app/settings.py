@@ -18,7 +18,8 @@ def read_toml(path: Path | str) -> dict[str, Any]:
     """The options of a TOML file, flat; `recipe` and `data` among them where they are given.
 
     Options stand at the top or in the table of their section: ``[model]``, ``[training]``,
-    ``[data]``, ``[run]``.
+    ``[data]``, ``[run]``. A part is a word (``prior = "vamp"``) or a table with its options
+    (``[prior]`` with ``name = "vamp"``).
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -33,7 +34,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         raise ValueError(f"{path} can't be read as TOML: {error}") from None
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key not in option_tools.PARTS:
             flat.update(_section(path, key, value))
         else:
             flat[_known(path, key, [*_TOP, *option_tools.option_names()])] = value
@@ -62,7 +63,7 @@ def settle(
 
 def _section(path: Path, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     if name not in option_tools.SECTIONS:
-        mend = nearest(name, option_tools.SECTIONS)
+        mend = nearest(name, [*option_tools.SECTIONS, *option_tools.PARTS])
         raise ValueError(f"{path}: unknown table [{name}]: {mend}")
     flat = {}
     for key, value in table.items():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from elbax.recipes.choice import Choice
     from elbax.train.loop import Report
 
 _NARROW = 72  # columns; below that the progress line loses its bar
@@ -193,24 +194,34 @@ def data_in_words(plan: Plan) -> str:
 
 def model_in_words(plan: Plan, parameters: int) -> str:
     """What the model is, in one line."""
+    from elbax.recipes import parts
+
     model = plan.options.model
-    sizes = "-".join(map(str, (size_of(plan.dataset.shape), *model.hidden, model.latent_dim)))
+    sizes = f"{shape_in_words(plan.dataset.shape)} to {model.latent_dim}"
+    if parts.find("network", model.network.name).wants("hidden"):
+        widths = (size_of(plan.dataset.shape), *model.hidden, model.latent_dim)
+        sizes = "-".join(map(str, widths))
+    network = "" if str(model.network) == "mlp" else f"{model.network}, "
     return (
-        f"{plan.options.recipe}: {sizes} and back, {model.activation}, {parameters:,} parameters; "
-        f"{model.posterior.replace('-', ' ')} posterior, {model.prior.replace('-', ' ')} prior"
+        f"{plan.options.recipe}: {sizes} and back, {network}{model.activation}, "
+        f"{parameters:,} parameters; {_spaced(model.posterior)} posterior, "
+        f"{_spaced(model.prior)} prior"
     )
+
+
+def _spaced(choice: Choice) -> str:
+    return str(choice).replace("-", " ")
 
 
 def likelihood_in_words(plan: Plan) -> str:
     """The likelihood, what it means for these data, and why this one."""
-    if plan.likelihood == "bernoulli":
-        if plan.options.data.binarize == "none" and is_grey(plan.dataset):
-            means = "so the bound is on the expected log-probability of a binarised image"
-        else:
-            means = "so the bound is on the log-probability of the 0/1 values"
+    grey = plan.options.data.binarize == "none" and is_grey(plan.dataset)
+    if plan.likelihood.name == "bernoulli" and grey:
+        means = "so the bound is on the expected log-probability of a binarised image"
+    elif plan.likelihood.name == "bernoulli":
+        means = "so the bound is on the log-probability of the 0/1 values"
     else:
-        scale = {"fixed": "1", "shared": "one learned number", "predicted": "predicted per value"}
-        means = f"scale {scale[plan.options.model.likelihood_scale]}; the bound is on a log-density"
+        means = f"the bound is on a log-{'probability' if plan.family.discrete else 'density'}"
     return f"{plan.likelihood} likelihood: {plan.reason}, {means}"
 
 

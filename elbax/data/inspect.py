@@ -10,6 +10,8 @@ from elbax.data.source import Dataset, Split
 from elbax.data.splitting import check_probabilities
 
 _DISTINCT_LIMIT = 256
+# Over [0, 1]: the classic mistake, bytes given as floats, gets a message of its own.
+_PROBABILITIES = ("bernoulli", "continuous-bernoulli")
 
 
 @dataclass(frozen=True)
@@ -199,17 +201,17 @@ def _range(dataset: Dataset) -> tuple[float, float, bool]:
 
 
 def check_support(dataset: Dataset, likelihood: str) -> None:
-    """Refuse data that the likelihood cannot describe.
+    """Refuse data that no likelihood can describe, or not one of probabilities.
 
     Args:
         dataset: what `load` gave.
-        likelihood: ``bernoulli`` wants values in [0, 1] once scaled; every other one is taken to
-            want finite values only.
+        likelihood: ``bernoulli`` and ``continuous-bernoulli`` want values in [0, 1] once scaled; of
+            every other one this looks at finite values only (its `support` says more).
 
     Raises:
         DataError: NaN or infinity, with count and first place (in the file or array that was split
-            where `Split.index` tells, otherwise in the first split that has any); under
-            ``bernoulli`` values outside [0, 1]; bytes given as floats 0–255 are named as such.
+            where `Split.index` tells, otherwise in the first split that has any); under these two
+            values outside [0, 1]; bytes given as floats 0–255 are named as such.
     """
     parts = {f"{dataset.name} ({name} split)": s.x for name, s in _splits(dataset).items()}
     try:
@@ -226,9 +228,9 @@ def check_support(dataset: Dataset, likelihood: str) -> None:
 def _check(parts: dict[str, np.ndarray], scale: float, likelihood: str) -> None:
     for where, x in parts.items():
         check_finite(x, where)
-    if likelihood == "bernoulli":
+    if likelihood in _PROBABILITIES:
         for where, x in parts.items():
-            check_probabilities(x, scale, where)
+            check_probabilities(x, scale, where, likelihood)
 
 
 def _in_file_order(dataset: Dataset) -> np.ndarray | None:

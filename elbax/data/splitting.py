@@ -72,7 +72,9 @@ def binarise(x: np.ndarray, scale: float, stream: int, where: str) -> np.ndarray
     return out
 
 
-def check_probabilities(x: np.ndarray, scale: float, where: str) -> None:
+def check_probabilities(
+    x: np.ndarray, scale: float, where: str, likelihood: str = "bernoulli"
+) -> None:
     """Refuse values that are not probabilities once scaled.
 
     Raises:
@@ -99,7 +101,7 @@ def check_probabilities(x: np.ndarray, scale: float, where: str) -> None:
             f"floats; divide by 255 or save as uint8 (the first outside [0, 1] at {first})"
         )
     raise DataError(
-        f"{where} runs from {low:g} to {high:g}, outside [0, 1]: a bernoulli likelihood and "
+        f"{where} runs from {low:g} to {high:g}, outside [0, 1]: a {likelihood} likelihood and "
         f"binarisation need probabilities; rescale, or use the normal likelihood "
         f"(the first at {first})"
     )

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import map_rows
-from elbax.model.distributions import OneHotCategorical, sample
+from elbax.model.distributions import OneHotCategorical, location, sample
 from elbax.model.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
 
@@ -34,7 +34,8 @@ def posterior_moments(
     """The mean and the standard deviation of q(z|x) for each row.
 
     Args:
-        model: A model whose posterior has a `mean`, and perhaps a `variance`.
+        model: A model whose posterior has a `mean`, and perhaps a `variance`; of one without a mean
+            (a flow) its `location` stands there.
         rows: Data as stored, rows along the leading axis; grey levels are read as they are, not
             binarised.
 
@@ -46,7 +47,7 @@ def posterior_moments(
 
 def _moments(model: LatentVariableModel, row: Array, _: PRNGKeyArray) -> dict[str, Array]:
     q = model.encode(model.preprocessing(row))
-    moments = {"mean": q.mean}
+    moments = {"mean": q.mean if hasattr(q, "mean") else location(q)}
     if hasattr(q, "variance"):
         moments["scale"] = jnp.sqrt(q.variance)
     return moments

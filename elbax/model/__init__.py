@@ -12,6 +12,7 @@ from elbax.model.image_networks import ConvEncoder as ConvEncoder
 from elbax.model.interfaces import AbstractDecoder as AbstractDecoder
 from elbax.model.interfaces import AbstractEncoder as AbstractEncoder
 from elbax.model.interfaces import AbstractLikelihood as AbstractLikelihood
+from elbax.model.interfaces import AbstractNetworkPair as AbstractNetworkPair
 from elbax.model.interfaces import AbstractObjective as AbstractObjective
 from elbax.model.interfaces import AbstractPosterior as AbstractPosterior
 from elbax.model.interfaces import AbstractPrior as AbstractPrior
@@ -35,6 +36,11 @@ from elbax.model.likelihoods import Normal as Normal
 from elbax.model.likelihoods import Ordinal as Ordinal
 from elbax.model.likelihoods import Poisson as Poisson
 from elbax.model.likelihoods import StudentT as StudentT
+from elbax.model.network_pairs import ConvPair as ConvPair
+from elbax.model.network_pairs import GatedMLPPair as GatedMLPPair
+from elbax.model.network_pairs import MLPPair as MLPPair
+from elbax.model.network_pairs import ResidualMLPPair as ResidualMLPPair
+from elbax.model.network_pairs import ResNetPair as ResNetPair
 from elbax.model.networks import MLP as MLP
 from elbax.model.networks import GatedMLP as GatedMLP
 from elbax.model.networks import NormalizedMLP as NormalizedMLP

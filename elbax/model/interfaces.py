@@ -183,6 +183,46 @@ class AbstractPrior(eqx.Module):
         """
 
 
+class AbstractNetworkPair(eqx.Module):
+    """A way to make the two networks: the encoder's, and the decoder's to match it.
+
+    What stands between two networks is known only when a model is composed: a pair is asked for
+    each with the sizes of its ends. What it makes are networks as `elbax.model.networks` says.
+
+    Trait, which combinations of parts are judged by:
+
+    * `images_only`: whether a datum must have the shape `(height, width, channels)`.
+    """
+
+    images_only: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def encoder(
+        self, shape: tuple[int, ...], out_size: int, *, condition_dim: int = 0, key: PRNGKeyArray
+    ) -> Any:
+        """The network from a datum to `out_size` numbers.
+
+        Args:
+            shape: The shape of one datum.
+            out_size: How many numbers the posterior wants.
+            condition_dim: How many numbers of a condition follow the datum, flattened.
+            key: The randomness of the weights.
+        """
+
+    @abc.abstractmethod
+    def decoder(
+        self, in_size: int, shape: tuple[int, ...], out_size: int, *, key: PRNGKeyArray
+    ) -> Any:
+        """The network from a latent to `out_size` numbers.
+
+        Args:
+            in_size: The number of latents, and of the condition's numbers where there is one.
+            shape: The shape of one datum.
+            out_size: How many numbers the likelihood wants.
+            key: The randomness of the weights.
+        """
+
+
 class AbstractEncoder(eqx.Module):
     """Maps one datum to its approximate posterior q(z|x)."""
 

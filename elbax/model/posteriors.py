@@ -42,7 +42,7 @@ class DiagonalNormal(AbstractPosterior):
 
 
 class FullNormal(AbstractPosterior):
-    """q(z|x) = N(μ, Σ) with any covariance, Σ = L Lᵀ by its Cholesky factor L.
+    """q(z|x) = N(μ, Σ), Σ = L Lᵀ any covariance (Kingma & Welling 2019, §2.5.1).
 
     The network gives the means, then the logarithms of the squared diagonal of L (the
     log-variances, when the rest is zero), then the entries of L below the diagonal, row by row.

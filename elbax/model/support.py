@@ -68,21 +68,34 @@ def levels(count: int, highest: float) -> Support:
 
 
 def check_support(
-    support: Support | tuple[Support, ...], rows: np.ndarray, likelihood: str
+    support: Support | tuple[Support, ...],
+    rows: np.ndarray,
+    likelihood: str,
+    *,
+    scale: float = 1.0,
+    where: str = "the data",
+    numbers: np.ndarray | None = None,
 ) -> None:
     """Refuses data that a likelihood is not defined for; NaN, a missing cell, passes.
 
     Args:
         support: The likelihood's `support`.
-        rows: Preprocessed data, with rows along the leading axis.
+        rows: The data, with rows along the leading axis.
         likelihood: What it is called in the message.
+        scale: What a value is multiplied by before the likelihood speaks of it.
+        where: What the data are called in the message.
+        numbers: What the rows are called there; None counts them from 0.
 
     Raises:
         ValueError: One line, with the first value outside, its place, and what it should be.
     """
+    if rows.dtype == np.uint8 and isinstance(support, Support):
+        present = np.flatnonzero(np.bincount(rows.reshape(-1), minlength=256))
+        if support.contains(present * scale).all():
+            return
     elements = math.prod(rows.shape[1:])
     for start in range(0, len(rows), _ROWS):
-        block = np.asarray(rows[start : start + _ROWS], np.float64).reshape(-1, elements)
+        block = np.asarray(rows[start : start + _ROWS], np.float64).reshape(-1, elements) * scale
         if isinstance(support, tuple):
             pairs = zip(support, block.T, strict=True)
             inside = np.stack([each.contains(column) for each, column in pairs], axis=1)
@@ -93,8 +106,9 @@ def check_support(
             row, element = (int(i) for i in np.argwhere(outside)[0])
             wanted = support[element] if isinstance(support, tuple) else support
             place = ", ".join(str(i) for i in np.unravel_index(element, rows.shape[1:]))
+            number = start + row if numbers is None else int(numbers[start + row])
             raise ValueError(
-                f"row {start + row}, element ({place}) of the data is {block[row, element]:g}, but "
+                f"row {number}, element ({place}) of {where} is {block[row, element]:g}, but "
                 f"the likelihood {likelihood} is for {wanted.words} there; choose another "
                 "likelihood, or scale or recode the data"
             )

@@ -25,17 +25,24 @@ class Choice:
     options: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def of(cls, value: Any) -> Choice | None:
-        """A name, or a mapping with `name` and options, as a choice; None where it is neither."""
+    def of(cls, value: Any, old: Choice | None = None) -> Choice | None:
+        """A value of the command line, of TOML or of Python as a choice.
+
+        A name, or a mapping with one, starts from that part's own defaults; a mapping without a
+        name changes options of the old choice. None where the value is neither of these.
+        """
         if isinstance(value, Choice):
             return value
         if isinstance(value, str):
             return cls(value)
-        if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            return cls(value["name"]).with_options(
-                {key: item for key, item in value.items() if key != "name"}
-            )
-        return None
+        if not isinstance(value, Mapping):
+            return None
+        name = value.get("name", None if old is None else old.name)
+        if not isinstance(name, str):
+            return None
+        options = {key: item for key, item in value.items() if key != "name"}
+        start = cls(name) if old is None or "name" in value else old
+        return start.with_options(options)
 
     def with_options(self, options: Mapping[str, Any]) -> Choice:
         """The same part with these options over the old ones."""
@@ -54,6 +61,16 @@ class Choice:
         """The words of the command line that choose it."""
         found = [f"--{flag}", self.name]
         for name, value in self.options:
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            found += [f"--{flag}.{name.replace('_', '-')}", text]
+            found += [f"--{flag}.{name.replace('_', '-')}", _word(value)]
         return found
+
+    def __str__(self) -> str:
+        """For people: ``mixture (components 20)``."""
+        told = [f"{name.replace('_', ' ')} {_word(value)}" for name, value in self.options]
+        return f"{self.name} ({', '.join(told)})" if told else self.name
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,21 +1,22 @@
 """From options to the parts that train: the model, the objective and the optimiser."""
 
 import functools
-import math
-from typing import Literal
+from typing import Any, Literal
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
-from elbax.model.interfaces import AbstractLikelihood, AbstractObjective, AbstractPosterior
+from elbax.model.interfaces import AbstractLikelihood, AbstractObjective
 from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
-from elbax.model.likelihoods import Bernoulli, Normal
-from elbax.model.networks import MLP
 from elbax.model.objectives import ImportanceWeightedELBO, NegativeELBO
-from elbax.model.posteriors import DiagonalNormal, FullNormal
 from elbax.model.preprocessing import Preprocessing
-from elbax.model.priors import StandardNormal
+from elbax.model.support import Support
+from elbax.recipes import parts
+from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions, TrainingOptions
 from elbax.train.schedules import kl_weight, learning_rate
 
@@ -24,10 +25,11 @@ def compose(
     options: ModelOptions,
     *,
     shape: tuple[int, ...],
-    likelihood: Literal["bernoulli", "normal"] | str,
+    likelihood: Choice | str,
     scale: float = 1.0,
     binarize: Literal["none", "static", "dynamic"] = "none",
     precision: Literal["float32", "bfloat16"] = "float32",
+    data: Array | np.ndarray | None = None,
     key: PRNGKeyArray,
 ) -> LatentVariableModel:
     """The model that the options describe, with its initial parameters.
@@ -37,43 +39,89 @@ def compose(
             the data.
         shape: The shape of one datum.
         likelihood: The family of p(x|z).
-        scale: What a stored value is multiplied by (1/255 for grey levels in bytes).
+        scale: What a stored value is multiplied by (`reading_scale`).
         binarize: "dynamic" draws 0/1 pixels inside the step; a statically binarised data set is 0/1
             already.
         precision: What the networks' matrix products are computed in.
+        data: Some rows as stored, for a prior that starts at data (`wants_data`); a prior without
+            them starts at random.
         key: The randomness of the weights.
 
     Raises:
-        ValueError: An unknown likelihood.
+        ValueError: An unknown part, an option that it doesn't have, or one of an impossible value.
     """
     encoder_key, decoder_key = jax.random.split(key)
-    posterior = _posterior(options)
-    family = _likelihood(options, shape, likelihood)
-    compute_dtype = None if precision == "float32" else precision
-    encoder = MLP(
-        math.prod(shape),
-        options.hidden,
-        posterior.parameter_count,
-        options.activation,
-        compute_dtype=compute_dtype,
-        key=encoder_key,
+    # Of the likelihood too, whose parameters are those of a part like any other.
+    part_keys = {kind: jax.random.fold_in(key, n) for n, kind in enumerate(parts.KINDS)}
+    preprocessing = Preprocessing(
+        scale=scale, binarize="dynamic" if binarize == "dynamic" else "none"
     )
-    decoder = MLP(
-        options.latent_dim,
-        options.hidden[::-1],
-        family.parameter_count,
-        options.activation,
-        compute_dtype=compute_dtype,
-        key=decoder_key,
+    context: dict[str, Any] = {
+        "latent_dim": options.latent_dim,
+        "shape": shape,
+        "hidden": options.hidden,
+        "activation": options.activation,
+        "compute_dtype": None if precision == "float32" else precision,
+    }
+
+    def build(kind: str, choice: Choice, **more: Any) -> Any:
+        part = parts.find(kind, choice.name)
+        return part.build(choice, {**context, **more, "key": part_keys[kind]})
+
+    family = build("likelihood", _choice(likelihood))
+    posterior = build("posterior", options.posterior)
+    network = build("network", options.network)
+    prior = build(
+        "prior",
+        options.prior,
+        data=None if data is None else jax.vmap(preprocessing)(jnp.asarray(data)),
+        bounds=_bounds(family.support),
     )
     return LatentVariableModel(
-        prior=StandardNormal(options.latent_dim),
-        encoder=Encoder(encoder, posterior),
-        decoder=Decoder(decoder, family),
-        preprocessing=Preprocessing(
-            scale=scale, binarize="dynamic" if binarize == "dynamic" else "none"
+        prior=prior,
+        encoder=Encoder(
+            network.encoder(shape, posterior.parameter_count, key=encoder_key), posterior
         ),
+        decoder=Decoder(
+            network.decoder(options.latent_dim, shape, family.parameter_count, key=decoder_key),
+            family,
+        ),
+        preprocessing=preprocessing,
     )
+
+
+def wants_data(options: ModelOptions) -> bool:
+    """Whether the prior starts at rows of data, as a VampPrior's pseudo-inputs do."""
+    return parts.find("prior", options.prior.name).wants("data")
+
+
+def likelihood_family(likelihood: Choice | str, shape: tuple[int, ...]) -> AbstractLikelihood:
+    """The family of p(x|z) with shapes in the place of arrays: to ask for its support and kind.
+
+    Raises:
+        ValueError: An unknown likelihood, or options that it refuses.
+    """
+    choice = _choice(likelihood)
+    part = parts.find("likelihood", choice.name)
+    return eqx.filter_eval_shape(lambda: part.build(choice, {"shape": shape}))
+
+
+def reading_scale(
+    support: Support | tuple[Support, ...], scale: float, binarize: str = "none"
+) -> float:
+    """What a stored value is multiplied by before a likelihood speaks of it.
+
+    Counts, and the columns of a table, are what they are; everything else sees bytes as shares of
+    the brightest level.
+
+    Args:
+        support: The likelihood's.
+        scale: What one unit of the data is worth: 1/255 for grey levels in bytes.
+        binarize: Pixels that are to be binarised are probabilities, whatever the likelihood.
+    """
+    whole = isinstance(support, Support) and support.spacing == 1.0 and support.upper == np.inf
+    counts = isinstance(support, tuple) or whole
+    return 1.0 if counts and binarize != "dynamic" else scale
 
 
 def objective(options: TrainingOptions) -> AbstractObjective:
@@ -104,17 +152,12 @@ def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformat
     return optax.chain(optax.clip_by_global_norm(options.gradient_clip), move)
 
 
-def _posterior(options: ModelOptions) -> AbstractPosterior:
-    families = {"diagonal-normal": DiagonalNormal, "full-normal": FullNormal}
-    return families[options.posterior](options.latent_dim)
+def _choice(likelihood: Choice | str) -> Choice:
+    return likelihood if isinstance(likelihood, Choice) else Choice(likelihood)
 
 
-def _likelihood(
-    options: ModelOptions, shape: tuple[int, ...], likelihood: str
-) -> AbstractLikelihood:
-    if likelihood == "bernoulli":
-        return Bernoulli(shape)
-    if likelihood == "normal":
-        scale = options.likelihood_scale
-        return Normal(shape, 1.0 if scale == "fixed" else scale)
-    raise ValueError(f"unknown likelihood '{likelihood}': there are bernoulli, normal")
+def _bounds(support: Support | tuple[Support, ...]) -> tuple[float, float] | None:
+    """Where every value of a datum lies, if anywhere: pseudo-inputs stay there."""
+    if isinstance(support, tuple) or not np.isfinite([support.lower, support.upper]).all():
+        return None
+    return (support.lower, support.upper)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from elbax.recipes.choice import Choice
+
 # The names of `elbax.model.networks.ACTIVATIONS`, which imports jax; a test holds them together.
 Activation = Literal[
     "relu", "tanh", "gelu", "silu", "elu", "softplus", "leaky-relu", "sigmoid", "identity"
@@ -30,17 +32,20 @@ class ModelOptions:
     latent_dim: int = 10
     """Number of latent dimensions (the length of z)."""
     hidden: tuple[int, ...] = (512, 384, 256)
-    """Widths of the encoder's hidden layers, comma-separated; the decoder mirrors them."""
+    """Widths of the encoder's hidden layers, comma-separated; the decoder mirrors them. (conv and
+    resnet have --network.dense.)"""
     activation: Activation = "relu"
     """Activation function of the hidden layers."""
-    prior: Literal["standard-normal"] = "standard-normal"
-    """Family of the prior p(z)."""
-    posterior: Literal["diagonal-normal", "full-normal"] = "diagonal-normal"
-    """Family of the approximate posterior q(z|x): independent latents, or a full covariance."""
-    likelihood: Literal["bernoulli", "normal"] | None = None
-    """Family of p(x|z). Without it: chosen from the data, and the choice is printed."""
-    likelihood_scale: Literal["fixed", "shared", "predicted"] = "shared"
-    """Scale of a normal likelihood: 1, one learned number per value, or predicted from z."""
+    network: Choice = Choice("mlp")  # noqa: RUF009 - frozen
+    """Pair of networks. This part and the next three have options of their own, such as
+    --network.layer-norm true: `elbax parts` lists them."""
+    prior: Choice = Choice("standard-normal")  # noqa: RUF009 - frozen
+    """Prior p(z), such as mixture with --prior.components 20."""
+    posterior: Choice = Choice("diagonal-normal")  # noqa: RUF009 - frozen
+    """Approximate posterior q(z|x), such as iaf with --posterior.layers 4."""
+    likelihood: Choice | None = None
+    """Likelihood p(x|z), such as normal with --likelihood.scale predicted. Without it: chosen from
+    the data, and the choice is printed."""
 
     def __post_init__(self) -> None:
         """Refuse values that no model can have."""
@@ -179,6 +184,9 @@ class Options:
     run: RunOptions = dataclasses.field(default_factory=RunOptions)
 
 
+PARTS = ("network", "prior", "posterior", "likelihood")
+"""The options that choose a part: fields of `ModelOptions`, and the kinds of `elbax parts`."""
+
 SECTIONS: Mapping[str, type] = {
     "model": ModelOptions,
     "training": TrainingOptions,
@@ -212,23 +220,45 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
 
     Args:
         options: What to start from.
-        changes: Option name (underscores) to value; values are coerced as in a TOML file.
+        changes: Option name (underscores) to value; values are coerced as in a TOML file. An option
+            of a part has a dotted name: ``prior.components``.
 
     Raises:
         ValueError: An unknown name (with the nearest one), an impossible value, or two lengths.
     """
-    changes = one_length(changes)
+    changes = _undotted(one_length(changes))
     by_section: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         section = section_of(name)
         if section is None:
             raise ValueError(f"unknown option '{name}': {nearest(name, option_names())}")
-        by_section.setdefault(section, {})[name] = coerce(SECTIONS[section], name, value)
+        old = getattr(getattr(options, section), name)
+        by_section.setdefault(section, {})[name] = coerce(SECTIONS[section], name, value, old)
     parts = {
         section: dataclasses.replace(getattr(options, section), **values)
         for section, values in by_section.items()
     }
     return dataclasses.replace(options, **parts)
+
+
+def _undotted(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, with the dotted options of a part joined to what chooses it.
+
+    Raises:
+        ValueError: A dotted name of no part.
+    """
+    found = {name: value for name, value in changes.items() if "." not in name}
+    dotted: dict[str, dict[str, Any]] = {}
+    for name, value in changes.items():
+        part, dot, option = name.partition(".")
+        if dot and part not in PARTS:
+            raise ValueError(f"unknown option '{name}': {nearest(part, PARTS)}")
+        if dot:
+            dotted.setdefault(part, {})[option] = value
+    for part, own in dotted.items():
+        chosen = Choice.of(found[part]) if found.get(part) is not None else None
+        found[part] = own if chosen is None else chosen.with_options(own)
+    return found
 
 
 def one_length(changes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -262,18 +292,28 @@ def from_json(options: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
 
 def to_json(options: Any) -> dict[str, Any]:
     """One section as JSON-ready plain data."""
-    plain = dataclasses.asdict(options)
-    return {
-        name: str(value) if isinstance(value, Path) else list(value) if _is_tuple(value) else value
-        for name, value in plain.items()
-    }
+    names = [field.name for field in dataclasses.fields(options)]
+    return to_plain({name: getattr(options, name) for name in names})
 
 
-def coerce(options: type, name: str, value: Any) -> Any:
+def to_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name as JSON-ready plain data."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Choice):
+        return value.to_json()
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def coerce(options: type, name: str, value: Any, old: Any = None) -> Any:
     """``value`` as the type of the field ``name``, where that loses nothing.
 
     A whole number is taken for a float, a list or a comma-separated word for widths, a word for a
-    path.
+    path, and a word or a mapping for a part; a mapping without a name changes the ``old`` one.
 
     Raises:
         ValueError: The value is of another type; names the option, the value and the type.
@@ -283,9 +323,12 @@ def coerce(options: type, name: str, value: Any) -> Any:
     if value is None and type(None) in alternatives:
         return None
     for kind in alternatives:
-        converted = _as(kind, value)
+        converted = Choice.of(value, old) if kind is Choice else _as(kind, value)
         if converted is not None:
             return converted
+    if Choice in alternatives and isinstance(value, Mapping):
+        given = ", ".join(f"--{name}.{key.replace('_', '-')}" for key in value)
+        raise ValueError(f"{given} is an option of a part: give its name too, as --{name} NAME")
     choices = _choices(alternatives)
     mend = nearest(str(value), choices) if choices else f"give {_words(alternatives)}"
     raise ValueError(f"{_flag(name)} is {value!r}: {mend}")
@@ -342,6 +385,7 @@ def _words(alternatives: Iterable[Any]) -> str:
                 float: "a number",
                 bool: "true or false",
                 Path: "a path",
+                Choice: "the name of a part (see `elbax parts`) before its options",
             }
             words.append(names.get(kind, str(kind)))
     return " or ".join(words)
@@ -349,10 +393,6 @@ def _words(alternatives: Iterable[Any]) -> str:
 
 def _is_union(kind: Any) -> bool:
     return typing.get_origin(kind) in (typing.Union, types.UnionType)
-
-
-def _is_tuple(value: Any) -> bool:
-    return isinstance(value, tuple)
 
 
 def _flag(name: str) -> str:

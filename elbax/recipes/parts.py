@@ -7,6 +7,7 @@ off the class itself (the docstring and the constructor), so that a new part nee
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import re
 import types
@@ -15,18 +16,21 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from elbax.recipes.choice import Choice
-from elbax.recipes.options import nearest, widths
+from elbax.recipes.options import PARTS, ModelOptions, nearest, widths
 
 KINDS = {
+    "network": "AbstractNetworkPair",
     "prior": "AbstractPrior",
     "posterior": "AbstractPosterior",
-    "network": "AbstractNetworkPair",
     "likelihood": "AbstractLikelihood",
 }
 
 # What a composition hands to a constructor that asks for it by name; the rest are options.
 CONTEXT = frozenset(
-    {"latent_dim", "shape", "hidden", "activation", "compute_dtype", "data", "condition_dim", "key"}
+    {
+        *("latent_dim", "shape", "hidden", "activation", "compute_dtype"),
+        *("data", "bounds", "condition_dim", "key"),
+    }
 )
 
 
@@ -45,6 +49,17 @@ class Option:
     kind: Any
     default: Any
     help: str
+
+    @property
+    def types(self) -> tuple[Any, ...]:
+        """What a value may be, None apart."""
+        union = typing.get_origin(self.kind) in (typing.Union, types.UnionType)
+        found = typing.get_args(self.kind) if union else (self.kind,)
+        return tuple(one for one in found if one is not type(None))
+
+    def in_words(self) -> str:
+        """What a value may be, in words."""
+        return " or ".join(dict.fromkeys(_words(wanted) for wanted in self.types))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +82,13 @@ class Part:
     source: str
     options: Mapping[str, Option]
 
+    def wants(self, name: str) -> bool:
+        """Whether its constructor asks for this of `CONTEXT`."""
+        return name in inspect.signature(self.constructor).parameters
+
     def build(self, choice: Choice, context: Mapping[str, Any]) -> Any:
         """The part itself: what it asks for of the context, and the options that were chosen."""
-        wanted = inspect.signature(self.constructor).parameters
-        given = {name: value for name, value in context.items() if name in wanted}
+        given = {name: value for name, value in context.items() if self.wants(name)}
         return self.constructor(**given, **dict(choice.options))
 
 
@@ -118,6 +136,19 @@ def settle(kind: str, choice: Choice) -> Choice:
     return Choice(choice.name).with_options(settled)
 
 
+def settled(model: ModelOptions) -> ModelOptions:
+    """The model's options with every choice of a part settled.
+
+    Raises:
+        ValueError: As `settle` does.
+    """
+    chosen = {kind: getattr(model, kind) for kind in PARTS}
+    return dataclasses.replace(
+        model, **{kind: settle(kind, one) for kind, one in chosen.items() if one is not None}
+    )
+
+
+@functools.cache
 def _describe(kind: str, name: str, constructor: type) -> Part:
     text = inspect.getdoc(constructor) or ""
     lead = " ".join(text.split("\n\n")[0].split())
@@ -155,17 +186,12 @@ def _described(constructor: Any) -> dict[str, str]:
 
 
 def _coerce(kind: str, option: Option, value: Any) -> Any:
-    alternatives = (
-        typing.get_args(option.kind)
-        if typing.get_origin(option.kind) in (typing.Union, types.UnionType)
-        else (option.kind,)
-    )
-    for wanted in alternatives:
+    for wanted in option.types:
         converted = _as(wanted, value)
         if converted is not None:
             return converted
     flag = f"{option.name} (--{kind}.{option.name.replace('_', '-')})"
-    raise ValueError(f"{flag} is {value!r}: give {_in_words(alternatives)}")
+    raise ValueError(f"{flag} is {value!r}: give {option.in_words()}")
 
 
 def _as(wanted: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
@@ -173,29 +199,36 @@ def _as(wanted: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
     if typing.get_origin(wanted) is Literal:
         return value if value in typing.get_args(wanted) else None
     if typing.get_origin(wanted) is tuple:
-        return widths(value)
+        return widths(value) if int in typing.get_args(wanted) else _names(value)
     if wanted is bool:
         return {"true": True, "false": False}.get(str(value).lower())
-    if isinstance(value, bool):
+    if wanted is str:
+        return value if isinstance(value, str) else None
+    if wanted not in (int, float) or isinstance(value, bool):
         return None
     try:
-        if wanted is int:
-            return int(value) if float(value).is_integer() else None
-        if wanted is float:
-            return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
-    return value if wanted is str and isinstance(value, str) else None
+    if wanted is int:
+        return int(number) if number.is_integer() else None
+    return number
 
 
-def _in_words(alternatives: tuple[Any, ...]) -> str:
+def _names(value: Any) -> tuple[str, ...] | None:
+    """Words separated by commas, or a list of words."""
+    if isinstance(value, str):
+        value = [word.strip() for word in value.split(",") if word.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        return None
+    return tuple(value)
+
+
+def _words(wanted: Any) -> str:
+    if typing.get_origin(wanted) is Literal:
+        return ", ".join(map(str, typing.get_args(wanted)))
+    if typing.get_origin(wanted) is tuple:
+        whole = int in typing.get_args(wanted)
+        return f"{'whole numbers' if whole else 'words'} separated by commas"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    parts = []
-    for wanted in alternatives:
-        if typing.get_origin(wanted) is Literal:
-            parts += [f"'{choice}'" for choice in typing.get_args(wanted)]
-        elif typing.get_origin(wanted) is tuple:
-            parts.append("whole numbers separated by commas")
-        else:
-            parts.append(words.get(wanted, "none"))
-    return " or ".join(parts)
+    return words[wanted]

@@ -133,8 +133,8 @@ def test_the_gap_is_split(elbax, measured, finished_run):
     whole = found["log_likelihood"]["mean"] - found["elbo"]["mean"]
     parts = found["approximation"]["mean"] + found["amortisation"]["mean"]
     assert parts == pytest.approx(whole, abs=1e-6)
-    assert found["split"]["ceiling"] == pytest.approx(math.log(4))
-    information = found["split"]["mutual_information"] + found["split"]["aggregate_kl"]
+    assert found["elbo_split"]["ceiling"] == pytest.approx(math.log(4))
+    information = found["elbo_split"]["mutual_information"] + found["elbo_split"]["aggregate_kl"]
     assert information == pytest.approx(found["rate"]["mean"], abs=1.0)
 
 

@@ -8,6 +8,7 @@ import pytest
 from elbax.app import inspection
 from elbax.data import load
 from elbax.recipes import find
+from elbax.recipes.choice import Choice
 
 
 def test_inspect_says_what_the_data_are(elbax):
@@ -58,7 +59,7 @@ def test_inspect_sees_too_few_rows(elbax, tmp_path, count, words):
 def test_the_estimate_counts_the_summary_network(monkeypatch):
     monkeypatch.setattr(inspection, "measure_rate", lambda: 1e9)
     x = np.zeros((10, 28, 28), np.uint8)
-    cost = inspection.estimate(load(x), find("vae"), "bernoulli")
+    cost = inspection.estimate(load(x), find("vae"), Choice("bernoulli"))
     # DESIGN: 0.84 GFLOP a step for 784-512-384-256-10 and back at batch 100
     assert cost.flops == pytest.approx(0.84e9, rel=0.01)
     assert cost.seconds == pytest.approx(1.4 * cost.flops * 10_000 / 1e9, rel=1e-4)

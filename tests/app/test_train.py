@@ -165,7 +165,7 @@ def test_divergence_keeps_the_last_good_state(refused, tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        "--posterior full-normal --likelihood normal --likelihood-scale predicted",
+        "--posterior full-normal --likelihood normal --likelihood.scale predicted",
         "--binarize dynamic --kl-warm-up 5 --beta 2 --precision bfloat16",
         "--learning-rate-schedule cosine --gradient-clip 1 --optimizer sgd --epochs 1",
         "--recipe aevb --validation 0",

@@ -13,6 +13,7 @@ import pytest
 from elbax.model import ImportanceWeightedELBO, NegativeELBO
 from elbax.model.networks import ACTIVATIONS
 from elbax.recipes import RECIPES, ModelOptions, TrainingOptions, find, options
+from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
 
 SECTION_OF = {section: name for name, section in options.SECTIONS.items()}
@@ -217,7 +218,7 @@ def test_cosine_ends_at_nothing():
 @pytest.mark.parametrize(
     ("changes", "outputs"),
     [
-        ({"posterior": "full-normal", "latent_dim": 3}, 3 + 3 + 3),
+        ({"posterior": Choice("full-normal"), "latent_dim": 3}, 3 + 3 + 3),
         ({"latent_dim": 4}, 8),
     ],
 )
@@ -233,15 +234,17 @@ def test_a_predicted_scale_doubles_the_decoder():
     predicted: Any
     fixed, predicted = (
         compose(
-            ModelOptions(hidden=(6,), likelihood_scale=scale), shape=(5,), likelihood="normal",
+            ModelOptions(hidden=(6,)),
+            shape=(5,),
+            likelihood=Choice("normal", (("scale", scale),)),
             key=jax.random.key(1),
         )
-        for scale in ("fixed", "predicted")
-    )  # fmt: skip
+        for scale in (1.0, "predicted")
+    )
     assert predicted.decoder.network.layers[-1].weight.shape == (10, 6)
     assert parameter_count(predicted) - parameter_count(fixed) == 5 * 6 + 5
 
 
 def test_an_unknown_likelihood_is_refused():
-    with pytest.raises(ValueError, match="unknown likelihood 'poisson'"):
-        compose(ModelOptions(), shape=(5,), likelihood="poisson", key=jax.random.key(0))
+    with pytest.raises(ValueError, match=r"\(--likelihood\) is 'poison': did you mean 'poisson'"):
+        compose(ModelOptions(), shape=(5,), likelihood="poison", key=jax.random.key(0))

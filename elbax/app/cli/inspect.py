@@ -35,16 +35,18 @@ def main(words: Sequence[str]) -> int:
     environment.prepare()
     from elbax import recipes
     from elbax.app import inspection
-    from elbax.data import choose_likelihood, describe, load
+    from elbax.app import plan as plans
+    from elbax.data import describe, load
 
     recipe = recipes.find(arguments.recipe)
     dataset = load(arguments.data, check=False)
     description = describe(dataset)
-    likelihood, reason = choose_likelihood(dataset)
+    likelihood, reason = plans.choose(dataset, recipe.options())
     problem = inspection.problem(dataset, recipe, likelihood)
     cost = inspection.estimate(dataset, recipe, likelihood)
     if arguments.json:
-        content = {"schema": SCHEMA, **dataclasses.asdict(description), "likelihood": likelihood}
+        content = {"schema": SCHEMA, **dataclasses.asdict(description)}
+        content["likelihood"] = likelihood.name
         content |= {"reason": reason, "recipe": recipe.name, "problem": problem}
         print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
         return 0

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect", "what data are, and what training on them would take"),
     "datasets": ("datasets", "the data sets known by name"),
     "recipes": ("recipes", "the recipes known by name"),
+    "parts": ("parts", "the parts that a model is composed of, and their options"),
 }
 
 _HELP = """usage: elbax COMMAND … [--help]

@@ -19,7 +19,8 @@ from tyro.constructors import (
 )
 
 from elbax.recipes import options as option_tools
-from elbax.recipes.options import nearest
+from elbax.recipes.choice import Choice
+from elbax.recipes.options import PARTS, nearest
 
 ArgumentsT = TypeVar("ArgumentsT")
 
@@ -69,6 +70,35 @@ def parse(
         )
 
 
+def split_dotted(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The words without the dotted options of parts, and these by their names.
+
+    `--prior.components 20` and `--prior.components=20` are `{"prior.components": "20"}`: which
+    options a part has is known only when it is known, so the parser never sees them.
+
+    Raises:
+        UsageError: One has no value.
+    """
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    waiting = iter(words)
+    for word in waiting:
+        flag, has_value, value = word.partition("=")
+        if not _is_dotted(flag):
+            rest.append(word)
+            continue
+        if not has_value:
+            value = next(waiting, "--")
+            if value.startswith("--"):
+                raise UsageError(f"{flag} needs a value; see `elbax parts`")
+        found[flag.removeprefix("--").replace("-", "_")] = value
+    return rest, found
+
+
+def _is_dotted(flag: str) -> bool:
+    return flag.startswith(tuple(f"--{part}." for part in PARTS))
+
+
 def check_flags(arguments: type, command: str, words: Sequence[str]) -> None:
     """Refuses unknown flags, with the nearest one.
 
@@ -81,7 +111,7 @@ def check_flags(arguments: type, command: str, words: Sequence[str]) -> None:
             return
         if not word.startswith("--"):
             continue
-        flag = word.split("=", 1)[0].replace("_", "-")
+        flag = word.split("=", 1)[0].split(".", 1)[0].replace("_", "-")
         if flag not in known and flag.replace("--no-", "--", 1) not in known:
             raise UsageError(
                 f"unknown option '{flag}' of `elbax {command}`: {nearest(flag, known)}"
@@ -93,7 +123,7 @@ def field_names(arguments: type) -> list[str]:
     names = []
     hints = typing.get_type_hints(arguments)
     for field in dataclasses.fields(arguments):
-        if dataclasses.is_dataclass(hints[field.name]):
+        if dataclasses.is_dataclass(hints[field.name]) and hints[field.name] is not Choice:
             names += field_names(hints[field.name])
         else:
             names.append(field.name)
@@ -160,6 +190,14 @@ def _plain_types(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
             instance_from_str=lambda given: _widths(given[0]),
             is_instance=lambda value: isinstance(value, tuple),
             str_from_instance=lambda value: [",".join(map(str, value))],
+        )
+    if info.type is Choice:
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="NAME",
+            instance_from_str=lambda given: Choice(given[0]),
+            is_instance=lambda value: isinstance(value, Choice),
+            str_from_instance=lambda value: [str(value)],
         )
     if info.type is Path:
         return PrimitiveConstructorSpec(

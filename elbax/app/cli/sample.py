@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -18,7 +18,7 @@ FORMATS = (".npz", ".npy", ".png")
 
 @dataclass(frozen=True)
 class Arguments:
-    """New data: z from the prior, x from p(x|z).
+    """New data: z from the prior, or from a density fitted to the latents; x from p(x|z).
 
     .npz holds x and z, .npy holds x, .png shows images as tiles.
     """
@@ -29,6 +29,11 @@ class Arguments:
     """The file to write: .npz, .npy or .png."""
     count: int = 100
     """How many."""
+    sampler: Literal["prior", "gaussian", "gaussian-mixture", "flow"] = "prior"
+    """Where z is from: the prior, or a density fitted to latents of the training data (a draw of
+    q(z|x) each): one normal, a mixture of normals, or a normalising flow."""
+    components: int = 10
+    """Normals in --sampler gaussian-mixture."""
     mean: bool = False
     """Give the mean of p(x|z): smooth; of a Bernoulli the probability of a 1. The default."""
     draw: bool = False
@@ -40,6 +45,8 @@ class Arguments:
         """Refuse impossible numbers."""
         if self.count < 1:
             raise ValueError(f"count (--count) is {self.count}: give at least 1")
+        if self.components < 1:
+            raise ValueError(f"components (--components) is {self.components}: give at least 1")
         if self.mean and self.draw:
             raise ValueError("--mean and --draw exclude each other: give one of them")
 
@@ -54,8 +61,14 @@ def main(words: Sequence[str]) -> int:
     shape = tuple(directory.config()["data"]["shape"])
     outputs.check_target(arguments.out, FORMATS, shape)
     model = job.model_of(directory)
+    source = "the prior"
+    if arguments.sampler != "prior":
+        model = apply.with_fitted_prior(
+            directory, model, arguments.sampler, arguments.components, seed=arguments.seed
+        )
+        source = f"the {arguments.sampler} fitted to the latents"
     arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=arguments.draw)
     outputs.write_arrays(arguments.out, arrays, "x")
     what = "draws from p(x|z)" if arguments.draw else "means of p(x|z)"
-    print(f"{arguments.out}: {arguments.count:,} {what}, z from the prior")
+    print(f"{arguments.out}: {arguments.count:,} {what}, z from {source}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ import tyro
 
 from elbax import recipes
 from elbax.app import environment, settings
-from elbax.app.cli.parsing import check_flags, parse, value_of
+from elbax.app.cli.parsing import check_flags, parse, split_dotted, value_of
 from elbax.app.terminal import Narrator
+from elbax.recipes import options as option_tools
 from elbax.recipes.options import (
+    PARTS,
     DataOptions,
     ModelOptions,
     Options,
@@ -53,7 +56,12 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     check_flags(Arguments, "train", words)
-    arguments = parse(Arguments, "train", words, _defaults(words))
+    words, of_parts = split_dotted(words)
+    try:
+        arguments = parse(Arguments, "train", words, _defaults(words))
+    except SystemExit:  # after --help
+        _name_the_parts()
+        raise
     if arguments.data is None:
         raise ValueError("`elbax train` needs DATA; see `elbax train --help`")
     # Two flags for one length are refused, and the later word of a flag wins over a file's epochs.
@@ -63,6 +71,7 @@ def main(words: Sequence[str]) -> int:
     if "iterations" in lengths:
         training = dataclasses.replace(training, epochs=None)
     options = Options(arguments.recipe, arguments.model, training, arguments.reading, arguments.run)
+    options = option_tools.replace(options, of_parts)
     environment.prepare(options.run.device)
     from elbax.app.run import start
 
@@ -88,6 +97,17 @@ def _defaults(words: Sequence[str]) -> Arguments:
         options.recipe,
         Path(config) if config is not None else None,
     )
+
+
+def _name_the_parts() -> None:
+    """The names that the help of --prior and its like leaves out: only the parts know them."""
+    environment.prepare()
+    from elbax.recipes import parts
+
+    print("parts (`elbax parts` has their options and sources):")
+    for kind in PARTS:
+        names = textwrap.wrap(", ".join(parts.catalogue(kind)), 78, break_on_hyphens=False)
+        print(f"  --{kind:<12}", f"\n{'':<17}".join(names))
 
 
 def summary(path: Path, results: dict) -> dict:

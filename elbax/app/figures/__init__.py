@@ -21,6 +21,8 @@ from elbax.app.figures.subject import (
     needs_held_out,
     needs_history,
     needs_labels,
+    needs_map,
+    needs_means,
     needs_nothing,
     needs_rows,
 )
@@ -51,16 +53,18 @@ FIGURES: dict[str, FigureSpec] = {
             "Random held-out data (100 where there are as many) and what the decoder makes of "
             "them after the encoder has squeezed each into a handful of numbers. Of images, the "
             "even columns (counted from 0) hold the reconstructions and the odd columns the "
-            "originals. A reconstruction is the mean of p(x|z) at the mean of q(z|x): what the "
-            "bottleneck lost shows as blur, and small or unusual strokes go first.",
+            "originals. A reconstruction is the mean of p(x|z) at the mean of q(z|x) (where a "
+            "mean is no latent, at its most probable point): what the bottleneck lost shows as "
+            "blur, and small or unusual strokes go first.",
             needs_rows,
         ),
         FigureSpec(
             "generated",
             "New data from the prior",
-            "Latents drawn from the Gaussian prior N(0, I) and decoded, with no input at all. The "
-            "mean of p(x|z) is smooth; a draw from p(x|z) decides every pixel independently, so "
-            "its grain is the model's noise and not a fault of the picture.",
+            "Latents drawn from the prior (N(0, I), where no other was chosen) and decoded, with "
+            "no input at all. The mean of p(x|z) is smooth; a draw from p(x|z) decides "
+            "every pixel independently, so its grain is the model's noise and not a fault "
+            "of the picture.",
             needs_rows,
         ),
         FigureSpec(
@@ -81,7 +85,7 @@ FIGURES: dict[str, FigureSpec] = {
             "Sampled spatially from the Gaussian of the latent space and seen from above: at each "
             "z, what the decoder makes of it. Neighbouring places look alike and one form turns "
             "into the next; with digits one sees slant and thickness change smoothly.",
-            needs_rows,
+            needs_map,
         ),
         FigureSpec(
             "top_label",
@@ -108,7 +112,7 @@ FIGURES: dict[str, FigureSpec] = {
             "A latent is active where its posterior mean moves with the datum (Burda's "
             "definition). One that is not follows the prior, costs nothing and says nothing; where "
             "none is, the posterior has collapsed.",
-            needs_rows,
+            needs_means,
         ),
         FigureSpec(
             "nearest",

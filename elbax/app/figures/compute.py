@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import norm
 
 from elbax.evaluate import map_rows
+from elbax.model.distributions import location
 
 if TYPE_CHECKING:
     from elbax.model import LatentVariableModel
@@ -28,7 +29,7 @@ def preprocessed(model: LatentVariableModel, raw: np.ndarray) -> np.ndarray:
 def reconstruct(
     model: LatentVariableModel, raw: np.ndarray, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row as the encoder saw it, and the mean of p(x|z) at z = the mean of q(z|x).
+    """Each row as the encoder saw it, and the mean of p(x|z) at z = the centre of q(z|x).
 
     Both are (n, *shape). Under dynamic binarisation the encoder sees a binarised row.
     """
@@ -55,7 +56,7 @@ def _reconstruct_one(
     model: LatentVariableModel, raw: jax.Array, key: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x = model.preprocessing(raw, key)
-    return x, model.decode(model.encode(x).mean).mean
+    return x, model.decode(location(model.encode(x))).mean
 
 
 def _decode_one(model: LatentVariableModel, z: jax.Array, key: jax.Array) -> jax.Array:  # noqa: ARG001

@@ -122,8 +122,8 @@ def needs_history(subject: Subject) -> str | None:
 
 
 def needs_labels(subject: Subject) -> str | None:
-    """For the map of labels: labels on the training rows and on the held-out ones."""
-    without = needs_rows(subject)
+    """For the map of labels: as `needs_map`, and labels on the training and held-out rows."""
+    without = needs_map(subject)
     if without is not None:
         return without
     name = subject.dataset.name
@@ -132,6 +132,34 @@ def needs_labels(subject: Subject) -> str | None:
     split, which = held_out(subject.dataset)
     if split.label is None:
         return f"top_label needs labels: the {which} rows of {name!r} have none"
+    return None
+
+
+def needs_map(subject: Subject) -> str | None:
+    """For maps of the latent space by quantiles of the prior: rows, and a standard normal prior."""
+    without = needs_rows(subject)
+    if without is not None:
+        return without
+    from elbax.model.priors import StandardNormal
+
+    prior = subject.model.prior
+    if isinstance(prior, StandardNormal):
+        return None
+    name = getattr(prior, "name", type(prior).__name__)
+    return f"its places are quantiles of a standard normal prior, and this model's is {name}"
+
+
+def needs_means(subject: Subject) -> str | None:
+    """For what the posterior means do over the data: rows, and real latents with a mean."""
+    without = needs_rows(subject)
+    if without is not None:
+        return without
+    from elbax.evaluate import active_units
+
+    try:
+        active_units(subject.model, held_out(subject.dataset)[0].x[:2])
+    except ValueError as why:
+        return f"active units are not defined: {why}"
     return None
 
 

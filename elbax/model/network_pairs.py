@@ -1,0 +1,217 @@
+"""Pairs of networks: the encoder's and its mirror image, sized from what stands at their ends."""
+
+import abc
+import math
+from typing import Any, ClassVar
+
+import equinox as eqx
+from jaxtyping import PRNGKeyArray
+
+from elbax.model.image_networks import ConvDecoder, ConvEncoder
+from elbax.model.interfaces import AbstractNetworkPair
+from elbax.model.networks import MLP, GatedMLP, NormalizedMLP, ResidualMLP
+
+
+class AbstractPerceptronPair(AbstractNetworkPair):
+    """Two perceptrons of one kind: the decoder has the encoder's widths in reverse."""
+
+    hidden: eqx.AbstractVar[tuple[int, ...]]
+
+    @abc.abstractmethod
+    def perceptron(
+        self, in_size: int, hidden: tuple[int, ...], out_size: int, key: PRNGKeyArray
+    ) -> Any:
+        """One of the two."""
+
+    def encoder(
+        self, shape: tuple[int, ...], out_size: int, *, condition_dim: int = 0, key: PRNGKeyArray
+    ) -> Any:
+        """A perceptron from the flattened datum, and the condition behind it."""
+        return self.perceptron(math.prod(shape) + condition_dim, self.hidden, out_size, key)
+
+    def decoder(
+        self, in_size: int, shape: tuple[int, ...], out_size: int, *, key: PRNGKeyArray
+    ) -> Any:
+        """A perceptron with the widths in reverse."""
+        del shape
+        return self.perceptron(in_size, self.hidden[::-1], out_size, key)
+
+
+class MLPPair(AbstractPerceptronPair):
+    """Multilayer perceptrons of the widths --hidden (Kingma & Welling 2013, appendix C).
+
+    Attributes:
+        hidden: The widths of the encoder's hidden layers.
+        activation: One of `elbax.model.networks.ACTIVATIONS`.
+        compute_dtype: As `MLP`'s.
+        layer_norm: Whether each hidden layer is normalised over its units (Ba et al. 2016).
+    """
+
+    name: ClassVar[str] = "mlp"
+
+    hidden: tuple[int, ...] = eqx.field(static=True)
+    activation: str = eqx.field(static=True, default="relu")
+    compute_dtype: str | None = eqx.field(static=True, default=None)
+    layer_norm: bool = eqx.field(static=True, default=False)
+
+    def perceptron(
+        self, in_size: int, hidden: tuple[int, ...], out_size: int, key: PRNGKeyArray
+    ) -> MLP | NormalizedMLP:
+        """One of the two."""
+        kind = NormalizedMLP if self.layer_norm else MLP
+        return kind(
+            in_size, hidden, out_size, self.activation, compute_dtype=self.compute_dtype, key=key
+        )
+
+
+class GatedMLPPair(AbstractPerceptronPair):
+    """Perceptrons gated by a sigmoid in place of the activation (Dauphin et al. 2017).
+
+    They are the networks of Tomczak & Welling 2018.
+
+    Attributes:
+        hidden: The widths of the encoder's hidden layers.
+        compute_dtype: As `MLP`'s.
+        layer_norm: Whether what is gated is normalised over the units (Ba et al. 2016).
+    """
+
+    name: ClassVar[str] = "gated-mlp"
+
+    hidden: tuple[int, ...] = eqx.field(static=True)
+    compute_dtype: str | None = eqx.field(static=True, default=None)
+    layer_norm: bool = eqx.field(static=True, default=False)
+
+    def perceptron(
+        self, in_size: int, hidden: tuple[int, ...], out_size: int, key: PRNGKeyArray
+    ) -> GatedMLP:
+        """One of the two."""
+        norm, dtype = self.layer_norm, self.compute_dtype
+        return GatedMLP(in_size, hidden, out_size, layer_norm=norm, compute_dtype=dtype, key=key)
+
+
+class ResidualMLPPair(AbstractPerceptronPair):
+    """Perceptrons of residual blocks, one block a width (He et al. 2016).
+
+    Attributes:
+        hidden: The widths of the encoder's blocks.
+        activation: One of `elbax.model.networks.ACTIVATIONS`.
+        compute_dtype: As `MLP`'s.
+        layer_norm: Whether each block begins with layer normalisation (Ba et al. 2016).
+    """
+
+    name: ClassVar[str] = "residual-mlp"
+
+    hidden: tuple[int, ...] = eqx.field(static=True)
+    activation: str = eqx.field(static=True, default="relu")
+    compute_dtype: str | None = eqx.field(static=True, default=None)
+    layer_norm: bool = eqx.field(static=True, default=False)
+
+    def perceptron(
+        self, in_size: int, hidden: tuple[int, ...], out_size: int, key: PRNGKeyArray
+    ) -> ResidualMLP:
+        """One of the two."""
+        return ResidualMLP(
+            in_size,
+            hidden,
+            out_size,
+            self.activation,
+            layer_norm=self.layer_norm,
+            compute_dtype=self.compute_dtype,
+            key=key,
+        )
+
+
+class AbstractConvolutionalPair(AbstractNetworkPair):
+    """`ConvEncoder` and `ConvDecoder`."""
+
+    images_only: ClassVar[bool] = True
+
+    activation: eqx.AbstractVar[str]
+    compute_dtype: eqx.AbstractVar[str | None]
+    channels: eqx.AbstractVar[tuple[int, ...]]
+    dense: eqx.AbstractVar[tuple[int, ...]]
+
+    @property
+    @abc.abstractmethod
+    def residual_blocks(self) -> int:
+        """How many follow each convolution."""
+
+    def encoder(
+        self, shape: tuple[int, ...], out_size: int, *, condition_dim: int = 0, key: PRNGKeyArray
+    ) -> ConvEncoder:
+        """Convolutions that halve the image, then dense layers; a condition meets these."""
+        return ConvEncoder(
+            shape,
+            out_size,
+            self.channels,
+            self.dense,
+            self.activation,
+            blocks=self.residual_blocks,
+            condition_dim=condition_dim,
+            compute_dtype=self.compute_dtype,
+            key=key,
+        )
+
+    def decoder(
+        self, in_size: int, shape: tuple[int, ...], out_size: int, *, key: PRNGKeyArray
+    ) -> ConvDecoder:
+        """Dense layers, then transposed convolutions that double the image."""
+        return ConvDecoder(
+            in_size,
+            shape,
+            out_size,
+            self.channels,
+            self.dense,
+            self.activation,
+            blocks=self.residual_blocks,
+            compute_dtype=self.compute_dtype,
+            key=key,
+        )
+
+
+class ConvPair(AbstractConvolutionalPair):
+    """4 × 4 convolutions of stride 2, then dense layers; and back (Radford et al. 2016).
+
+    Attributes:
+        activation: One of `elbax.model.networks.ACTIVATIONS`.
+        compute_dtype: As `MLP`'s.
+        channels: Of each convolution's output, from the image on.
+        dense: The widths of the dense layers between the convolutions and the latent.
+    """
+
+    name: ClassVar[str] = "conv"
+
+    activation: str = eqx.field(static=True, default="relu")
+    compute_dtype: str | None = eqx.field(static=True, default=None)
+    channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64))
+    dense: tuple[int, ...] = eqx.field(static=True, default=(256,))
+
+    @property
+    def residual_blocks(self) -> int:
+        """None."""
+        return 0
+
+
+class ResNetPair(AbstractConvolutionalPair):
+    """The convolutions of conv, with residual blocks after each (He et al. 2016).
+
+    Attributes:
+        activation: One of `elbax.model.networks.ACTIVATIONS`.
+        compute_dtype: As `MLP`'s.
+        channels: Of each convolution's output, from the image on.
+        dense: The widths of the dense layers between the convolutions and the latent.
+        blocks: How many residual blocks follow each convolution.
+    """
+
+    name: ClassVar[str] = "resnet"
+
+    activation: str = eqx.field(static=True, default="relu")
+    compute_dtype: str | None = eqx.field(static=True, default=None)
+    channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64))
+    dense: tuple[int, ...] = eqx.field(static=True, default=(256,))
+    blocks: int = eqx.field(static=True, default=1)
+
+    @property
+    def residual_blocks(self) -> int:
+        """`blocks`."""
+        return self.blocks
