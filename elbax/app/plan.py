@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax import recipes
+from elbax.app import tables
 from elbax.app.run_directory import SCHEMA, RunDirectory
 from elbax.data.named import DATA_DIR_VARIABLE
 from elbax.recipes import options as option_tools
@@ -81,6 +82,7 @@ class Plan:
                 "source": data.source,
                 "shape": list(data.shape),
                 "dtype": str(data.train.x.dtype),
+                "table": tables.to_config(data),
                 "scale": data.scale,
                 "rows": {
                     "train": len(data.train),
@@ -113,6 +115,7 @@ def make(data: Any, options: Options) -> Plan:
     from elbax.data import check_support, choose_likelihood
 
     dataset = load(data, options)
+    options = tables.settle(options, dataset)
     likelihood, reason = options.model.likelihood, "as asked"
     if likelihood is None:
         likelihood, reason = choose_likelihood(dataset, options.data.binarize)
@@ -179,8 +182,8 @@ def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
         ValueError: It is damaged.
     """
     try:
-        asked = ("binarize", "validation")
-        data = {name: config["data"][name] for name in asked}
+        asked = ("binarize", "validation", "columns", "labels")
+        data = {name: config["data"].get(name) for name in asked}
         return Options(
             config["recipe"],
             option_tools.from_json(option_tools.ModelOptions, config["model"]),
@@ -196,10 +199,17 @@ def load(data: Any, options: Options) -> Dataset:
     """The data as the options want them read."""
     from elbax.data import Dataset
     from elbax.data import load as load_data
+    from elbax.data.tables import parse_kinds
 
     if isinstance(data, Dataset):
         return data
-    return load_data(data, validation=options.data.validation, binarize=options.data.binarize)
+    return load_data(
+        data,
+        validation=options.data.validation,
+        binarize=options.data.binarize,
+        kinds=parse_kinds(options.data.columns),
+        labels=options.data.labels,
+    )
 
 
 def load_again(

@@ -368,13 +368,13 @@ def discrete(columns: Sequence[Column]) -> np.ndarray:
     return np.array([column.kind not in ("continuous", "positive") for column in columns])
 
 
-def write(path: Path, table: "pa.Table") -> None:
-    """A table as .csv or .parquet, by the ending of its path."""
+def write(path: Path, table: "pa.Table", suffix: str) -> None:
+    """A table as .csv or .parquet, as the suffix says."""
     import pyarrow as pa
     from pyarrow import csv
     from pyarrow import parquet as pq
 
-    if path.suffix.lower() == ".parquet":
+    if suffix == ".parquet":
         pq.write_table(table, path)
         return
     plain = [

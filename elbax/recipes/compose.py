@@ -8,9 +8,10 @@ import jax
 import optax
 from jaxtyping import PRNGKeyArray
 
+from elbax.model.column_networks import ColumnFeatures, ColumnNetwork
 from elbax.model.interfaces import AbstractLikelihood, AbstractObjective, AbstractPosterior
 from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
-from elbax.model.likelihoods import Bernoulli, Normal
+from elbax.model.likelihoods import Bernoulli, Mixed, Normal
 from elbax.model.networks import MLP
 from elbax.model.objectives import ImportanceWeightedELBO, NegativeELBO
 from elbax.model.posteriors import DiagonalNormal, FullNormal
@@ -28,6 +29,7 @@ def compose(
     scale: float = 1.0,
     binarize: Literal["none", "static", "dynamic"] = "none",
     precision: Literal["float32", "bfloat16"] = "float32",
+    features: ColumnFeatures | None = None,
     key: PRNGKeyArray,
 ) -> LatentVariableModel:
     """The model that the options describe, with its initial parameters.
@@ -41,6 +43,7 @@ def compose(
         binarize: "dynamic" draws 0/1 pixels inside the step; a statically binarised data set is 0/1
             already.
         precision: What the networks' matrix products are computed in.
+        features: What the encoder sees of a table's columns, and what they are; None elsewhere.
         key: The randomness of the weights.
 
     Raises:
@@ -48,10 +51,10 @@ def compose(
     """
     encoder_key, decoder_key = jax.random.split(key)
     posterior = _posterior(options)
-    family = _likelihood(options, shape, likelihood)
+    family = _likelihood(options, shape, likelihood, features)
     compute_dtype = None if precision == "float32" else precision
     encoder = MLP(
-        math.prod(shape),
+        math.prod(shape) if features is None else features.size,
         options.hidden,
         posterior.parameter_count,
         options.activation,
@@ -68,7 +71,9 @@ def compose(
     )
     return LatentVariableModel(
         prior=StandardNormal(options.latent_dim),
-        encoder=Encoder(encoder, posterior),
+        encoder=Encoder(
+            encoder if features is None else ColumnNetwork(features, encoder), posterior
+        ),
         decoder=Decoder(decoder, family),
         preprocessing=Preprocessing(
             scale=scale, binarize="dynamic" if binarize == "dynamic" else "none"
@@ -110,8 +115,13 @@ def _posterior(options: ModelOptions) -> AbstractPosterior:
 
 
 def _likelihood(
-    options: ModelOptions, shape: tuple[int, ...], likelihood: str
+    options: ModelOptions,
+    shape: tuple[int, ...],
+    likelihood: str,
+    features: ColumnFeatures | None,
 ) -> AbstractLikelihood:
+    if likelihood == "mixed" and features is not None:
+        return Mixed(shape, features.columns)
     if likelihood == "bernoulli":
         return Bernoulli(shape)
     if likelihood == "normal":

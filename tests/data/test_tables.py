@@ -221,7 +221,7 @@ def test_what_is_written_is_read_again(tmp_path):
     dataset = load(mixed())
     table = tables.decode(dataset.columns, in_order(dataset))
     for name in ("t.csv", "t.parquet"):
-        tables.write(tmp_path / name, table)
+        tables.write(tmp_path / name, table, name[1:])
         again = load(tmp_path / name, columns=dataset.columns)
         np.testing.assert_allclose(in_order(again), in_order(dataset), rtol=1e-5, atol=1e-6)
 
