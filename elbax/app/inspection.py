@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from elbax.app import tables
 from elbax.app.plan import shape_in_words, size_of
 from elbax.recipes import Recipe
 
@@ -51,7 +52,10 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: str) -> Cost:
     posterior = 2 * model.latent_dim
     if model.posterior == "full-normal":
         posterior += model.latent_dim * (model.latent_dim - 1) // 2
-    encoder = (size_of(dataset.shape), *model.hidden, posterior)
+    inputs = size_of(dataset.shape)
+    if dataset.columns:
+        inputs, outputs = tables.sizes(dataset)
+    encoder = (inputs, *model.hidden, posterior)
     decoder = (model.latent_dim, *model.hidden[::-1], outputs)
     layers = [*itertools.pairwise(encoder), *itertools.pairwise(decoder)]
     multiply_adds = sum(m * n for m, n in layers)

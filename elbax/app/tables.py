@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax import recipes
+from elbax.data.errors import shown
 from elbax.recipes import options as option_tools
 from elbax.recipes.options import Options
 
 if TYPE_CHECKING:
     from elbax.data import Column, Dataset
     from elbax.model import ColumnFeatures
+    from elbax.recipes import Recipe
 
 FORMATS = (".csv", ".parquet")
 
@@ -114,6 +117,76 @@ def features(dataset: Dataset) -> ColumnFeatures | None:
     from elbax.model import ColumnFeatures
 
     return ColumnFeatures([column.likelihood for column in dataset.columns], dataset.train.x)
+
+
+def sizes(dataset: Dataset) -> tuple[int, int]:
+    """How many numbers the encoder is given, and the decoder has to give."""
+    from elbax.model import Mixed
+
+    seen = features(dataset)
+    assert seen is not None
+    return seen.size, Mixed(dataset.shape, seen.columns).parameter_count
+
+
+def settled_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """The recipe with the sizes that a run on this table would have; unchanged for other data."""
+    options = settle(recipe.options(), dataset)
+    return dataclasses.replace(recipe, model=options.model, training=options.training)
+
+
+def describe(dataset: Dataset) -> list[dict[str, Any]]:
+    """Each column: name, kind, likelihood, range (in its own units) or categories, missing cells.
+
+    Columns that are left out have a `reason` instead.
+    """
+    x = dataset.split("all").x
+    found: list[dict[str, Any]] = []
+    for i, column in enumerate(dataset.columns):
+        cells = np.asarray(x[:, i], np.float64) * column.scale + column.shift
+        seen = cells[~np.isnan(cells)]
+        numbers = not column.categories and len(seen) > 0
+        # The rows are float32: beyond six digits of the spread they say nothing.
+        digits = 5 - math.floor(math.log10(column.scale))
+        found.append(
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "likelihood": column.likelihood,
+                "minimum": round(float(seen.min()), digits) if numbers else None,
+                "maximum": round(float(seen.max()), digits) if numbers else None,
+                "categories": list(column.categories),
+                "missing": len(cells) - len(seen),
+            }
+        )
+    return found + [{"name": name, "reason": why} for name, why in dataset.ignored.items()]
+
+
+def description_in_words(dataset: Dataset) -> list[str]:
+    """The columns, one a line."""
+    described, rows = describe(dataset), len(dataset.split("all"))
+    wide = min(24, max(len(shown(column["name"])) for column in described))
+    lines = []
+    for column in described:
+        name = shown(column["name"]).ljust(wide)
+        if "reason" in column:
+            lines.append(f"  {name}  left out: {column['reason']}")
+            continue
+        if column["categories"]:
+            listed = [_category(value) for value in column["categories"][:6]]
+            more = len(column["categories"]) - len(listed)
+            values = ", ".join(listed) + (f" and {more} more" if more else "")
+        elif column["minimum"] is None:
+            values = "nothing"
+        else:
+            values = f"{column['minimum']:g} to {column['maximum']:g}"
+        missing = f"{column['missing']:,} missing ({column['missing'] / max(rows, 1):.1%})"
+        what = f"{column['kind']:<11} {column['likelihood']:<17}"
+        lines.append(f"  {name}  {what} {missing}; {values}")
+    return lines
+
+
+def _category(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else shown(value)
 
 
 def to_config(dataset: Dataset) -> dict[str, Any] | None:

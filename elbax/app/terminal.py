@@ -208,7 +208,7 @@ def model_in_words(plan: Plan, parameters: int) -> str:
 def likelihood_in_words(plan: Plan) -> str:
     """The likelihood, what it means for these data, and why this one."""
     if plan.dataset.columns:
-        return f"mixed likelihood: {plan.reason}: {tables.likelihood_in_words(plan.dataset)}"
+        return f"mixed likelihood: {plan.reason} ({tables.likelihood_in_words(plan.dataset)})"
     if plan.likelihood == "bernoulli":
         if plan.options.data.binarize == "none" and is_grey(plan.dataset):
             means = "so the bound is on the expected log-probability of a binarised image"
@@ -233,7 +233,8 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
     if report:
         lines.append(f"report  {path / 'report.html'}")
     program = environment.program()
-    lines.append(f"next    {program} sample {where} --count 100 --out samples.png")
+    samples = "samples.csv" if "log_jacobian" in results[which] else "samples.png"
+    lines.append(f"next    {program} sample {where} --count 100 --out {samples}")
     lines.append(f"        {program} encode {where} --out latents.csv")
     return lines
 

@@ -166,6 +166,10 @@ def choose_likelihood(dataset: Dataset, binarize: str = "none") -> tuple[str, st
     """
     if dataset.columns:
         return "mixed", "each column of a table has a family of its own"
+    return _choose(dataset, binarize)
+
+
+def _choose(dataset: Dataset, binarize: str) -> tuple[str, str]:
     if binarize != "none":
         return "bernoulli", f"pixels are binarised ({binarize})"
     if dataset.train.x.dtype == np.uint8:
