@@ -1,5 +1,7 @@
 """What is the probability? Pure mathematics on one datum: no input, no output, no loops."""
 
+from elbax.model.column_networks import ColumnFeatures as ColumnFeatures
+from elbax.model.column_networks import ColumnNetwork as ColumnNetwork
 from elbax.model.distributions import GreyBernoulli as GreyBernoulli
 from elbax.model.distributions import location as location
 from elbax.model.distributions import sample as sample

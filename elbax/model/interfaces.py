@@ -75,9 +75,11 @@ class Batch(eqx.Module):
     """Rows of data. A whole data set on the device is a `Batch` too.
 
     Attributes:
-        x: The data, with rows along the leading axis.
+        x: The data, with rows along the leading axis. A cell that is NaN was not observed (it is
+            filled before it meets a network or a likelihood).
         label: One label a row, or None; −1 where a row has none.
-        mask: True where a cell of `x` was observed, the shape of `x`; None when all of it was.
+        mask: True where a cell of `x` was observed, the shape of `x`, for data that mark missing
+            cells otherwise than by NaN; else None.
         index: Each row's number in the data set; evaluation keys its noise by it.
         data_size: N, the number of rows of the whole data set (total-correlation objectives need
             it).

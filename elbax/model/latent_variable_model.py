@@ -17,6 +17,8 @@ from elbax.model.interfaces import (
 )
 from elbax.model.preprocessing import Preprocessing
 
+_IN_ANY_SUPPORT = 1.0  # real, positive, in [0, 1], a count, a code, the highest of levels
+
 
 class Encoder(AbstractEncoder):
     """A network followed by a posterior family.
@@ -85,7 +87,8 @@ class LatentVariableModel(eqx.Module):
     """p(z) p(x|z) with an approximate posterior q(z|x): all that a variational autoencoder is.
 
     All methods take one datum, already preprocessed; use `jax.vmap` for many, and build and consume
-    a distribution inside the same `vmap`.
+    a distribution inside the same `vmap`. An element that is NaN was not observed: the likelihood
+    leaves it out, and the encoder's network has to fill it (`elbax.model.ColumnNetwork` does).
 
     Attributes:
         prior: p(z).
@@ -115,15 +118,17 @@ class LatentVariableModel(eqx.Module):
     def log_likelihood(
         self, x: Array, z: Latent, mask: Array | None = None, condition: Array | None = None
     ) -> Scalar:
-        """Log p(x|z) in nats, summed over the elements of x that the mask calls observed.
+        """Log p(x|z) in nats, summed over the observed elements of x: log p(x_observed | z).
 
-        Cells that were not observed must hold something finite in `x` (they are filled before they
-        get here): their terms are left out of the sum, and of the gradient.
+        An element that is NaN was not observed (a table's missing cell); nor was one where the mask
+        is False, whatever it holds. They are filled before they meet the likelihood, with a number
+        that every family is defined for: a `where` after it would let their NaN into the gradient.
         """
-        elementwise = self.decode(z, condition).log_prob(x)
+        observed = ~jnp.isnan(x)
         if mask is not None:
-            elementwise = jnp.where(mask, elementwise, 0.0)
-        return jnp.sum(elementwise)
+            observed = observed & mask
+        elementwise = self.decode(z, condition).log_prob(jnp.where(observed, x, _IN_ANY_SUPPORT))
+        return jnp.sum(jnp.where(observed, elementwise, 0.0))
 
     @property
     def latent_dim(self) -> int:

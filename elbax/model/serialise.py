@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from elbax.model import image_networks, interfaces, networks
+from elbax.model import column_networks, image_networks, interfaces, networks
 from elbax.model.distributions import sample
 from elbax.model.flows import NeuralFlow
 from elbax.model.interfaces import AbstractDecoder
@@ -236,7 +236,7 @@ def _allowed() -> dict[str, type]:
             eqx.nn.LayerNorm,
         )
     }
-    for module in (networks, image_networks):
+    for module in (networks, image_networks, column_networks):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 found[kind.__name__] = kind

@@ -347,8 +347,8 @@ def test_foreign_idx(tmp_path, content, message):
 def test_other_kinds_of_files(tmp_path, write_image, grey):
     write_image(tmp_path / "one.png", grey[0])
     refused(tmp_path / "one.png", "is one image: give the folder")
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    refused(tmp_path / "t.csv", "is a table")
+    (tmp_path / "t.xlsx").write_text("a,b\n1,2\n")
+    refused(tmp_path / "t.xlsx", "is a table of a kind that is not read")
     os.mkfifo(tmp_path / "pipe")
     refused(tmp_path / "pipe", "neither a file nor a folder")
     (tmp_path / "bad\nname.npy").write_bytes(b"x")
