@@ -191,7 +191,8 @@ def in_words(
         "missing": unusable,
         "constant": f"{data.constant:,} of {data.columns:,} {cells} never vary",
         "labels": _labels(data),
-        "choice": f"{likelihood} likelihood: {reason}",
+        # (What a table's columns are is listed below.)
+        "choice": f"{likelihood.name} likelihood: {reason}",
         "recipe": f"{recipe.name}: {recipe.summary}",
         "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
         f"at the {rate} measured here, and {_about(cost.bytes)} of memory",
