@@ -99,7 +99,12 @@ def exempt(kind: str, name: str) -> bool:
 
 def pairs(one: Composition, kinds: tuple[str, ...] = PARTS) -> set[tuple[tuple[str, str], ...]]:
     """Its pairs of parts of different kinds."""
-    return set(itertools.combinations([(kind, getattr(one, kind)) for kind in kinds], 2))
+    return set(itertools.combinations([part for part in named(one) if part[0] in kinds], 2))
+
+
+def named(one: Composition) -> list[tuple[str, str]]:
+    """Its parts as pairs of kind and name."""
+    return list(zip(PARTS, one, strict=True))
 
 
 @functools.cache
@@ -109,19 +114,19 @@ def cover(kinds: tuple[str, ...] = PARTS) -> tuple[Composition, ...]:
     Greedily: the one with the most new pairs, and of these the one whose other parts were rarest.
     """
     waiting = {one: pairs(one, kinds) for one in fitting()}
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     chosen = []
     while waiting:
-        best = max(waiting, key=lambda one: (len(waiting[one]), -sum(seen[name] for name in one)))
+        best = max(waiting, key=lambda one: (len(waiting[one]), -sum(seen[p] for p in named(one))))
         covered = waiting.pop(best)
         chosen.append(best)
-        seen.update(best)
+        seen.update(named(best))
         waiting = {one: left for one, old in waiting.items() if (left := old - covered)}
     return tuple(chosen)
 
 
 def traced(one: Composition) -> Any:
-    """The gradient of the loss with shapes in the place of numbers: nothing is compiled."""
+    """The loss with a shape in the place of a number: nothing is compiled."""
     likelihood = one.choice("likelihood")
     make = functools.partial(
         compose, one.options, shape=SHAPE, likelihood=likelihood, key=jax.random.key(0)
@@ -132,7 +137,7 @@ def traced(one: Composition) -> Any:
         step, key = jnp.asarray(0), jax.random.key(0)
         return GOAL(model, batch, state=None, step=step, key=key)[0]
 
-    return eqx.filter_eval_shape(eqx.filter_grad(loss), eqx.filter_eval_shape(make))
+    return eqx.filter_eval_shape(lambda: loss(make()))
 
 
 @eqx.filter_jit

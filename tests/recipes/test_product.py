@@ -34,6 +34,6 @@ def test_composition(quickly_compiled, one: Composition, tmp_path):
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_every_pair_of_parts_that_fit_has_a_loss_with_a_gradient(share):
+def test_every_pair_of_parts_that_fit_has_a_loss(share):
     for one in cover()[share::SHARES]:
-        assert jax.tree.leaves(traced(one)), one
+        assert traced(one).shape == (), one
