@@ -117,7 +117,8 @@ def load(
     Args:
         data: ``mnist``, ``fashion-mnist``, ``mnist-5k``, ``digits`` or ``shapes``; or a path to
             ``.npy``, ``.npz``, IDX (gzip or not) or a folder of PNG or JPEG images; or an array,
-            (n, d), (n, h, w) or (n, h, w, c). A name wins over a file of that name: say ``./mnist``.
+            (n, d), (n, h, w) or (n, h, w, c). A name wins over a file of that name: say
+            ``./mnist``.
         validation: rows of validation data (0: none). By default 5,000 for MNIST and
             Fashion-MNIST, a tenth elsewhere.
         binarize: ``static`` draws each pixel once, P(1) = its grey level, the same for everybody;
