@@ -218,6 +218,29 @@ def in_float64(test: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
+def compiled(function: Callable[..., T]) -> Callable[..., T]:
+    """`jax.jit` for what runs once: compiling is what it costs, so the code is not optimised."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def call(
+    objective: AbstractObjective,
+    model: LatentVariableModel,
+    batch: Batch,
+    seed: int = 0,
+    state: Any = None,
+    step: int = 0,
+) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+    """An objective on a batch, compiled: the loss, and the new state and metrics."""
+    arrays, static = eqx.partition((objective, model, batch, state), eqx.is_array)
+
+    def run(arrays: Any, key: jax.Array) -> Any:
+        objective, model, batch, state = eqx.combine(arrays, static)
+        return objective(model, batch, state=state, step=jnp.asarray(step), key=key)
+
+    return compiled(run)(arrays, jax.random.key(seed))
+
+
 @dataclasses.dataclass(frozen=True)
 class Density:
     """A distribution over a vector of `dim` numbers, as one joint log-density.

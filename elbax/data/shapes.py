@@ -2,7 +2,7 @@
 
 In the spirit of dSprites (Matthey et al. 2017), drawn here: a white square, ellipse or heart on
 black. Every combination of the factors is one image; a data set is some of them in random order,
-none twice. (As there, a square looks the same after a quarter turn and an ellipse after half of one:
+none twice. (As there, a square looks the same after a quarter turn and an ellipse after a half:
 of these the orientation is known only up to that.)
 """
 

@@ -138,7 +138,11 @@ def dci(codes: np.ndarray, factors: np.ndarray, *, trees: int = 20, seed: int = 
     fitted, scored = slice(0, None, 2), slice(1, None, 2)
     columns, right = [], []
     for factor in factors.T:
-        forest = RandomForestClassifier(trees, max_features=None, random_state=seed)
+        forest = RandomForestClassifier(
+            trees,
+            max_features=None,  # pyright: ignore[reportArgumentType] - its own default says str
+            random_state=seed,
+        )
         forest.fit(codes[fitted], factor[fitted])
         columns.append(forest.feature_importances_)
         right.append(forest.predict(codes[scored]) == factor[scored])

@@ -50,9 +50,7 @@ def test_a_perfect_representation(name):
 @each
 def test_a_representation_of_noise(name):
     # A vote guesses: right for one factor in three.
-    assert SCORES[name](NULL) < {"factor-vae": 0.5}.get(
-        name, 0.06 if name != "completeness" else 0.1
-    )
+    assert SCORES[name](NULL) < {"factor-vae": 0.5, "completeness": 0.1}.get(name, 0.06)
 
 
 @each

@@ -14,7 +14,7 @@ import pytest
 import scipy.stats
 
 from elbax.model import Batch, ImportanceWeightedELBO, NegativeELBO
-from tests.laws import OBJECTIVES, Composition, each, in_float64
+from tests.laws import OBJECTIVES, Composition, call, in_float64
 from tests.linear_gaussian import example
 
 ORACLE = example()
@@ -74,19 +74,21 @@ def test_the_bound_rises_with_the_draws_to_log_p_of_what_was_observed():
     assert abs(means[0] - (evidence - gap)) < 4 * errors[0]
 
 
-@each({name: name for name in OBJECTIVES}, "name")
+def one_of_each_class():
+    return {type(make()): name for name, make in OBJECTIVES.items()}.values()
+
+
+@pytest.mark.parametrize("name", one_of_each_class())
 def test_with_nothing_missing_a_mask_changes_nothing(name):
     composition, objective = Composition(objective=name), OBJECTIVES[name]()
     model, batch = composition.model(2), composition.batch(3)
+    state = objective.init(model)
 
-    @eqx.filter_jit
-    def loss(x, mask):
-        seen = dataclasses.replace(batch, x=x, mask=mask)
-        state = objective.init(model)
-        key = jax.random.key(4)
-        return objective(model, seen, state=state, step=jnp.asarray(1), key=key)[0]
+    def loss(mask):
+        seen = dataclasses.replace(batch, mask=mask)
+        return np.asarray(call(objective, model, seen, state=state, step=1)[0])
 
-    whole = np.asarray(loss(batch.x, None))
-    assert np.allclose(loss(batch.x, jnp.ones_like(batch.x, bool)), whole, rtol=1e-6)
+    whole = loss(None)
+    assert np.allclose(loss(jnp.ones_like(batch.x, bool)), whole, rtol=1e-6)
     hole = jnp.ones_like(batch.x, bool).at[:, 0].set(False)
-    assert not np.allclose(loss(batch.x, hole), whole, rtol=1e-6)
+    assert not np.allclose(loss(hole), whole, rtol=1e-6)

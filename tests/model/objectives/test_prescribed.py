@@ -22,13 +22,8 @@ from elbax.model import (
 )
 from elbax.model.objectives import GecoState
 from elbax.train import fit, init_state
-from tests.laws import Composition, in_float64
+from tests.laws import Composition, call, in_float64
 from tests.linear_gaussian import linear
-
-
-def call(objective, model, batch, state=None, step=0):
-    key = jax.random.key(7)
-    return objective(model, batch, state=state, step=jnp.asarray(step), key=key)
 
 
 @in_float64
@@ -65,7 +60,7 @@ def test_a_step_of_geco_is_that_of_the_algorithm():
         _, (_, plain) = call(NegativeELBO(), model, part)
         constraint = float(-plain["reconstruction"]) / elements - 0.8
         before = GecoState(jnp.asarray(np.log(3.0)), jnp.asarray(0.5))
-        loss, (after, found) = call(objective, model, part, before, step=9)
+        loss, (after, found) = call(objective, model, part, 0, before, step=9)
         expected = float(plain["kl"]) + 3.0 * elements * constraint
         assert float(loss) == pytest.approx(expected, rel=1e-12)
         assert float(found["multiplier"]) == pytest.approx(3.0, rel=1e-12)
@@ -74,11 +69,11 @@ def test_a_step_of_geco_is_that_of_the_algorithm():
         assert float(after.average) == pytest.approx(average, rel=1e-12)
         assert float(after.log_multiplier) == pytest.approx(np.log(3) + 0.2 * average, rel=1e-12)
         # The first step has no past.
-        first = call(objective, model, part, start, step=0)[1][0]
+        first = call(objective, model, part, 0, start, step=0)[1][0]
         assert float(first.average) == pytest.approx(constraint, rel=1e-12)
     # A constraint that nothing meets leaves a number, not an overflow.
     far = dataclasses.replace(before, log_multiplier=jnp.asarray(13.8155))
-    moved = call(GECO(-1e9), model, batch, far, step=1)[1][0]
+    moved = call(GECO(-1e9), model, batch, 0, far, step=1)[1][0]
     assert float(jnp.exp(moved.log_multiplier)) == pytest.approx(1e6)
 
 

@@ -10,6 +10,7 @@ import scipy.stats
 
 from elbax.model import Batch, BetaTC, NegativeELBO, elbo_terms, minibatch_weights
 from elbax.model.distributions import sample
+from tests import laws
 from tests.laws import Composition, in_float64
 from tests.linear_gaussian import aggregate
 
@@ -17,10 +18,8 @@ PARTS = ("mutual_information", "total_correlation", "dimension_wise_kl")
 
 
 def call(objective, model, batch, seed=0):
-    found = jax.jit(lambda key: objective(model, batch, state=None, step=jnp.asarray(0), key=key))(
-        jax.random.key(seed)
-    )
-    return found[0], found[1][1]
+    loss, (_, found) = laws.call(objective, model, batch, seed)
+    return loss, found
 
 
 @in_float64
@@ -98,7 +97,7 @@ def test_total_correlation_of_a_gaussian_is_the_closed_form_at_full_batch():
     found = [call(BetaTC(), model, batch, seed)[1] for seed in range(4)]
     assert np.mean([f["total_correlation"] for f in found]) == pytest.approx(closed, abs=0.02)
     assert np.mean([f["mutual_information"] for f in found]) == pytest.approx(information, abs=0.02)
-    assert closed > 0.2
+    assert closed > 0.1
 
 
 def test_what_it_needs_is_refused_by_name():
@@ -110,5 +109,3 @@ def test_what_it_needs_is_refused_by_name():
         call(BetaTC(), Composition(posterior="full-normal").model(2), Batch(x, data_size=9))
     with pytest.raises(ValueError, match="beta is -1"):
         BetaTC(beta=-1.0)
-    with pytest.raises(ValueError, match="weighting is 'even'"):
-        BetaTC(weighting="even")  # pyright: ignore[reportArgumentType]
