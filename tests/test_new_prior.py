@@ -12,15 +12,15 @@ ROOT = Path(__file__).parent.parent
 
 PRIOR = '''
 
-class LogisticPrior(AbstractPrior):
-    """p(z): independent logistic variables, with heavier tails than normal ones (Verhulst 1845).
+class LooseNormal(AbstractPrior):
+    """p(z): independent normal variables of one scale, which need not be one (Gauss 1809).
 
     Attributes:
         latent_dim: The number of dimensions of z.
         scale: Of each.
     """
 
-    name: ClassVar[str] = "own-logistic"
+    name: ClassVar[str] = "own-normal"
 
     latent_dim: int = eqx.field(static=True)
     scale: float = eqx.field(static=True, default=1.0)
@@ -31,18 +31,18 @@ class LogisticPrior(AbstractPrior):
         """The variables, whatever the encoder and the condition are."""
         del encoder, condition
         zeros = jnp.zeros(self.latent_dim)
-        return dist.Logistic(zeros, zeros + self.scale).to_event(1)
+        return dist.Normal(zeros, zeros + self.scale).to_event(1)
 '''
 PUBLIC = {
     "    from elbax.model.priors import MixtureOfNormals as": (
-        "    from elbax.model.priors import LogisticPrior as LogisticPrior\n"
+        "    from elbax.model.priors import LooseNormal as LooseNormal\n"
     ),
-    '    "MLP": ': '    "LogisticPrior": "elbax.model.priors",\n',
-    '    "MLP",': '    "LogisticPrior",\n',
+    '    "MLP": ': '    "LooseNormal": "elbax.model.priors",\n',
+    '    "MLP",': '    "LooseNormal",\n',
 }
 REGISTRY = {
-    "from elbax.model.support import Support": "from elbax.model.priors import LogisticPrior\n",
-    '    "hypersphere": UniformHypersphere,': '    "own-logistic": LogisticPrior,\n',
+    "from elbax.model.support import Support": "from elbax.model.priors import LooseNormal\n",
+    '    "hypersphere": UniformHypersphere,': '    "own-normal": LooseNormal,\n',
 }
 PLACES = {"elbax/model/priors.py", "elbax/__init__.py", "tests/laws.py"}
 
@@ -84,16 +84,16 @@ def test_a_new_prior_touches_three_places_and_no_existing_line(tmp_path):
         return done.stdout
 
     (listed,) = (part for part in json.loads(run("elbax", "parts", "prior", "--json"))
-                 if part["name"] == "own-logistic")  # fmt: skip
-    assert listed["source"] == "Verhulst 1845"
+                 if part["name"] == "own-normal")  # fmt: skip
+    assert listed["source"] == "Gauss 1809"
     assert [option["name"] for option in listed["options"]] == ["scale"]
     trained = run(
-        "elbax", "train", "digits", "--prior", "own-logistic", "--prior.scale", "0.5",
+        "elbax", "train", "digits", "--prior", "own-normal", "--prior.scale", "0.5",
         "--hidden", "8", "--iterations", "3", "--no-report", "--out", "run", "--json",
     )  # fmt: skip
     assert json.loads(trained)["test"]["kl"] > 0
     run(
         "pytest", "-q", "-p", "no:cacheprovider", "tests/model/test_laws.py",
         "tests/test_package.py", "-k",
-        "registered or listed_alike or (own-logistic and (density or bit_for_bit))",
+        "registered or listed_alike or (own-normal and (density or bit_for_bit))",
     )  # fmt: skip
