@@ -49,7 +49,8 @@ def test_a_scale_is_a_length(shape, area):
         assert 9 * share == pytest.approx(3.661972, rel=1e-3)
     for scale in range(6):
         pixels = np.mean([image(shape, scale, turn).sum() for turn in range(40)])
-        assert pixels == pytest.approx(area * (11.3 * (0.5 + 0.1 * scale)) ** 2, rel=0.03)
+        # Whole pixels: of the smallest square, 11.3 wide, an edge's tenth of a pixel is 4 %.
+        assert pixels == pytest.approx(area * (11.3 * (0.5 + 0.1 * scale)) ** 2, rel=0.04)
 
 
 def test_images_are_binary_distinct_combinations_in_an_order_of_the_seed():
