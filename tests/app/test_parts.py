@@ -48,6 +48,7 @@ def test_the_help_names_the_parts(capsys):
         ("--posterior deterministic", "has no density"),
         ("--network conv --hidden 8", "no such widths"),
         ("--prior mixture --prior.components 0", "components is 0; give at least one"),
+        ("--prior mixture --free-bits 1", "do not both factorise: leave it out, or take --prior"),
         ("--likelihood log-normal", "is 0, but the likelihood log-normal is for positive numbers"),
         ("--likelihood mixed --likelihood.columns normal", "1 kinds of columns for 64 columns"),
     ],
