@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elbax.model.image_networks import ConvDecoder as ConvDecoder
     from elbax.model.image_networks import ConvEncoder as ConvEncoder
     from elbax.model.interfaces import Batch as Batch
+    from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingEncoder
     from elbax.model.latent_variable_model import Decoder as Decoder
     from elbax.model.latent_variable_model import Encoder as Encoder
     from elbax.model.latent_variable_model import LatentVariableModel as LatentVariableModel
@@ -43,8 +44,19 @@ if TYPE_CHECKING:
     from elbax.model.networks import NormalizedMLP as NormalizedMLP
     from elbax.model.networks import ResidualMLP as ResidualMLP
     from elbax.model.networks import check_network as check_network
+    from elbax.model.objectives import GECO as GECO
+    from elbax.model.objectives import BetaTC as BetaTC
+    from elbax.model.objectives import DoublyReparameterised as DoublyReparameterised
+    from elbax.model.objectives import FactorVAE as FactorVAE
     from elbax.model.objectives import ImportanceWeightedELBO as ImportanceWeightedELBO
+    from elbax.model.objectives import InfoVAE as InfoVAE
     from elbax.model.objectives import NegativeELBO as NegativeELBO
+    from elbax.model.objectives import RegularisedL2 as RegularisedL2
+    from elbax.model.objectives import SemiSupervised as SemiSupervised
+    from elbax.model.objectives import StickingTheLanding as StickingTheLanding
+    from elbax.model.objectives import TargetRate as TargetRate
+    from elbax.model.objectives import WassersteinMMD as WassersteinMMD
+    from elbax.model.objectives import conditioned as conditioned
     from elbax.model.posteriors import CouplingFlow as CouplingFlow
     from elbax.model.posteriors import Deterministic as Deterministic
     from elbax.model.posteriors import DiagonalNormal as DiagonalNormal
@@ -71,7 +83,9 @@ if TYPE_CHECKING:
 _HOME = {
     "Batch": "elbax.model.interfaces",
     "Bernoulli": "elbax.model.likelihoods",
+    "BetaTC": "elbax.model.objectives",
     "Categorical": "elbax.model.likelihoods",
+    "ClassifyingEncoder": "elbax.model.latent_variable_model",
     "ConditionalNormal": "elbax.model.priors",
     "ContinuousBernoulli": "elbax.model.likelihoods",
     "ConvDecoder": "elbax.model.image_networks",
@@ -85,12 +99,16 @@ _HOME = {
     "DiagonalStudentT": "elbax.model.posteriors",
     "DiscretizedLogistic": "elbax.model.likelihoods",
     "DiscretizedLogisticMixture": "elbax.model.likelihoods",
+    "DoublyReparameterised": "elbax.model.objectives",
     "Encoder": "elbax.model.latent_variable_model",
+    "FactorVAE": "elbax.model.objectives",
     "FlowPrior": "elbax.model.priors",
     "FullNormal": "elbax.model.posteriors",
+    "GECO": "elbax.model.objectives",
     "GatedMLP": "elbax.model.networks",
     "GumbelSoftmax": "elbax.model.posteriors",
     "ImportanceWeightedELBO": "elbax.model.objectives",
+    "InfoVAE": "elbax.model.objectives",
     "InverseAutoregressiveFlow": "elbax.model.posteriors",
     "Laplace": "elbax.model.likelihoods",
     "LatentVariableModel": "elbax.model.latent_variable_model",
@@ -106,15 +124,21 @@ _HOME = {
     "PlanarFlow": "elbax.model.posteriors",
     "Poisson": "elbax.model.likelihoods",
     "PowerSpherical": "elbax.model.posteriors",
+    "RegularisedL2": "elbax.model.objectives",
     "ResidualMLP": "elbax.model.networks",
     "Run": "elbax.app.run",
+    "SemiSupervised": "elbax.model.objectives",
     "StandardNormal": "elbax.model.priors",
+    "StickingTheLanding": "elbax.model.objectives",
     "StudentT": "elbax.model.likelihoods",
     "SylvesterFlow": "elbax.model.posteriors",
+    "TargetRate": "elbax.model.objectives",
     "UniformCategorical": "elbax.model.priors",
     "UniformHypersphere": "elbax.model.priors",
     "VampPrior": "elbax.model.priors",
+    "WassersteinMMD": "elbax.model.objectives",
     "check_network": "elbax.model.networks",
+    "conditioned": "elbax.model.objectives",
     "kl_divergence": "elbax.model.divergences",
     "load": "elbax.model.serialise:load_model",
     "load_data": "elbax.data:load",
@@ -127,7 +151,9 @@ _HOME = {
 __all__ = [
     "Batch",
     "Bernoulli",
+    "BetaTC",
     "Categorical",
+    "ClassifyingEncoder",
     "ConditionalNormal",
     "ContinuousBernoulli",
     "ConvDecoder",
@@ -141,12 +167,16 @@ __all__ = [
     "DiagonalStudentT",
     "DiscretizedLogistic",
     "DiscretizedLogisticMixture",
+    "DoublyReparameterised",
     "Encoder",
+    "FactorVAE",
     "FlowPrior",
     "FullNormal",
+    "GECO",
     "GatedMLP",
     "GumbelSoftmax",
     "ImportanceWeightedELBO",
+    "InfoVAE",
     "InverseAutoregressiveFlow",
     "Laplace",
     "LatentVariableModel",
@@ -162,16 +192,22 @@ __all__ = [
     "PlanarFlow",
     "Poisson",
     "PowerSpherical",
+    "RegularisedL2",
     "ResidualMLP",
     "Run",
+    "SemiSupervised",
     "StandardNormal",
+    "StickingTheLanding",
     "StudentT",
     "SylvesterFlow",
+    "TargetRate",
     "UniformCategorical",
     "UniformHypersphere",
     "VampPrior",
+    "WassersteinMMD",
     "__version__",
     "check_network",
+    "conditioned",
     "kl_divergence",
     "load",
     "load_data",

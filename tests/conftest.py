@@ -24,6 +24,7 @@ from jaxtyping import install_import_hook  # noqa: E402
 install_import_hook("elbax", "beartype.beartype")
 
 import hypothesis  # noqa: E402
+import jax  # noqa: E402
 import pytest  # noqa: E402
 
 # Compilation makes the first example slow: no deadline. The same examples each time: green stays.
@@ -32,7 +33,17 @@ hypothesis.settings.load_profile("elbax")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keeps Matplotlib's font list, which takes seconds to make, between runs of the tests."""
+    """Keeps what takes long to make between runs: Matplotlib's font list, compiled programs.
+
+    Most of the time goes into compiling small programs; the second run finds them. Each worker has
+    a folder of its own: jax does not write there atomically. (Processes that tests start compile
+    for themselves, in the user's cache of this closed world.)
+    """
     cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
-    if cache is not None:
-        os.environ["MPLCONFIGDIR"] = str(cache.mkdir("matplotlib"))
+    if cache is None:
+        return
+    os.environ["MPLCONFIGDIR"] = str(cache.mkdir("matplotlib"))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    jax.config.update("jax_compilation_cache_dir", str(cache.mkdir(f"jax-{worker}")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

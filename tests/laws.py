@@ -18,6 +18,7 @@ import optax
 import pytest
 
 from elbax.model import (
+    GECO,
     MLP,
     AbstractLikelihood,
     AbstractObjective,
@@ -25,7 +26,9 @@ from elbax.model import (
     AbstractPrior,
     Batch,
     Bernoulli,
+    BetaTC,
     Categorical,
+    ClassifyingEncoder,
     ConditionalNormal,
     ContinuousBernoulli,
     ConvDecoder,
@@ -37,12 +40,15 @@ from elbax.model import (
     DiagonalStudentT,
     DiscretizedLogistic,
     DiscretizedLogisticMixture,
+    DoublyReparameterised,
     Encoder,
+    FactorVAE,
     FlowPrior,
     FullNormal,
     GatedMLP,
     GumbelSoftmax,
     ImportanceWeightedELBO,
+    InfoVAE,
     InverseAutoregressiveFlow,
     Laplace,
     LatentVariableModel,
@@ -57,13 +63,19 @@ from elbax.model import (
     PlanarFlow,
     Poisson,
     PowerSpherical,
+    RegularisedL2,
     ResidualMLP,
+    SemiSupervised,
     StandardNormal,
+    StickingTheLanding,
     StudentT,
     SylvesterFlow,
+    TargetRate,
     UniformCategorical,
     UniformHypersphere,
     VampPrior,
+    WassersteinMMD,
+    unsuited,
 )
 from elbax.model.interfaces import LatentKind
 from elbax.model.support import Support
@@ -148,6 +160,16 @@ OBJECTIVES: dict[str, Callable[[], AbstractObjective]] = {
     "negative-elbo, 3 draws, Monte Carlo": lambda: NegativeELBO(1.0, 3, "monte-carlo"),
     "importance-weighted-elbo": lambda: ImportanceWeightedELBO(3),
     "negative-elbo, warm-up": lambda: NegativeELBO(optax.linear_schedule(0.0, 1.0, 10)),
+    "sticking-the-landing": lambda: StickingTheLanding(3),
+    "doubly-reparameterised": lambda: DoublyReparameterised(3),
+    "target-rate": lambda: TargetRate(1.5, 3.0),
+    "geco": lambda: GECO(0.5),
+    "beta-tc": lambda: BetaTC(0.7, 3.0, 1.3),
+    "factor": lambda: FactorVAE(LATENT_DIM, 3.0, 5, 2, key=jax.random.key(KEY)),
+    "info": lambda: InfoVAE(0.3, 5.0),
+    "wae-mmd": WassersteinMMD,
+    "rae-l2": lambda: RegularisedL2(0.5, 0.1),
+    "semi-supervised": SemiSupervised,
 }
 
 # --- what the laws are stated about --------------------------------------------------------
@@ -156,6 +178,7 @@ SHAPE = (2, 2, 1)  # of a datum: an image, so that flattening is part of every c
 IMAGE_SHAPE = (6, 6, 1)  # where the network is convolutional: enough to meet all of a kernel
 MIXED = ("poisson", "ordinal-3", "log-normal", "binary")
 LATENT_DIM = 2
+CLASSES = 3  # of a label, where an objective reads it
 STEP = 3  # of an objective: past the start of a warm-up
 
 T = TypeVar("T")
@@ -193,6 +216,29 @@ def in_float64(test: Callable[..., T]) -> Callable[..., T]:
             return test(*args, **kwargs)
 
     return wrapped
+
+
+def compiled(function: Callable[..., T]) -> Callable[..., T]:
+    """`jax.jit` for what runs once: compiling is what it costs, so the code is not optimised."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def call(
+    objective: AbstractObjective,
+    model: LatentVariableModel,
+    batch: Batch,
+    seed: int = 0,
+    state: Any = None,
+    step: int = 0,
+) -> tuple[jax.Array, tuple[Any, dict[str, jax.Array]]]:
+    """An objective on a batch, compiled: the loss, and the new state and metrics."""
+    arrays, static = eqx.partition((objective, model, batch, state), eqx.is_array)
+
+    def run(arrays: Any, key: jax.Array) -> Any:
+        objective, model, batch, state = eqx.combine(arrays, static)
+        return objective(model, batch, state=state, step=jnp.asarray(step), key=key)
+
+    return compiled(run)(arrays, jax.random.key(seed))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,22 +357,34 @@ class Composition:
         def make() -> LatentVariableModel:
             prior, posterior = self._latent_parts()
             likelihood = LIKELIHOODS[self.likelihood](self.shape)
+            told = CLASSES if self._needs_labels else 0
+            data = math.prod(self.shape)
             sizes = (
-                (math.prod(self.shape), posterior.parameter_count),
-                (LATENT_DIM, likelihood.parameter_count),
+                (data + told, posterior.parameter_count),
+                (LATENT_DIM + told, likelihood.parameter_count),
             )
             encoder, decoder = (NETWORKS[self.network](m, n, jax.random.key(0)) for m, n in sizes)
+            encoder = Encoder(encoder, posterior)
+            if told:
+                classifier = NETWORKS[self.network](data, CLASSES, jax.random.key(0))
+                encoder = ClassifyingEncoder(classifier, encoder, CLASSES)
             return LatentVariableModel(
-                prior=prior,
-                encoder=Encoder(encoder, posterior),
-                decoder=Decoder(decoder, likelihood),
+                prior=prior, encoder=encoder, decoder=Decoder(decoder, likelihood)
             )
 
         return filled(make, seed)
 
+    @property
+    def _needs_labels(self) -> bool:
+        return OBJECTIVES[self.objective]().needs_labels
+
     def _latent_parts(self) -> tuple[AbstractPrior, AbstractPosterior]:
         """The prior and the posterior; the plain one gives way where the other does not fit it."""
         prior, posterior = PRIORS[self.prior](LATENT_DIM), POSTERIORS[self.posterior](LATENT_DIM)
+        objective = OBJECTIVES[self.objective]()
+        if unsuited(objective, posterior) and self.posterior == Composition.posterior:
+            others = (make(LATENT_DIM) for make in POSTERIORS.values())
+            posterior = next(other for other in others if not unsuited(objective, other))
         if not fits(prior, posterior) and self.posterior == Composition.posterior:
             others = (make(LATENT_DIM) for make in POSTERIORS.values())
             posterior = next(other for other in others if fits(prior, other))
@@ -338,7 +396,8 @@ class Composition:
     def batch(self, seed: int, rows: int = 8) -> Batch:
         """Rows that the likelihood allows."""
         x = data_for(LIKELIHOODS[self.likelihood](self.shape), rows, seed)
-        return Batch(jnp.asarray(x), data_size=rows)
+        label = jnp.arange(rows) % (CLASSES + 1) - 1 if self._needs_labels else None  # −1: none
+        return Batch(jnp.asarray(x), label, data_size=rows)
 
     def loss(self, model: LatentVariableModel, batch: Batch, key: jax.Array) -> jax.Array:
         """The objective on a batch, a function of the model's parameters."""
@@ -368,6 +427,12 @@ def compositions() -> dict[str, Composition]:
             if composition != found["plain"]:
                 found[f"{place}: {name}"] = composition
     return found
+
+
+def models() -> dict[str, Composition]:
+    """The compositions that are different models, and not only trained differently."""
+    plain = Composition().objective
+    return {name: found for name, found in compositions().items() if found.objective == plain}
 
 
 def condition_for(prior: Any) -> jax.Array | None:

@@ -18,6 +18,7 @@ from elbax.model import (
     AbstractLikelihood,
     AbstractPosterior,
     Decoder,
+    DiagonalNormal,
     Encoder,
     FullNormal,
     LatentVariableModel,
@@ -136,6 +137,27 @@ def example(seed: int = 0, data: int = 4, latents: int = 2) -> LinearGaussian:
         encoder_bias=rng.normal(size=latents),
         cholesky=cholesky + np.diag(np.exp(0.5 * rng.normal(size=latents))),
     )
+
+
+def aggregate(rows: int) -> tuple[LatentVariableModel, np.ndarray, np.ndarray, float]:
+    """A model whose aggregate posterior is N(0, S), dependent in its two latents.
+
+    q(z|x) = N(A x, s² I), and x is spread over N(0, I) more evenly than draws would be.
+
+    Returns:
+        The model, x, S = A Aᵀ + s² I, and s.
+    """
+    mixing, scale = np.array([[1.0, 0.3], [0.5, 0.8]]), 0.7
+    spread = scipy.stats.qmc.MultivariateNormalQMC(np.zeros(2), rng=np.random.default_rng(1))
+    encoder = linear(
+        np.vstack([mixing, np.zeros((2, 2))]), np.array([0.0, 0.0, *[2 * np.log(scale)] * 2])
+    )
+    model = LatentVariableModel(
+        StandardNormal(2),
+        Encoder(encoder, DiagonalNormal(2)),
+        Decoder(linear(np.eye(2), np.zeros(2)), Normal((2,), 1.0)),
+    )
+    return model, spread.random(rows), mixing @ mixing.T + scale**2 * np.eye(2), scale
 
 
 def untrained(

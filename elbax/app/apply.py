@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from elbax.app import job
+from elbax.app import job, tables
 from elbax.app import plan as plans
 from elbax.app.plan import shape_in_words
 from elbax.app.run_directory import RunDirectory, open_existing
@@ -18,6 +18,7 @@ from elbax.evaluate import map_rows, posterior_moments
 from elbax.model.distributions import location
 from elbax.model.distributions import sample as draw_from
 from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
+from elbax.model.likelihoods.mixed import Columns
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL
 
@@ -90,6 +91,8 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
     chosen = trained if binarize is None else binarize
 
     def read(how: Binarize) -> Dataset:
+        if data is not None and tables.columns_of(config):
+            return tables.load_other(data, config, directory.path)
         if data is not None:
             return load_data(data, binarize=how, check=False)
         asked = dataclasses.replace(options.data, binarize=how)
@@ -250,7 +253,7 @@ def encode(
 
 def _mean_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:
     z = model.prior_distribution().sample(key)
-    return model.decode(z).mean, z
+    return _centre(model.decode(z)), z
 
 
 def _draw_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:
@@ -265,7 +268,12 @@ def _latent_one(model: LatentVariableModel, row: Any, key: jax.Array) -> Any:
 
 
 def _decode_mean(model: LatentVariableModel, z: Any, _: jax.Array) -> Any:
-    return model.decode(z).mean
+    return _centre(model.decode(z))
+
+
+def _centre(p: Any) -> Any:
+    """The mean; of a table's columns, the most probable category where they have no mean."""
+    return p.typical if isinstance(p, Columns) else p.mean
 
 
 def _decode_draw(model: LatentVariableModel, z: Any, key: jax.Array) -> Any:
@@ -274,4 +282,4 @@ def _decode_draw(model: LatentVariableModel, z: Any, key: jax.Array) -> Any:
 
 def _reconstruct_one(model: LatentVariableModel, row: Any, key: jax.Array) -> tuple[Any, Any]:
     x = model.preprocessing(row, key)
-    return x, model.decode(location(model.encode(x))).mean
+    return x, _centre(model.decode(location(model.encode(x))))

@@ -388,6 +388,11 @@ def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
 
     model, key = task.applied.model, task.key
     rows = task.rows[:SAMPLE_ROWS]
+    if task.applied.dataset.columns and np.isnan(rows).any():
+        raise ValueError(
+            "the estimator samples compares whole rows, and these have missing cells: leave it "
+            "out, or give --data without any"
+        )
     # 0/1 data are compared with draws, grey and real-valued ones with means: a draw of every pixel
     # by itself would be told from them by its grain alone.
     binary = bounds.quantity(model, rows) == "log-mass"

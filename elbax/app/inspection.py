@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elbax.app import plan as plans
+from elbax.app import tables
 from elbax.app.plan import shape_in_words
 from elbax.recipes import Recipe
 
@@ -61,7 +62,12 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
 
     def loss(key: Any) -> tuple[Any, Any]:
         model = compose.compose(
-            recipe.model, shape=dataset.shape, likelihood=likelihood, scale=scale, key=key
+            recipe.model,
+            shape=dataset.shape,
+            likelihood=likelihood,
+            scale=scale,
+            features=tables.features(dataset),
+            key=key,
         )
         rows = jax.numpy.zeros((training.batch_size, *dataset.shape), floats)
         batch, step = Batch(rows, data_size=len(dataset.train)), jax.numpy.zeros((), int)
@@ -185,7 +191,8 @@ def in_words(
         "missing": unusable,
         "constant": f"{data.constant:,} of {data.columns:,} {cells} never vary",
         "labels": _labels(data),
-        "choice": f"{likelihood} likelihood: {reason}",
+        # (What a table's columns are is listed below.)
+        "choice": f"{likelihood.name} likelihood: {reason}",
         "recipe": f"{recipe.name}: {recipe.summary}",
         "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
         f"at the {rate} measured here, and {_about(cost.bytes)} of memory",

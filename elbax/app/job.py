@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elbax.app import environment, files
+from elbax.app import environment, files, tables
 from elbax.app.figures import Subject, render_all
 from elbax.app.plan import Plan
 from elbax.app.run_directory import BEST, CONFIG, MODEL, REPORT, RESULTS, SCHEMA, RunDirectory
@@ -99,6 +99,7 @@ def build(plan: Plan) -> Parts:
         binarize=plan.options.data.binarize,
         precision=training.precision,
         data=rows[:: -(-len(rows) // _STARTS)] if wants_data(plan.options.model) else None,
+        features=tables.features(plan.dataset),
         key=model_key,
     )
     _check_free_bits(model, training.free_bits)
@@ -366,6 +367,10 @@ def _measure(
     """The content of ``results.json``."""
     seed = plan.options.run.seed
     bounds = {name: measure(model, plan.dataset.split(name).x, seed) for name in ("train", "test")}
+    for name, bound in bounds.items():
+        units = tables.own_units(plan.dataset, plan.dataset.split(name).x)
+        if bound is not None and units is not None:
+            bound["log_jacobian"] = units
     rows = plan.dataset.test.x if len(plan.dataset.test) else plan.dataset.train.x
     best = None
     if state.best is not None and np.isfinite(float(state.best.loss)):

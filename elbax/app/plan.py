@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax import recipes
+from elbax.app import tables
 from elbax.app.run_directory import SCHEMA, RunDirectory
 from elbax.data.named import DATA_DIR_VARIABLE
 from elbax.recipes import options as option_tools
@@ -97,6 +98,7 @@ class Plan:
                 "source": data.source,
                 "shape": list(data.shape),
                 "dtype": str(data.train.x.dtype),
+                "table": tables.to_config(data),
                 "scale": self.scale,
                 "rows": {
                     "train": len(data.train),
@@ -135,6 +137,7 @@ def make(data: Any, options: Options) -> Plan:
     options = dataclasses.replace(options, model=parts.settled(options.model))
     _check_hidden(options)
     dataset = load(data, options)
+    options = tables.settle(options, dataset)
     likelihood, reason = choose(dataset, options)
     check_fit(dataset, options, likelihood)
     rows, batch = len(dataset.train), options.training.batch_size
@@ -163,8 +166,7 @@ def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
     """The likelihood, settled for these data, and the reason in one line.
 
     It is the one that was asked for, or else suits the data; and what of its options the data know
-    better than a default does comes from them: how many levels there are. (What the columns of a
-    table are would be known here, too.)
+    better than a default does comes from them: how many levels there are, what columns are.
 
     Raises:
         ValueError: An unknown likelihood or option.
@@ -176,6 +178,9 @@ def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
     if choice is None:
         name, reason = choose_likelihood(dataset, options.data.binarize)
         choice = Choice(name)
+    if dataset.columns:
+        kinds = ",".join(column.likelihood for column in dataset.columns)
+        choice = choice.with_options({"columns": kinds})
     known = parts.find("likelihood", choice.name).options
     asked = dict(choice.options)
     if "levels" in known and "highest" in known and "highest" not in asked:
@@ -306,8 +311,8 @@ def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
         ValueError: It is damaged.
     """
     try:
-        asked = ("binarize", "validation")
-        data = {name: config["data"][name] for name in asked}
+        asked = ("binarize", "validation", "columns", "labels")
+        data = {name: config["data"].get(name) for name in asked}
         return Options(
             config["recipe"],
             option_tools.from_json(option_tools.ModelOptions, config["model"]),
@@ -323,10 +328,17 @@ def load(data: Any, options: Options) -> Dataset:
     """The data as the options want them read."""
     from elbax.data import Dataset
     from elbax.data import load as load_data
+    from elbax.data.tables import parse_kinds
 
     if isinstance(data, Dataset):
         return data
-    return load_data(data, validation=options.data.validation, binarize=options.data.binarize)
+    return load_data(
+        data,
+        validation=options.data.validation,
+        binarize=options.data.binarize,
+        kinds=parse_kinds(options.data.columns),
+        labels=options.data.labels,
+    )
 
 
 def load_again(

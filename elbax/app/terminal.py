@@ -7,7 +7,7 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from elbax.app import environment
+from elbax.app import environment, tables
 from elbax.app.plan import Plan, is_grey, shape_in_words, size_of
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Narrator:
         self.note(f"data    {data_in_words(plan)}")
         self.note(f"model   {model_in_words(plan, parameters)}")
         self.note(f"        {likelihood_in_words(plan)}")
+        for line in tables.in_words(plan.options, plan.dataset) if plan.dataset.columns else ():
+            self.note(line)
 
     def placed(self, path: Path, plan: Plan) -> None:
         """Where the run goes."""
@@ -186,6 +188,8 @@ def data_in_words(plan: Plan) -> str:
     if plan.options.data.binarize != "none":
         levels = f"pixels, binarised ({plan.options.data.binarize})"
     shape = shape_in_words(data.shape)
+    if data.columns:
+        shape, levels = tables.values_in_words(data), "of mixed kinds"
     return (
         f"{data.name}: {train + validation + test:,} {what} of {shape} {levels}; "
         f"{train:,} to train, {validation:,} to validate, {test:,} to test"
@@ -215,6 +219,8 @@ def _spaced(choice: Choice) -> str:
 
 def likelihood_in_words(plan: Plan) -> str:
     """The likelihood, what it means for these data, and why this one."""
+    if plan.dataset.columns:
+        return f"mixed likelihood: {plan.reason} ({tables.likelihood_in_words(plan.dataset)})"
     grey = plan.options.data.binarize == "none" and is_grey(plan.dataset)
     if plan.likelihood.name == "bernoulli" and grey:
         means = "so the bound is on the expected log-probability of a binarised image"
@@ -238,7 +244,8 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
     if report:
         lines.append(f"report  {path / 'report.html'}")
     program = environment.program()
-    lines.append(f"next    {program} sample {where} --count 100 --out samples.png")
+    samples = "samples.csv" if "log_jacobian" in results[which] else "samples.png"
+    lines.append(f"next    {program} sample {where} --count 100 --out {samples}")
     lines.append(f"        {program} encode {where} --out latents.csv")
     return lines
 

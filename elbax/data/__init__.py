@@ -1,5 +1,6 @@
 """From where does x come? Named data sets, files, folders of images, arrays; splits; inspection."""
 
+from elbax.data.columns import Column as Column
 from elbax.data.errors import DataError as DataError
 from elbax.data.inspect import Description as Description
 from elbax.data.inspect import check_support as check_support

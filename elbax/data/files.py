@@ -70,12 +70,12 @@ def _foreign(path: Path, start: bytes) -> str:
     if start.startswith(_IMAGE_MAGICS):
         return f"{shown(path)} is one image: give the folder that holds the images"
     if suffix in _TABLES:
-        return f"{shown(path)} is a table, which is not read yet: save its numbers as .npy"
+        return f"{shown(path)} is a table of a kind that is not read: save it as .csv or .parquet"
     if suffix in _PICKLES or start[:1] == b"\x80":
         return f"{shown(path)} looks like a pickle, which is never loaded: save it as .npy or .npz"
     return (
         f"{shown(path)} is not .npy, .npz or IDX (it begins with {start.hex(' ')}): "
-        "these, and folders of PNG or JPEG images, are read"
+        "these, .csv, .parquet and folders of PNG or JPEG images are read"
     )
 
 

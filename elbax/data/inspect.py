@@ -164,8 +164,14 @@ def choose_likelihood(dataset: Dataset, binarize: str = "none") -> tuple[str, st
         binarize: ``none``, ``static`` or ``dynamic``, as given to `load`.
 
     Returns:
-        ``bernoulli`` or ``normal``, and why.
+        ``bernoulli``, ``normal`` or, of a table, ``mixed``, and why.
     """
+    if dataset.columns:
+        return "mixed", "each column of a table has a family of its own"
+    return _choose(dataset, binarize)
+
+
+def _choose(dataset: Dataset, binarize: str) -> tuple[str, str]:
     if binarize != "none":
         return "bernoulli", f"pixels are binarised ({binarize})"
     if dataset.train.x.dtype == np.uint8:
@@ -213,6 +219,8 @@ def check_support(dataset: Dataset, likelihood: str) -> None:
             where `Split.index` tells, otherwise in the first split that has any); under these two
             values outside [0, 1]; bytes given as floats 0–255 are named as such.
     """
+    if dataset.columns:  # each column was compared with its kind when it was read
+        return
     parts = {f"{dataset.name} ({name} split)": s.x for name, s in _splits(dataset).items()}
     try:
         _check(parts, dataset.scale, likelihood)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from elbax.data import shapes
 from elbax.data.errors import DataError, shown
 from elbax.data.idx import read_idx
 from elbax.data.raw import Part, Raw
@@ -84,7 +85,19 @@ class PackagedSource:
     held_out: int
 
 
-SOURCES: dict[str, IdxSource | PackagedSource] = {
+@dataclass(frozen=True)
+class GeneratedSource:
+    """A data set that is drawn when it is asked for, always the same."""
+
+    name: str
+    summary: str
+    source: str
+    read: Callable[[], Raw]
+
+
+Source = IdxSource | PackagedSource | GeneratedSource
+
+SOURCES: dict[str, Source] = {
     "mnist": IdxSource(
         "mnist",
         "70,000 handwritten digits, 28×28 grey: train 55,000, validation 5,000, test 10,000",
@@ -129,6 +142,13 @@ SOURCES: dict[str, IdxSource | PackagedSource] = {
         16,
         180,
     ),
+    "shapes": GeneratedSource(
+        "shapes",
+        "20,000 squares, ellipses and hearts of known size, orientation and position, 64×64 "
+        "binary: 18,000 / 1,000 / 1,000; needs no network",
+        "drawn by elbax, in the spirit of dSprites (Matthey et al., 2017)",
+        shapes.read,
+    ),
 }
 NAMES = tuple(SOURCES)
 
@@ -151,7 +171,9 @@ def available() -> list[DatasetEntry]:
     ]
 
 
-def _where(entry: IdxSource | PackagedSource) -> str:
+def _where(entry: Source) -> str:
+    if isinstance(entry, GeneratedSource):
+        return "drawn when asked for"
     if isinstance(entry, PackagedSource):
         path = _packaged(entry)
         return f"in the package {entry.package}" if path else f"needs the package {entry.package}"
@@ -168,6 +190,8 @@ def read_named(name: str) -> Raw:
         DataError: not at hand and not to be had, or not the bytes that it should be.
     """
     entry = SOURCES[name]
+    if isinstance(entry, GeneratedSource):
+        return entry.read()
     return _read_packaged(entry) if isinstance(entry, PackagedSource) else _read_four(entry)
 
 

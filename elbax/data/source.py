@@ -1,12 +1,17 @@
 """`load`: from a name, a path or an array to a `Dataset` with fixed splits and a fingerprint."""
 
+import json
 import operator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from elbax.data import tables
 from elbax.data.arrays import check_finite, image_shape, to_labels, to_numbers
+from elbax.data.columns import Column
 from elbax.data.errors import DataError, nearest, shown
 from elbax.data.files import KNOWN_SUFFIXES, read_path
 from elbax.data.named import NAMES, read_named
@@ -19,7 +24,8 @@ class Split:
     """Rows of data, read-only.
 
     Attributes:
-        x: (n, h, w, c) images or (n, d) vectors; uint8 or float32.
+        x: (n, h, w, c) images or (n, d) vectors; uint8 or float32. In a table NaN is a cell that
+            was not observed.
         label: (n,) int64, or None.
         index: (n,) the rows' numbers in the file or array that was split here; None for named data
             and for files that come split.
@@ -43,7 +49,7 @@ class Dataset:
 
     Attributes:
         name: the data set's name, or the stem of its path.
-        kind: ``images`` (n, h, w, c) or ``vectors`` (n, d).
+        kind: ``images`` (n, h, w, c), ``vectors`` (n, d) or a ``table`` (n, d).
         source: citation or path, one line.
         train: what the model learns from.
         validation: what decides when to stop and which parameters are best; may be empty.
@@ -52,6 +58,8 @@ class Dataset:
         fingerprint: SHA-256 (hex) over the arrays, shapes, dtypes and the split.
         levels: the byte that means 1: 255 for grey levels, 1 for binary data, 16 for ``digits``.
         label_names: names of the labels 0, 1, …, where there are any.
+        columns: what the columns of a table are; empty for other data.
+        ignored: columns of the table that are left out of the rows, and why.
     """
 
     name: str
@@ -64,6 +72,8 @@ class Dataset:
     fingerprint: str
     levels: int = 255
     label_names: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -105,19 +115,23 @@ class Dataset:
 
 
 def load(
-    data: str | Path | np.ndarray,
+    data: Any,
     *,
     validation: int | None = None,
     binarize: str = "none",
     seed: int = 0,
     check: bool = True,
+    kinds: Mapping[str, str] | None = None,
+    labels: str | None = None,
+    columns: Sequence[Column] | None = None,
 ) -> Dataset:
     """Load data by name, from a file or folder, or from an array.
 
     Args:
-        data: ``mnist``, ``fashion-mnist``, ``mnist-5k`` or ``digits``; or a path to ``.npy``,
-            ``.npz``, IDX (gzip or not) or a folder of PNG or JPEG images; or an array, (n, d),
-            (n, h, w) or (n, h, w, c). A name wins over a file of that name: say ``./mnist``.
+        data: ``mnist``, ``fashion-mnist``, ``mnist-5k``, ``digits`` or ``shapes``; or a path to
+            ``.npy``, ``.npz``, IDX (gzip or not), ``.csv``, ``.tsv``, ``.parquet`` or a folder of
+            PNG or JPEG images; or an array, (n, d), (n, h, w) or (n, h, w, c); or a pandas, polars
+            or pyarrow table. A name wins over a file of that name: say ``./mnist``.
         validation: rows of validation data (0: none). By default 5,000 for MNIST and
             Fashion-MNIST, a tenth elsewhere.
         binarize: ``static`` draws each pixel once, P(1) = its grey level, the same for everybody;
@@ -125,13 +139,29 @@ def load(
             but ``dynamic`` checks that they are probabilities.
         seed: of the random order in which one's own data are split; named data ignore it.
             Not the seed of a run: keep it, and the splits stay the same.
-        check: refuse NaN, infinity and too few rows. `elbax inspect` looks without.
+        check: refuse NaN (but in tables), infinity and too few rows. `elbax inspect` looks without.
+        kinds: of a table, what columns are, by name, where not as found (`elbax.data.columns`);
+            "ignore" leaves one out.
+        labels: of a table, the column with the labels; it is left out of the rows.
+        columns: of a table, what the columns were in training: the rows are then read by these.
 
     Raises:
         DataError: whatever is wrong with the data, in one line.
     """
     if binarize not in ("none", "static", "dynamic"):
         raise DataError(f"binarize = {shown(repr(binarize))}: it is none, static or dynamic")
+    if tables.is_table(data) and not (isinstance(data, str) and data in NAMES):
+        if binarize != "none":
+            raise DataError(f"binarize is {binarize}, and a table has no pixels: leave it out")
+        held = None if validation is None else _whole("validation", validation)
+        asked = (kinds or {}, labels, columns)
+        return _load_table(data, asked, held, _whole("seed", seed), check=check)
+    if kinds or labels is not None or columns is not None:
+        raise DataError(
+            "columns (--columns) and labels (--labels) are those of a table, and "
+            f"{shown(data) if isinstance(data, str | Path) else 'the array'} is none: leave them "
+            "out, or give a .csv or .parquet file"
+        )
     raw = _read(data)
     parts, remarks, names = _normalise(raw, check=check)
     kind = "vectors" if parts[next(iter(parts))].x.ndim == 2 else "images"
@@ -160,6 +190,45 @@ def load(
         fingerprint=fingerprint(made, levels),
         levels=levels,
         label_names=names,
+    )
+
+
+def _load_table(
+    data: Any,
+    asked: tuple[Mapping[str, str], str | None, Sequence[Column] | None],
+    validation: int | None,
+    seed: int,
+    *,
+    check: bool,
+) -> Dataset:
+    """A table's columns as numbers, split, and scaled by the training rows."""
+    kinds, labels, columns = asked
+    table = tables.read(data)
+    if columns is None:
+        coded = tables.find_columns(table, kinds, labels, check=check)
+    else:
+        coded = tables.Coded(Part(tables.encode(table, columns)), tuple(columns), {})
+    where = {"all": table.source}
+    raw = Raw(table.name, table.source, {"all": coded.part}, where=where)
+    label, names = _labels(raw)
+    parts = {"all": coded.part._replace(label=label["all"])}
+    made, line = split(raw, parts, validation, seed, check=check)
+    fitted = coded.columns
+    if columns is None:
+        fitted, made = tables.fit(coded.columns, made)
+    known = json.dumps([column.to_json() for column in fitted])
+    return Dataset(
+        name=table.name,
+        kind="table",
+        source=tables.with_reasons(table.source, coded.ignored),
+        train=_freeze(made["train"]),
+        validation=_freeze(made["validation"]),
+        test=_freeze(made["test"]),
+        splits=line,
+        fingerprint=fingerprint(made, 255, known),
+        label_names=names,
+        columns=fitted,
+        ignored=coded.ignored,
     )
 
 
@@ -199,7 +268,8 @@ def _read_own(data: str | Path) -> Raw:
         raise DataError(f"no such file or folder: {shown(text)}")
     raise DataError(
         f"no data set (and no file) is called {shown(repr(text))}{nearest(text, NAMES)}: "
-        f"there are {', '.join(NAMES)}, or give a path to .npy, .npz, IDX or a folder of images"
+        f"there are {', '.join(NAMES)}, or give a path to .npy, .npz, IDX, .csv or .parquet, "
+        "or to a folder of images"
     )
 
 

@@ -210,9 +210,15 @@ def _leave_some(raw: Raw, held: int, n: int, test: int) -> None:
         )
 
 
-def fingerprint(parts: dict[str, Part], levels: int) -> str:
-    """SHA-256 (hex) over values, labels, shapes, dtypes, the split and the byte that means 1."""
-    sha = hashlib.sha256(f"elbax data 1; levels {levels}".encode())
+def fingerprint(parts: dict[str, Part], levels: int, columns: str = "") -> str:
+    """SHA-256 (hex) over values, labels, shapes, dtypes, the split and what the numbers mean.
+
+    Args:
+        parts: train, validation and test.
+        levels: the byte that means 1.
+        columns: what the columns of a table are, in words.
+    """
+    sha = hashlib.sha256(f"elbax data 1; levels {levels}{columns}".encode())
     for name in ("train", "validation", "test"):
         for role, array in (("x", parts[name].x), ("label", parts[name].label)):
             if array is None:

@@ -10,6 +10,11 @@ from elbax.evaluate.bounds import bits_per_dimension as bits_per_dimension
 from elbax.evaluate.bounds import elbo as elbo
 from elbax.evaluate.bounds import mean as mean
 from elbax.evaluate.bounds import quantity as quantity
+from elbax.evaluate.disentangle import DCI as DCI
+from elbax.evaluate.disentangle import attribute_predictability as attribute_predictability
+from elbax.evaluate.disentangle import dci as dci
+from elbax.evaluate.disentangle import factor_vae_score as factor_vae_score
+from elbax.evaluate.disentangle import mutual_information_gap as mutual_information_gap
 from elbax.evaluate.features import Features as Features
 from elbax.evaluate.gaps import ElboSplit as ElboSplit
 from elbax.evaluate.gaps import InferenceGap as InferenceGap

@@ -1,5 +1,7 @@
 """What is the probability? Pure mathematics on one datum: no input, no output, no loops."""
 
+from elbax.model.column_networks import ColumnFeatures as ColumnFeatures
+from elbax.model.column_networks import ColumnNetwork as ColumnNetwork
 from elbax.model.distributions import GreyBernoulli as GreyBernoulli
 from elbax.model.distributions import location as location
 from elbax.model.distributions import sample as sample
@@ -19,6 +21,7 @@ from elbax.model.interfaces import AbstractPrior as AbstractPrior
 from elbax.model.interfaces import Batch as Batch
 from elbax.model.interfaces import Distribution as Distribution
 from elbax.model.interfaces import SamplesWithLogProb as SamplesWithLogProb
+from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingEncoder
 from elbax.model.latent_variable_model import Decoder as Decoder
 from elbax.model.latent_variable_model import Encoder as Encoder
 from elbax.model.latent_variable_model import LatentVariableModel as LatentVariableModel
@@ -45,10 +48,24 @@ from elbax.model.networks import GatedMLP as GatedMLP
 from elbax.model.networks import NormalizedMLP as NormalizedMLP
 from elbax.model.networks import ResidualMLP as ResidualMLP
 from elbax.model.networks import check_network as check_network
+from elbax.model.objectives import GECO as GECO
+from elbax.model.objectives import BetaTC as BetaTC
+from elbax.model.objectives import DoublyReparameterised as DoublyReparameterised
 from elbax.model.objectives import ElboTerms as ElboTerms
+from elbax.model.objectives import FactorVAE as FactorVAE
 from elbax.model.objectives import ImportanceWeightedELBO as ImportanceWeightedELBO
+from elbax.model.objectives import InfoVAE as InfoVAE
 from elbax.model.objectives import NegativeELBO as NegativeELBO
+from elbax.model.objectives import RegularisedL2 as RegularisedL2
+from elbax.model.objectives import SemiSupervised as SemiSupervised
+from elbax.model.objectives import StickingTheLanding as StickingTheLanding
+from elbax.model.objectives import TargetRate as TargetRate
+from elbax.model.objectives import WassersteinMMD as WassersteinMMD
+from elbax.model.objectives import conditioned as conditioned
 from elbax.model.objectives import elbo_terms as elbo_terms
+from elbax.model.objectives import maximum_mean_discrepancy as maximum_mean_discrepancy
+from elbax.model.objectives import minibatch_weights as minibatch_weights
+from elbax.model.objectives import unsuited as unsuited
 from elbax.model.posteriors import CouplingFlow as CouplingFlow
 from elbax.model.posteriors import Deterministic as Deterministic
 from elbax.model.posteriors import DiagonalNormal as DiagonalNormal

@@ -34,6 +34,8 @@ Latent = PyTree[Array]
 # single real point without a density ("point", of a posterior); what the encoder's is ("any", of a
 # prior made of posteriors).
 LatentKind = Literal["real", "sphere", "categorical", "point", "any"]
+# What an objective asks of q(z|x), from least to most; "point" is a posterior without a density.
+PosteriorNeed = Literal["any", "density", "log-prob", "independent", "point"]
 Metrics = dict[str, Array]
 
 
@@ -73,12 +75,16 @@ class Batch(eqx.Module):
     """Rows of data. A whole data set on the device is a `Batch` too.
 
     Attributes:
-        x: The data, with rows along the leading axis.
-        label: One label a row, or None.
-        mask: True where a cell of `x` was observed, the shape of `x`; None when all of it was.
+        x: The data, with rows along the leading axis. A cell that is NaN was not observed (it is
+            filled before it meets a network or a likelihood).
+        label: One label a row, or None; −1 where a row has none.
+        mask: True where a cell of `x` was observed, the shape of `x`, for data that mark missing
+            cells otherwise than by NaN; else None.
         index: Each row's number in the data set; evaluation keys its noise by it.
         data_size: N, the number of rows of the whole data set (total-correlation objectives need
             it).
+        condition: What the model is conditioned on, one row each, or None: every objective passes
+            it to the encoder, the decoder and the prior.
     """
 
     x: Array
@@ -86,6 +92,7 @@ class Batch(eqx.Module):
     mask: Array | None = None
     index: Int[Array, " rows"] | None = None
     data_size: int = eqx.field(static=True, default=0)
+    condition: Array | None = None
 
 
 class AbstractPosterior(eqx.Module):
@@ -96,6 +103,7 @@ class AbstractPosterior(eqx.Module):
     * `latent`: where its draws live. A "point" fits a "real" prior.
     * `has_density`: whether there is a q(z|x) at all. Where not, KL(q ‖ p) does not exist.
     * `has_log_prob`: whether q(z|x) can be evaluated at any z, not only at its own draws.
+    * `independent`: whether it is a product of one density a latent, which can be evaluated apart.
     * `gradient`: how draws move with the parameters. "pathwise": a draw is a smooth function of
       them, and its derivative is used; "implicit": the distribution moves so, the draw at one key
       does not (rejection samplers, Figurnov et al. 2018); "relaxed": that of a smooth stand-in.
@@ -105,6 +113,7 @@ class AbstractPosterior(eqx.Module):
     latent: ClassVar[LatentKind] = "real"
     has_density: ClassVar[bool] = True
     has_log_prob: ClassVar[bool] = True
+    independent: ClassVar[bool] = False
     gradient: ClassVar[Literal["pathwise", "implicit", "relaxed"]] = "pathwise"
     least_latent_dim: ClassVar[int] = 1
 
@@ -233,7 +242,32 @@ class AbstractDecoder(eqx.Module):
 
 
 class AbstractObjective(eqx.Module):
-    """What training minimises: a module with parameters and state of its own, called on a batch."""
+    """What training minimises: a module with parameters and state of its own, called on a batch.
+
+    Traits, which combinations of parts are judged by (`elbax.model.objectives.unsuited`):
+
+    * `posterior`: what q(z|x) must offer. "any": draws; "density": the log-density of its own
+      draws; "log-prob": that of any z; "independent": that of each latent apart; "point": that it
+      is deterministic.
+    * `follows_draws`: whether its gradient is that of the draws alone, so that these must move with
+      the parameters of q(z|x) ("pathwise" or "implicit"), and not by a stand-in ("relaxed").
+    * `fixed_prior`: whether the prior must have no parameters, since nothing here would train them
+      rightly.
+    * `needs_labels`: whether it reads `Batch.label`; and `needs_data_size`, `Batch.data_size`.
+    * `compares_rows`: whether the rows of a batch are compared with each other, so that the loss
+      depends on the size of the batch.
+    * `has_bound`: whether it reports `elbo`, `reconstruction` and `kl`.
+    * `true_gradient`: whether its gradient is the derivative of the loss that it returns.
+    """
+
+    posterior: ClassVar[PosteriorNeed] = "density"
+    follows_draws: ClassVar[bool] = False
+    fixed_prior: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+    needs_data_size: ClassVar[bool] = False
+    compares_rows: ClassVar[bool] = False
+    has_bound: ClassVar[bool] = True
+    true_gradient: ClassVar[bool] = True
 
     @abc.abstractmethod
     def init(self, model: Any) -> PyTree:

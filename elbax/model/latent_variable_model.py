@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Scalar
 
@@ -15,6 +16,8 @@ from elbax.model.interfaces import (
     Latent,
 )
 from elbax.model.preprocessing import Preprocessing
+
+_IN_ANY_SUPPORT = 1.0  # real, positive, in [0, 1], a count, a code, the highest of levels
 
 
 class Encoder(AbstractEncoder):
@@ -31,6 +34,37 @@ class Encoder(AbstractEncoder):
     def __call__(self, x: Array, condition: Array | None = None) -> Any:
         """Gives q(z|x); a condition is appended to the datum, flattened."""
         return self.posterior(self.network(_join(x, condition)))
+
+
+class ClassifyingEncoder(AbstractEncoder):
+    """q(y|x) beside q(z|x, y), for labels that are known of some rows only (Kingma et al. 2014).
+
+    Attributes:
+        classifier: Any module or function from one datum to a logit for each class.
+        encoder: q(z|x, y); its condition is y, a one-hot vector.
+        classes: How many classes there are.
+    """
+
+    classifier: Any
+    encoder: AbstractEncoder
+    classes: int = eqx.field(static=True)
+
+    def __call__(self, x: Array, condition: Array | None = None) -> Any:
+        """Gives q(z|x, y).
+
+        Raises:
+            ValueError: There is no condition y.
+        """
+        if condition is None:
+            raise ValueError(
+                "this encoder's latent depends on a label: give one, as a one-hot condition "
+                "(`classify` says how likely each is)"
+            )
+        return self.encoder(x, condition)
+
+    def classify(self, x: Array) -> Float[Array, " classes"]:
+        """Log q(y|x) of each class."""
+        return jax.nn.log_softmax(self.classifier(x))
 
 
 class Decoder(AbstractDecoder):
@@ -53,7 +87,8 @@ class LatentVariableModel(eqx.Module):
     """p(z) p(x|z) with an approximate posterior q(z|x): all that a variational autoencoder is.
 
     All methods take one datum, already preprocessed; use `jax.vmap` for many, and build and consume
-    a distribution inside the same `vmap`.
+    a distribution inside the same `vmap`. An element that is NaN was not observed: the likelihood
+    leaves it out, and the encoder's network has to fill it (`elbax.model.ColumnNetwork` does).
 
     Attributes:
         prior: p(z).
@@ -83,15 +118,17 @@ class LatentVariableModel(eqx.Module):
     def log_likelihood(
         self, x: Array, z: Latent, mask: Array | None = None, condition: Array | None = None
     ) -> Scalar:
-        """Log p(x|z) in nats, summed over the elements of x that the mask calls observed.
+        """Log p(x|z) in nats, summed over the observed elements of x: log p(x_observed | z).
 
-        Cells that were not observed must hold something finite in `x` (they are filled before they
-        get here): their terms are left out of the sum, and of the gradient.
+        An element that is NaN was not observed (a table's missing cell); nor was one where the mask
+        is False, whatever it holds. They are filled before they meet the likelihood, with a number
+        that every family is defined for: a `where` after it would let their NaN into the gradient.
         """
-        elementwise = self.decode(z, condition).log_prob(x)
+        observed = ~jnp.isnan(x)
         if mask is not None:
-            elementwise = jnp.where(mask, elementwise, 0.0)
-        return jnp.sum(elementwise)
+            observed = observed & mask
+        elementwise = self.decode(z, condition).log_prob(jnp.where(observed, x, _IN_ANY_SUPPORT))
+        return jnp.sum(jnp.where(observed, elementwise, 0.0))
 
     @property
     def latent_dim(self) -> int:

@@ -27,6 +27,7 @@ class DiagonalNormal(AbstractPosterior):
     """
 
     name: ClassVar[str] = "diagonal-normal"
+    independent: ClassVar[bool] = True
 
     latent_dim: int = eqx.field(static=True)
 
@@ -79,6 +80,7 @@ class DiagonalStudentT(AbstractPosterior):
     """
 
     name: ClassVar[str] = "student-t"
+    independent: ClassVar[bool] = True
 
     latent_dim: int = eqx.field(static=True)
     degrees: float = eqx.field(static=True, default=5.0)

@@ -21,11 +21,16 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from elbax.model import image_networks, interfaces, networks
+from elbax.model import column_networks, image_networks, interfaces, networks
 from elbax.model.distributions import sample
 from elbax.model.flows import NeuralFlow
 from elbax.model.interfaces import AbstractDecoder
-from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
+from elbax.model.latent_variable_model import (
+    ClassifyingEncoder,
+    Decoder,
+    Encoder,
+    LatentVariableModel,
+)
 from elbax.model.objectives import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 
@@ -231,7 +236,7 @@ def _allowed() -> dict[str, type]:
             eqx.nn.LayerNorm,
         )
     }
-    for module in (networks, image_networks):
+    for module in (networks, image_networks, column_networks):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 found[kind.__name__] = kind
@@ -254,7 +259,10 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
         x = model.preprocessing(x, key)
         # A prior that must be told a condition says how long it is; both networks are told it too.
         prior: Any = model.prior
-        condition = jnp.zeros(prior.condition_dim) if prior.conditional else None
+        length = prior.condition_dim if prior.conditional else 0
+        if isinstance(model.encoder, ClassifyingEncoder):
+            length = model.encoder.classes
+        condition = jnp.zeros(length) if length else None
         if isinstance(model.encoder, Encoder) and not model.encoder.posterior.has_density:
             z = sample(model.encode(x, condition), key)
             return model.log_likelihood(x, z, condition=condition)

@@ -10,7 +10,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from elbax.model.interfaces import AbstractLikelihood, AbstractObjective
+from elbax.model.column_networks import ColumnFeatures, ColumnNetwork
+from elbax.model.interfaces import (
+    AbstractLikelihood,
+    AbstractNetworkPair,
+    AbstractObjective,
+)
 from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
 from elbax.model.objectives import ImportanceWeightedELBO, NegativeELBO
 from elbax.model.preprocessing import Preprocessing
@@ -30,6 +35,7 @@ def compose(
     binarize: Literal["none", "static", "dynamic"] = "none",
     precision: Literal["float32", "bfloat16"] = "float32",
     data: Array | np.ndarray | None = None,
+    features: ColumnFeatures | None = None,
     key: PRNGKeyArray,
 ) -> LatentVariableModel:
     """The model that the options describe, with its initial parameters.
@@ -45,6 +51,7 @@ def compose(
         precision: What the networks' matrix products are computed in.
         data: Some rows as stored, for a prior that starts at data (`wants_data`); a prior without
             them starts at random.
+        features: What the encoder sees of a table's columns, and what they are; None elsewhere.
         key: The randomness of the weights.
 
     Raises:
@@ -74,13 +81,13 @@ def compose(
     prior = build(
         "prior",
         options.prior,
-        data=None if data is None else jax.vmap(preprocessing)(jnp.asarray(data)),
+        data=None if data is None else _filled(jax.vmap(preprocessing)(jnp.asarray(data))),
         bounds=_bounds(family.support),
     )
     return LatentVariableModel(
         prior=prior,
         encoder=Encoder(
-            network.encoder(shape, posterior.parameter_count, key=encoder_key), posterior
+            _encoder(network, shape, posterior.parameter_count, features, encoder_key), posterior
         ),
         decoder=Decoder(
             network.decoder(options.latent_dim, shape, family.parameter_count, key=decoder_key),
@@ -154,6 +161,25 @@ def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformat
 
 def _choice(likelihood: Choice | str) -> Choice:
     return likelihood if isinstance(likelihood, Choice) else Choice(likelihood)
+
+
+def _filled(rows: Array) -> Array:
+    """Rows with the column's median in the place of cells that were not observed."""
+    middle = jnp.nan_to_num(jnp.nanmedian(rows, axis=0))
+    return jnp.where(jnp.isnan(rows), middle[None], rows)
+
+
+def _encoder(
+    pair: AbstractNetworkPair,
+    shape: tuple[int, ...],
+    out_size: int,
+    features: ColumnFeatures | None,
+    key: PRNGKeyArray,
+) -> Any:
+    """The encoder's network; of a table it sees the columns' features."""
+    if features is None:
+        return pair.encoder(shape, out_size, key=key)
+    return ColumnNetwork(features, pair.encoder((features.size,), out_size, key=key))
 
 
 def _bounds(support: Support | tuple[Support, ...]) -> tuple[float, float] | None:

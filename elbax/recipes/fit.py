@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from elbax.model.objectives import unsuited
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions
@@ -49,13 +50,14 @@ def _problems(
     parts.find("likelihood", likelihood.name)
     p, q = prior.constructor, posterior.constructor
     yield from _space(prior, posterior)
-    # An objective may say that it asks for less than a density; a bound never does.
-    wants = getattr(objective, "posterior", "density")
-    if objective is not None and wants == "density" and not q.has_density:
-        names = _names("posterior", lambda part: part.has_density and _meet(p, part))
+    reason = None if objective is None else unsuited(objective, q)
+    if reason is not None:
+        names = _names(
+            "posterior", lambda part: unsuited(objective, part) is None and _meet(p, part)
+        )
         yield (
-            f"the posterior {posterior.name} has no density, and the objective "
-            f"{type(objective).__name__} needs one: choose --posterior {names}"
+            f"the posterior {posterior.name} does not suit the objective {objective.name}: "
+            f"{reason}; choose --posterior {names}"
         )
     if p.conditional:
         names = _names("prior", lambda part: not part.conditional and _meet(part, q))

@@ -139,6 +139,11 @@ class DataOptions:
     """Grey pixels to 0/1: never, drawn once (the same for everybody), or drawn anew each step."""
     validation: int | None = None
     """Rows of the training part kept for validation. Without it: the data set's own number."""
+    columns: str | None = None
+    """What columns of a table are, where not as found (see `elbax inspect`): NAME=KIND,NAME=KIND.
+    A kind is continuous, positive, count, binary, categorical, ordinal, or ignore."""
+    labels: str | None = None
+    """The column of a table that holds labels: it is left out of the data."""
 
     def __post_init__(self) -> None:
         """Refuse a negative number of rows."""
@@ -352,6 +357,10 @@ def _as(kind: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
         return int(value)
     if kind is Path and isinstance(value, str | Path):
         return Path(value)
+    if kind is str and isinstance(value, Mapping):  # columns = {age = "count"} in TOML
+        return ",".join(f"{name}={word}" for name, word in value.items())
+    if kind is str and isinstance(value, str):
+        return value
     return None
 
 
@@ -386,6 +395,7 @@ def _words(alternatives: Iterable[Any]) -> str:
                 bool: "true or false",
                 Path: "a path",
                 Choice: "the name of a part (see `elbax parts`) before its options",
+                str: "a word",
             }
             words.append(names.get(kind, str(kind)))
     return " or ".join(words)

@@ -49,6 +49,51 @@ def _staged(peak: float, length: int) -> Callable[[Any], Any]:
     return lambda step: peak * 10.0 ** (-jnp.sum(step >= jnp.asarray(starts)) / 7)
 
 
-def kl_weight(beta: float, *, warm_up: int = 0) -> float | Callable[[Any], Any]:
-    """The weight of the KL: β, grown from 0 over `warm_up` steps (Sønderby et al. 2016)."""
-    return optax.linear_schedule(0.0, beta, warm_up) if warm_up else beta
+def kl_weight(
+    beta: float,
+    *,
+    warm_up: int = 0,
+    cycles: int = 1,
+    steps: int | None = None,
+    rise: float = 0.5,
+) -> float | Callable[[Any], Any]:
+    """The weight of the KL: β, grown from 0 once or again and again.
+
+    Once is the warm-up of Sønderby et al. 2016, §2.3. With several cycles the run of `steps` steps
+    is divided into as many equal parts; in each the weight grows linearly from 0 to β over a share
+    `rise` of it, and stays there (Fu et al. 2019, eq. 6; four cycles and a half are theirs). From
+    the last step on it is β, by which validation judges.
+
+    Args:
+        beta: β.
+        warm_up: Steps over which it grows, with one cycle.
+        cycles: How often it grows.
+        steps: The length of the run; needed with several cycles.
+        rise: The share of a cycle in which it grows; above 0, at most 1.
+
+    Raises:
+        ValueError: A number is out of range, or cycles come with a warm-up.
+    """
+    if cycles < 1:
+        raise ValueError(f"cycles is {cycles}; it must be at least 1")
+    if cycles == 1:
+        return optax.linear_schedule(0.0, beta, warm_up) if warm_up else beta
+    if warm_up:
+        raise ValueError(
+            f"warm_up is {warm_up} with {cycles} cycles; each cycle has its own rise: leave it out"
+        )
+    if not 0 < rise <= 1:
+        raise ValueError(f"rise is {rise}; it must be above 0 and at most 1")
+    if steps is None or steps < cycles:
+        raise ValueError(f"{cycles} cycles in a run of {steps} steps; give at least one step each")
+    period = steps / cycles
+    # The remainder is taken of whole numbers: of fractions it would miss the start of a cycle.
+    place = lambda step: (step * cycles) % steps / cycles  # noqa: E731
+    return lambda step: (
+        beta * jnp.where(step >= steps, 1.0, jnp.minimum(place(step) / (rise * period), 1.0))
+    )
+
+
+def target_rate(rate: float, *, grows: int = 0) -> float | Callable[[Any], Any]:
+    """The rate C in nats, grown from 0 over `grows` steps (Burgess et al. 2018, §4.2)."""
+    return optax.linear_schedule(0.0, rate, grows) if grows else rate

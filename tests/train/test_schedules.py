@@ -1,9 +1,13 @@
 """Schedules against their formulas."""
 
+from fractions import Fraction
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from elbax.train.schedules import LEARNING_RATES, kl_weight, learning_rate
+from elbax.train.schedules import LEARNING_RATES, kl_weight, learning_rate, target_rate
 
 STEPS, PEAK = 100, 0.3
 
@@ -56,3 +60,37 @@ def test_kl_weight_grows_linearly_from_zero():
     assert callable(schedule)
     found = [float(schedule(step)) for step in range(20)]
     assert np.allclose(found, 4.0 * np.minimum(np.arange(20) / 8, 1))
+
+
+@pytest.mark.parametrize(("steps", "cycles", "rise"), [(100, 4, 0.5), (90, 4, 0.3), (50, 3, 1.0)])
+def test_kl_weight_grows_again_in_each_cycle(steps, cycles, rise):
+    # Fu et al. 2019, eq. 6–7, in exact arithmetic.
+    schedule = kl_weight(2.0, cycles=cycles, steps=steps, rise=rise)
+    assert callable(schedule)
+    found = np.array(jax.vmap(schedule)(jnp.arange(steps)))
+    period = Fraction(steps, cycles)
+    place = [float(Fraction(step) % period / period) for step in range(steps)]
+    assert np.allclose(found, 2.0 * np.minimum(np.array(place) / rise, 1), rtol=1e-5)
+    assert np.sum(np.diff(found) < 0) == cycles - 1
+    # Validation passes the length of the run, and judges by the final weight.
+    assert float(schedule(jnp.asarray(steps))) == 2.0
+
+
+def test_kl_weight_refuses_impossible_cycles():
+    for wrong, words in (
+        ({"cycles": 0}, "cycles is 0"),
+        ({"cycles": 2}, "2 cycles in a run of None steps"),
+        ({"cycles": 4, "steps": 3}, "4 cycles in a run of 3 steps"),
+        ({"cycles": 2, "steps": 9, "rise": 0.0}, "rise is 0"),
+        ({"cycles": 2, "steps": 9, "warm_up": 3}, "each cycle has its own rise"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            kl_weight(1.0, **wrong)
+
+
+def test_target_rate_grows_linearly_from_zero():
+    assert target_rate(25.0) == 25.0
+    schedule = target_rate(25.0, grows=10)
+    assert callable(schedule)
+    found = [float(schedule(step)) for step in (0, 4, 10, 99)]
+    assert np.allclose(found, [0.0, 10.0, 25.0, 25.0])

@@ -20,7 +20,12 @@ class Arguments:
     """What data are, without training on them, and what training on them would take."""
 
     data: Annotated[str, tyro.conf.Positional]
-    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, a folder of images."""
+    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, .csv, .parquet, a
+    folder of images."""
+    columns: str | None = None
+    """What columns of a table are, where not as found: NAME=KIND,NAME=KIND."""
+    labels: str | None = None
+    """The column of a table that holds labels."""
     recipe: str = "vae"
     """The recipe whose memory and time to estimate."""
     seed: int = 0
@@ -34,12 +39,14 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "inspect", words)
     environment.prepare()
     from elbax import recipes
-    from elbax.app import inspection
+    from elbax.app import inspection, tables
     from elbax.app import plan as plans
     from elbax.data import describe, load
+    from elbax.data.tables import parse_kinds
 
-    recipe = recipes.find(arguments.recipe)
-    dataset = load(arguments.data, check=False)
+    recipe, kinds = recipes.find(arguments.recipe), parse_kinds(arguments.columns)
+    dataset = load(arguments.data, check=False, kinds=kinds, labels=arguments.labels)
+    recipe = tables.settled_recipe(recipe, dataset)
     description = describe(dataset)
     likelihood, reason = plans.choose(dataset, recipe.options())
     problem = inspection.problem(dataset, recipe, likelihood)
@@ -48,9 +55,13 @@ def main(words: Sequence[str]) -> int:
         content = {"schema": SCHEMA, **dataclasses.asdict(description)}
         content["likelihood"] = likelihood.name
         content |= {"reason": reason, "recipe": recipe.name, "problem": problem}
+        if dataset.columns:
+            content["table"] = tables.describe(dataset)
         print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
         return 0
     for line in inspection.in_words(description, recipe, likelihood, reason, cost):
+        print(line)
+    for line in tables.description_in_words(dataset) if dataset.columns else ():
         print(line)
     if problem is not None:
         print(f"problem   {problem}")

@@ -22,13 +22,14 @@ class Arguments:
 
     .npz holds `original` and `reconstruction`, .npy the reconstructions; in .png the even columns
     (counted from 0)
-    are reconstructions and the odd ones their originals.
+    are reconstructions and the odd ones their originals. After training on a table, .csv and
+    .parquet hold the reconstructed rows: the mean of numbers, the most probable category.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
     out: Path
-    """The file to write: .npz, .npy or .png."""
+    """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
     data: str | None = None
     """Other data of the same shape: a name or a path. Without it: those of the run."""
     split: Literal["train", "validation", "test", "all"] = "test"
@@ -49,9 +50,11 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "reconstruct", words)
     config = open_existing(arguments.run).config()
     environment.prepare(config["run"]["device"])
-    from elbax.app import apply, outputs
+    from elbax.app import apply, outputs, tables
 
-    outputs.check_target(arguments.out, FORMATS, tuple(config["data"]["shape"]))
+    columns = tables.columns_of(config)
+    formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
+    outputs.check_target(arguments.out, formats, tuple(config["data"]["shape"]))
     applied = apply.open_for(arguments.run, arguments.data)
     rows, _ = applied.rows(arguments.split)
     picture = arguments.out.suffix.lower() == ".png"
@@ -59,6 +62,8 @@ def main(words: Sequence[str]) -> int:
     arrays = apply.reconstruct(applied.model, rows, seed=arguments.seed)
     if picture:
         outputs.write_pairs(arguments.out, arrays["reconstruction"], arrays["original"])
+    elif arguments.out.suffix.lower() in tables.FORMATS:
+        tables.write(arguments.out, columns, arrays["reconstruction"])
     else:
         outputs.write_arrays(arguments.out, arrays, "reconstruction")
     print(f"{arguments.out}: {len(rows):,} reconstructions ({applied.name}, {arguments.split})")

@@ -20,13 +20,15 @@ FORMATS = (".npz", ".npy", ".png")
 class Arguments:
     """New data: z from the prior, or from a density fitted to the latents; x from p(x|z).
 
-    .npz holds x and z, .npy holds x, .png shows images as tiles.
+    .npz holds x and z, .npy holds x, .png shows images as tiles. After training on a table, .csv
+    and .parquet hold rows with the same columns, types and categories, drawn unless --mean asks
+    for the mean of numbers and the most probable category.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
     out: Path
-    """The file to write: .npz, .npy or .png."""
+    """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
     count: int = 100
     """How many."""
     sampler: Literal["prior", "gaussian", "gaussian-mixture", "flow"] = "prior"
@@ -56,10 +58,12 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "sample", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, job, outputs
+    from elbax.app import apply, job, outputs, tables
 
     shape = tuple(directory.config()["data"]["shape"])
-    outputs.check_target(arguments.out, FORMATS, shape)
+    columns = tables.columns_of(directory.config())
+    formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
+    outputs.check_target(arguments.out, formats, shape)
     model = job.model_of(directory)
     source = "the prior"
     if arguments.sampler != "prior":
@@ -67,8 +71,13 @@ def main(words: Sequence[str]) -> int:
             directory, model, arguments.sampler, arguments.components, seed=arguments.seed
         )
         source = f"the {arguments.sampler} fitted to the latents"
-    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=arguments.draw)
-    outputs.write_arrays(arguments.out, arrays, "x")
-    what = "draws from p(x|z)" if arguments.draw else "means of p(x|z)"
+    as_table = arguments.out.suffix.lower() in tables.FORMATS
+    draw = arguments.draw or (as_table and not arguments.mean)
+    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw)
+    if as_table:
+        tables.write(arguments.out, columns, arrays["x"])
+    else:
+        outputs.write_arrays(arguments.out, arrays, "x")
+    what = "draws from p(x|z)" if draw else "means of p(x|z)"
     print(f"{arguments.out}: {arguments.count:,} {what}, z from {source}")
     return 0

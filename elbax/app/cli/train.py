@@ -40,7 +40,8 @@ class Arguments:
     data: Annotated[
         str | None, tyro.conf.Positional, tyro.conf.arg(help_behavior_hint="(required)")
     ] = None
-    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, a folder of images."""
+    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, .csv, .parquet, a
+    folder of images."""
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     reading: DataOptions = dataclasses.field(default_factory=DataOptions)

@@ -100,10 +100,11 @@ def gap_for(height: int, width: int) -> int:
 def standardise(reference: np.ndarray, *tables: np.ndarray) -> tuple[np.ndarray, ...]:
     """Tables (n, …) flattened to (n, features), each feature in standard deviations of `reference`.
 
-    A feature that never varies is shown as its distance from its mean.
+    A feature that never varies is shown as its distance from its mean; a cell that is NaN stays so.
     """
     flat = np.asarray(reference, dtype=np.float64).reshape(len(reference), -1)
-    mean, deviation = flat.mean(axis=0), flat.std(axis=0)
+    flat = np.ma.masked_invalid(flat)
+    mean, deviation = flat.mean(axis=0).filled(0.0), flat.std(axis=0).filled(0.0)
     deviation = np.where(deviation > 1e-12, deviation, 1.0)
     return tuple((np.asarray(t).reshape(len(t), -1) - mean) / deviation for t in tables)
 
@@ -113,7 +114,8 @@ def order_rows(table: np.ndarray) -> np.ndarray:
 
     The component's sign is fixed (its largest loading is positive), so the order is reproducible.
     """
-    centred = table - table.mean(axis=0)
+    centred = np.ma.masked_invalid(table)
+    centred = (centred - centred.mean(axis=0)).filled(0.0)  # NaN, not observed, is the mean
     _, _, components = np.linalg.svd(centred, full_matrices=False)
     first = components[0]
     first = first * np.sign(first[np.argmax(np.abs(first))] or 1.0)

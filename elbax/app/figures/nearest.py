@@ -21,7 +21,7 @@ from elbax.app.figures.mosaic import (
     to_rgb,
 )
 from elbax.app.figures.style import BLUE, INK, LINE, MUTED, ORANGE, page, picture_axes
-from elbax.app.figures.subject import Subject, held_out
+from elbax.app.figures.subject import FigureUnavailable, Subject, held_out
 
 SHOWN, NEIGHBOURS = 8, 6  # samples on the sheet, and training rows beside each
 COMPARED = 300  # samples, and held-out rows, in the histogram
@@ -77,8 +77,12 @@ def find(subject: Subject) -> Neighbours:
     from sklearn.neighbors import NearestNeighbors
 
     model, (held, _) = subject.model, held_out(subject.dataset)
-    real = compute.preprocessed(model, subject.dataset.train.x[:SEARCHED])
-    new = compute.preprocessed(model, held.x[:COMPARED])
+    real = compute.preprocessed(model, _whole(subject.dataset.train.x)[:SEARCHED])
+    new = compute.preprocessed(model, _whole(held.x)[:COMPARED])
+    if not (len(real) and len(new)):
+        raise FigureUnavailable(
+            "nearest compares whole rows, and every row of this table has missing cells"
+        )
     key = jax.random.fold_in(jax.random.key(subject.seed), 2)
     samples, _ = compute.generate(model, COMPARED, key)
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(_flat(real))
@@ -88,6 +92,13 @@ def find(subject: Subject) -> Neighbours:
     to_samples, _ = search.kneighbors(_flat(samples))
     to_new, _ = search.kneighbors(_flat(new))
     return Neighbours(samples, real[near], to_samples[:, 0], to_new[:, 0], len(real))
+
+
+def _whole(rows: np.ndarray) -> np.ndarray:
+    """The rows of a table without missing cells; of other data all."""
+    if rows.dtype == np.uint8:
+        return rows
+    return rows[~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)]
 
 
 def _flat(rows: np.ndarray) -> np.ndarray:

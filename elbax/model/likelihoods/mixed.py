@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from elbax.model.distributions import GreyBernoulli
 from elbax.model.interfaces import AbstractLikelihood
 from elbax.model.likelihoods.counts import NegativeBinomial, Poisson
-from elbax.model.likelihoods.levels import Categorical, Ordinal
+from elbax.model.likelihoods.levels import Categorical, LevelMasses, Ordinal
 from elbax.model.likelihoods.real import Laplace, LogNormal, Normal, StudentT
 from elbax.model.likelihoods.unit_interval import Bernoulli, ContinuousBernoulli
 from elbax.model.support import BINARY, Support
@@ -141,6 +142,33 @@ class Columns(eqx.Module):
     def variance(self) -> Float[Array, "..."]:
         """The variance of each column."""
         return self._together([part.variance for part in self.parts])
+
+    @property
+    def typical(self) -> Float[Array, "..."]:
+        """The mean of each column of numbers, the most probable code of each other one."""
+        return self.settled(self.expectations())
+
+    def expectations(self) -> tuple[Array, ...]:
+        """For each family the means, or of levels all masses: what averages over latents.
+
+        With weights over z, the average over p(x|z) of these is that of the mixture.
+        """
+        return tuple(
+            jnp.exp(part.log_masses) if isinstance(part, LevelMasses) else part.mean
+            for part in self.parts
+        )
+
+    def settled(self, expectations: tuple[Array, ...]) -> Float[Array, "..."]:
+        """From (averaged) `expectations` to one value a column, as in `typical`."""
+        pieces = []
+        for part, expected in zip(self.parts, expectations, strict=True):
+            if isinstance(part, LevelMasses):
+                pieces.append(jnp.argmax(expected, axis=0).astype(expected.dtype))
+            elif isinstance(part, GreyBernoulli):
+                pieces.append((expected > 0.5).astype(expected.dtype))
+            else:
+                pieces.append(expected)
+        return self._together(pieces)
 
     def _together(self, pieces: list[Array]) -> Float[Array, "..."]:
         order = [position for where in self.positions for position in where]

@@ -1,0 +1,94 @@
+"""Data with cells that were not observed, where log p of the others is known exactly.
+
+The importance-weighted bound for missing data (Mattei & Frellsen 2019, `missing-iwae`) is
+`ImportanceWeightedELBO` under a mask.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from elbax.model import Batch, ImportanceWeightedELBO, NegativeELBO
+from tests.laws import OBJECTIVES, Composition, call, in_float64
+from tests.linear_gaussian import example
+
+ORACLE = example()
+OBSERVED = np.array([True, False, True, True])
+X = np.where(OBSERVED, ORACLE.draw(np.random.default_rng(1), rows=5), 0.0)
+MASK = np.broadcast_to(OBSERVED, X.shape)
+
+
+def observed(oracle):
+    """The model of the observed elements alone: it is linear-Gaussian, too."""
+    return dataclasses.replace(
+        oracle,
+        weight=oracle.weight[OBSERVED],
+        bias=oracle.bias[OBSERVED],
+        encoder_weight=oracle.encoder_weight[:, OBSERVED],
+    )
+
+
+@eqx.filter_jit
+def bound(objective, model, seed):
+    batch = Batch(jnp.asarray(X), mask=jnp.asarray(MASK))
+    key = jax.random.key(seed)
+    return -objective(model, batch, state=None, step=jnp.asarray(0), key=key)[0]
+
+
+@in_float64
+def test_with_the_posterior_of_what_was_observed_it_is_log_p_of_what_was_observed():
+    exact = observed(ORACLE).exact()
+    whole = np.zeros_like(ORACLE.encoder_weight)
+    whole[:, OBSERVED] = exact.encoder_weight
+    model = dataclasses.replace(
+        ORACLE,
+        encoder_weight=whole,
+        encoder_bias=exact.encoder_bias,
+        cholesky=exact.cholesky,
+    ).model()
+    evidence = exact.log_evidence(X[:, OBSERVED]).mean()
+    for objective in (NegativeELBO(kl="monte-carlo"), ImportanceWeightedELBO(4)):
+        assert float(bound(objective, model, 2)) == pytest.approx(evidence, rel=1e-10)
+
+
+@in_float64
+def test_the_bound_rises_with_the_draws_to_log_p_of_what_was_observed():
+    model, part = ORACLE.model(), observed(ORACLE)
+    evidence = part.log_evidence(X[:, OBSERVED]).mean()
+    means, errors = [], []
+    for k in (1, 8, 64):
+        values = jax.lax.map(
+            lambda seed, k=k: bound(ImportanceWeightedELBO(k), model, seed),
+            jnp.arange(1000) + 10_000 * k,
+        )
+        means.append(float(jnp.mean(values)))
+        errors.append(float(scipy.stats.sem(values)))
+    assert np.all(np.diff(means) > 4 * np.hypot(errors[1:], errors[:-1]))
+    assert means[-1] + 4 * errors[-1] < evidence
+    gap = part.kl_to_posterior(X[:, OBSERVED]).mean()
+    assert abs(means[0] - (evidence - gap)) < 4 * errors[0]
+
+
+def one_of_each_class():
+    return {type(make()): name for name, make in OBJECTIVES.items()}.values()
+
+
+@pytest.mark.parametrize("name", one_of_each_class())
+def test_with_nothing_missing_a_mask_changes_nothing(name):
+    composition, objective = Composition(objective=name), OBJECTIVES[name]()
+    model, batch = composition.model(2), composition.batch(3)
+    state = objective.init(model)
+
+    def loss(mask):
+        seen = dataclasses.replace(batch, mask=mask)
+        return np.asarray(call(objective, model, seen, state=state, step=1)[0])
+
+    whole = loss(None)
+    assert np.allclose(loss(jnp.ones_like(batch.x, bool)), whole, rtol=1e-6)
+    hole = jnp.ones_like(batch.x, bool).at[:, 0].set(False)
+    assert not np.allclose(loss(hole), whole, rtol=1e-6)
