@@ -73,7 +73,7 @@ def test_listings(elbax, command):
     assert all({"name", "summary", "source"} <= set(entry) for entry in entries)
     names = {entry["name"] for entry in entries}
     expected = {
-        "datasets": {"mnist", "fashion-mnist", "mnist-5k", "digits"},
+        "datasets": {"mnist", "fashion-mnist", "mnist-5k", "digits", "shapes"},
         "recipes": {"vae", "aevb", "iwae"},
     }
     assert names == expected[command]
