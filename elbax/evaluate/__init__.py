@@ -22,6 +22,8 @@ from elbax.evaluate.gaps import RateDistortion as RateDistortion
 from elbax.evaluate.gaps import elbo_split as elbo_split
 from elbax.evaluate.gaps import inference_gap as inference_gap
 from elbax.evaluate.gaps import rate_distortion as rate_distortion
+from elbax.evaluate.imputation import Imputation as Imputation
+from elbax.evaluate.imputation import impute as impute
 from elbax.evaluate.latents import Collapse as Collapse
 from elbax.evaluate.latents import TotalCorrelation as TotalCorrelation
 from elbax.evaluate.latents import active as active

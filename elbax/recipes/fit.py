@@ -50,8 +50,8 @@ def _problems(
     parts.find("likelihood", likelihood.name)
     p, q = prior.constructor, posterior.constructor
     yield from _space(prior, posterior)
-    reason = None if objective is None else unsuited(objective, q)
-    if reason is not None:
+    reason = unsuited(objective, q) if objective is not None else None
+    if objective is not None and reason is not None:
         names = _names(
             "posterior", lambda part: unsuited(objective, part) is None and _meet(p, part)
         )

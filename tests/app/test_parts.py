@@ -45,7 +45,7 @@ def test_the_help_names_the_parts(capsys):
         ("--pryor.components 3", "unknown option '--pryor' of `elbax train`: did you mean '--prio"),
         ("--likelihood.scale predicted", "give its name too, as --likelihood NAME"),
         ("--prior hypersphere", "choose --posterior power-spherical, or --prior standard-normal"),
-        ("--posterior deterministic", "has no density"),
+        ("--posterior deterministic", "needs a posterior with a density"),
         ("--network conv --hidden 8", "no such widths"),
         ("--prior mixture --prior.components 0", "components is 0; give at least one"),
         ("--prior mixture --free-bits 1", "do not both factorise: leave it out, or take --prior"),

@@ -1,6 +1,7 @@
 """A table with holes through the command line: trained, resumed, measured, sampled, refused."""
 
 import contextlib
+import csv
 import io
 import json
 
@@ -64,8 +65,9 @@ def test_what_is_left_and_said(trained):
 
 def test_figures_leave_missing_cells_blank(trained):
     run = package.open_run(trained / "run")
-    original = run.figure("reconstruct").axes[0].images[0].get_array()
-    assert np.ma.masked_invalid(original).mask.sum() == np.isnan(run.dataset.test.x).sum()
+    original = np.ma.asarray(run.figure("reconstruct").axes[0].images[0].get_array())
+    blank = np.ma.getmaskarray(original) | np.isnan(original.data)
+    assert blank.sum() == np.isnan(run.dataset.test.x).sum()
     for name in ("generated", "nearest"):
         assert run.figure(name).axes
 
@@ -104,7 +106,38 @@ def test_samples_are_a_table_like_the_data(trained, elbax):
     assert set(text["city"]) <= {"Ulm", "Bern", "Graz"}
     assert set(text["smoker"]) <= {True, False}
     assert np.all(text["kids"] == np.rint(text["kids"]))
-    assert 100 < text["height"].mean() < 240
+    assert 100 < float(np.mean(text["height"].to_numpy())) < 240
+
+
+def test_imputing_leaves_observed_cells_alone(trained, elbax):
+    given = pd.read_csv(trained / "holes.csv").assign(note=range(120))
+    given[["note", "city", "smoker", "kids", "height"]].to_csv(trained / "ask.csv", index=False)
+    words = ("--data", trained / "ask.csv", "--out", trained / "filled.csv", "--draws", 50)
+    status, out, err = elbax("impute", trained / "run", *words, "--multiple", 2)
+    assert status == 0, err
+    holes = int(given.isna().to_numpy().sum())
+    assert f"{holes} cells filled in" in out
+    asked = pd.read_csv(trained / "ask.csv")
+    for name in ("filled", "filled.1", "filled.2"):
+        filled = pd.read_csv(trained / f"{name}.csv")
+        assert list(filled.columns) == list(asked.columns)
+        assert not filled.isna().to_numpy().any()
+        for column in asked.columns:
+            seen = asked[column].notna()
+            assert list(filled[column][seen]) == list(asked[column][seen])
+    with open(trained / "filled.intervals.csv", newline="", encoding="utf-8") as file:
+        intervals = list(csv.DictReader(file))
+    assert len(intervals) == holes
+    filled = pd.read_csv(trained / "filled.csv")
+    for cell in intervals:
+        value = filled[cell["column"]].iloc[int(cell["row"])]
+        if cell["column"] == "height":
+            assert float(cell["value"]) == pytest.approx(value, rel=1e-9)
+            assert float(cell["lower"]) < float(cell["upper"])
+        elif cell["column"] == "city":
+            assert cell["value"] == value
+            assert 0 <= float(cell["probability"]) <= 1
+            assert cell["lower"] == ""
 
 
 def test_other_rows_are_encoded_and_reconstructed(trained, elbax):
@@ -135,9 +168,8 @@ def test_what_does_not_fit_is_refused(trained, refused):
     out = ("--out", trained / "z.csv")
     assert "was trained on a table" in refused(
         "encode", run, "--data", trained / "x.npy", *out)  # fmt: skip
-    pd.read_csv(trained / "others.csv").drop(columns="kids").to_csv(
-        trained / "few.csv", index=False
-    )
+    few = pd.read_csv(trained / "others.csv").drop(columns="kids")
+    few.to_csv(trained / "few.csv", index=False)
     assert "lacks the column 'kids'" in refused(
         "encode", run, "--data", trained / "few.csv", *out)  # fmt: skip
     assert "whole rows" in refused("evaluate", run, "--estimator", "samples")

@@ -18,7 +18,6 @@ from elbax.model import (
     AbstractObjective,
     AbstractPosterior,
     AbstractPrior,
-    elbo_terms,
     has_closed_form,
     kl_divergence,
     load_model,
@@ -36,6 +35,7 @@ from tests.laws import (
     PRIORS,
     SHAPE,
     Composition,
+    compiled,
     compositions,
     condition_for,
     data_for,
@@ -51,6 +51,7 @@ from tests.laws import (
 )
 
 DRAWS = 20_000
+DIRECTIONS = 8
 BLOCK, BLOCKS = 40, 24  # a grid of 40 × 24 cells each way: 24 standard deviations
 CELLS = BLOCK * BLOCKS
 SIGNIFICANCE = 1e-3  # of a test of fit; the seeds are fixed, so it fails always or never
@@ -226,7 +227,7 @@ def test_a_posterior_uses_each_of_its_parameters(make, dim):
         z, log_q = sample_and_log_prob(q, key)
         return jnp.sum(z**3) + log_q
 
-    gradient = jax.jit(jax.grad(use))(parameters)
+    gradient = compiled(jax.grad(use))(parameters)
     assert gradient.shape == (family.parameter_count,)
     assert np.all(gradient != 0)
 
@@ -315,36 +316,22 @@ def test_gradients_are_finite_differences_and_reach_every_parameter(composition)
     def loss(numbers):
         return composition.loss(eqx.combine(unravel(numbers), static), batch, jax.random.key(12))
 
-    gradient = jax.jit(jax.grad(loss))(flat)
+    gradient = compiled(jax.grad(loss))(flat)
     # Beside a classifier it is one level down.
     posterior = getattr(model.encoder, "encoder", model.encoder).posterior
-    h = 1e-6
-    steps = h * np.eye(len(flat))
-    losses = jax.jit(lambda many: jax.lax.map(loss, many))(np.concatenate([steps, -steps]) + flat)
-    differences = np.subtract(*np.split(losses, 2)) / (2 * h)
+    # Along random directions, in which every parameter has its share: a few tell of all of them.
+    directions = np.random.default_rng(13).standard_normal((DIRECTIONS, len(flat)))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    steps = 1e-6 * directions
+    losses = compiled(lambda many: jax.lax.map(loss, many))(np.concatenate([steps, -steps]) + flat)
+    differences = np.subtract(*np.split(losses, 2)) / 2e-6
     if posterior.gradient == "pathwise" and OBJECTIVES[composition.objective]().true_gradient:
-        assert np.allclose(gradient, differences, rtol=1e-6, atol=1e-6)
+        assert np.allclose(directions @ gradient, differences, rtol=1e-6, atol=1e-6)
     assert len(flat) > 0
     expected = jax.tree.leaves(entries_used(parameters))
     found = jax.tree_util.tree_leaves_with_path(unravel(gradient))
     for (path, leaf), used in zip(found, expected, strict=True):
         assert np.array_equal(leaf != 0, used), jax.tree_util.keystr(path)
-
-
-@each(models(), "composition")
-@in_float64
-def test_vmap_and_jit_agree_with_the_plain_call(composition):
-    model, batch = composition.model(16), composition.batch(17, rows=3)
-    keys = jax.random.split(jax.random.key(18), 3)
-
-    def terms(x, key):
-        found = elbo_terms(model, x, key)
-        return jnp.stack([found.reconstruction, found.kl, found.elbo])
-
-    plain = np.stack([terms(x, key) for x, key in zip(batch.x, keys, strict=True)])
-    assert len(np.unique(plain)) == plain.size
-    assert np.allclose(jax.jit(jax.vmap(terms))(batch.x, keys), plain, rtol=1e-12, atol=1e-12)
-    assert np.allclose(jax.jit(terms)(batch.x[1], keys[1]), plain[1], rtol=1e-12, atol=1e-12)
 
 
 @each(models(), "composition")

@@ -187,7 +187,7 @@ def test_features_of_each_kind():
 def test_the_mask_is_left_out_where_nothing_is_missing():
     assert ColumnFeatures(KINDS, rows(9, 0.0)).size == 8
     with pytest.raises(ValueError, match="6 kinds for rows of 5 columns"):
-        ColumnFeatures(KINDS, rows(9, 0.0)[:, :7])
+        ColumnFeatures(KINDS, rows(9, 0.0)[:, :5])
 
 
 def test_a_model_of_columns_is_saved_and_loaded(tmp_path):

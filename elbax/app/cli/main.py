@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reconstruct": ("reconstruct", "data through encoder and decoder, beside the originals"),
     "encode": ("encode", "the posterior of each datum, as a table or arrays"),
     "decode": ("decode", "data from latents that you give"),
+    "impute": ("impute", "a table with its missing cells filled, and how sure that is"),
     "plot": ("plot", "draw a run's figures"),
     "inspect": ("inspect", "what data are, and what training on them would take"),
     "datasets": ("datasets", "the data sets known by name"),

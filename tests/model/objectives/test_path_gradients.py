@@ -14,7 +14,7 @@ from elbax.model import (
     StickingTheLanding,
     VampPrior,
 )
-from tests.laws import Composition, in_float64
+from tests.laws import Composition, compiled, in_float64
 from tests.linear_gaussian import example
 
 ORACLE = example()
@@ -39,7 +39,7 @@ def value_and_gradient(objective, model, seed, place):
 def at_seeds(objective, model, place, count):
     """The same at many seeds, one row each."""
 
-    @jax.jit
+    @(jax.jit if count > 1 else compiled)
     def all_of(seeds):
         return jax.lax.map(
             lambda seed: value_and_gradient(objective, model, seed, place), seeds, batch_size=500
@@ -65,14 +65,15 @@ def everything(tree):
 @in_float64
 def test_doubly_reparameterised_gradients_are_the_plain_ones_on_average_with_less_noise():
     model = ORACLE.model("shared")
-    values, plain = at_seeds(ImportanceWeightedELBO(K), model, encoder, 20_000)
-    same, doubly = at_seeds(DoublyReparameterised(K), model, encoder, 20_000)
+    values, plain = at_seeds(ImportanceWeightedELBO(K), model, encoder, 10_000)
+    same, doubly = at_seeds(DoublyReparameterised(K), model, encoder, 10_000)
     assert np.allclose(values, same, rtol=1e-12)  # the draws are the same, and the bound
     assert np.all(differ(doubly, plain) < 4)
-    assert doubly.var(0).sum() < 0.5 * plain.var(0).sum()
+    assert np.all(doubly.var(0) < plain.var(0))
+    assert doubly.var(0).sum() < 0.6 * plain.var(0).sum()
 
     # The other is biased with more than one draw, and it shows here.
-    same, landing = at_seeds(StickingTheLanding(K), model, encoder, 20_000)
+    same, landing = at_seeds(StickingTheLanding(K), model, encoder, 10_000)
     assert np.allclose(values, same, rtol=1e-12)
     assert differ(landing, plain).max() > 10
 
@@ -81,10 +82,14 @@ def test_doubly_reparameterised_gradients_are_the_plain_ones_on_average_with_les
 @pytest.mark.parametrize("objective", [DoublyReparameterised(K), StickingTheLanding(K)])
 def test_the_decoder_gets_the_plain_gradient_draw_by_draw(objective):
     model = ORACLE.model("shared")
-    for place in (lambda tree: tree.decoder, encoder):
-        found = value_and_gradient(objective, model, 3, place)[1]
-        plain = value_and_gradient(ImportanceWeightedELBO(K), model, 3, place)[1]
-        assert np.allclose(found, plain, rtol=1e-10) == (place is not encoder)
+    found = at_seeds(objective, model, everything, 1)[1][0]
+    plain = at_seeds(ImportanceWeightedELBO(K), model, everything, 1)[1][0]
+    unravel = ravel_pytree(eqx.filter(model, eqx.is_inexact_array))[1]
+    found, plain = unravel(jnp.asarray(found)), unravel(jnp.asarray(plain))
+    for a, b in zip(jax.tree.leaves(found.decoder), jax.tree.leaves(plain.decoder), strict=True):
+        assert np.allclose(a, b, rtol=1e-10)
+    for a, b in zip(jax.tree.leaves(found.encoder), jax.tree.leaves(plain.encoder), strict=True):
+        assert not np.allclose(a, b, rtol=1e-3)
 
 
 @in_float64
@@ -93,8 +98,8 @@ def test_encoder_parameters_inside_a_prior_count_too():
     model = ORACLE.model()
     prior = VampPrior(2, (4,), 3, key=jax.random.key(2))
     model = eqx.tree_at(lambda m: m.prior, model, prior)
-    _, plain = at_seeds(ImportanceWeightedELBO(3), model, everything, 20_000)
-    _, doubly = at_seeds(DoublyReparameterised(3), model, everything, 20_000)
+    _, plain = at_seeds(ImportanceWeightedELBO(3), model, everything, 10_000)
+    _, doubly = at_seeds(DoublyReparameterised(3), model, everything, 10_000)
     moving = plain.std(0) > 0
     assert np.array_equal(moving, doubly.std(0) > 0)
     same = np.allclose(plain, doubly, rtol=1e-9, atol=1e-12)
@@ -107,10 +112,10 @@ def test_encoder_parameters_inside_a_prior_count_too():
 @in_float64
 def test_with_one_draw_both_are_the_same_and_without_bias():
     model = ORACLE.model()
-    _, landing = at_seeds(StickingTheLanding(1), model, encoder, 20_000)
-    _, doubly = at_seeds(DoublyReparameterised(1), model, encoder, 20_000)
+    _, landing = at_seeds(StickingTheLanding(1), model, encoder, 10_000)
+    _, doubly = at_seeds(DoublyReparameterised(1), model, encoder, 10_000)
     assert np.allclose(landing, doubly, rtol=1e-12, atol=1e-12)
-    _, plain = at_seeds(ImportanceWeightedELBO(1), model, encoder, 20_000)
+    _, plain = at_seeds(ImportanceWeightedELBO(1), model, encoder, 10_000)
     gap = (plain - landing).std(0) > 1e-12
     assert np.all(differ(landing[:, gap], plain[:, gap]) < 4)
 
@@ -120,9 +125,9 @@ def test_at_the_exact_posterior_they_have_no_noise():
     # log p(x, z) − log q(z|x) is then the same for every z: "sticking the landing".
     model = ORACLE.exact().model()
     for objective in (StickingTheLanding(1), StickingTheLanding(K), DoublyReparameterised(K)):
-        found = value_and_gradient(objective, model, 5, encoder)[1]
+        found = at_seeds(objective, model, encoder, 1)[1]
         assert np.allclose(found, 0, atol=1e-10)
-    plain = value_and_gradient(ImportanceWeightedELBO(K), model, 5, encoder)[1]
+    plain = at_seeds(ImportanceWeightedELBO(K), model, encoder, 1)[1]
     assert np.abs(plain).max() > 0.01
 
 

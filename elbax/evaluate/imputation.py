@@ -1,0 +1,121 @@
+"""Cells that were not observed, from those that were: p(x_missing | x_observed)."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from elbax.evaluate.tiles import map_rows
+from elbax.model.distributions import sample_and_log_prob
+from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.likelihoods.mixed import Columns
+
+LEVEL = 0.9  # of the intervals
+DRAWS = 400  # of a row's cells, from which intervals and shares are read
+
+_ROWS = 20  # in a tile
+
+
+@dataclasses.dataclass(frozen=True)
+class Imputation:
+    """Rows with their missing cells filled; observed cells are as they were in all of these.
+
+    Attributes:
+        value: The mean of a number given the observed cells, the most probable category.
+        lower: The lower end of the central 90% interval of the cell.
+        upper: Its upper end.
+        share: The probability of `value` itself, where it is a category.
+        draws: Several draws of the row's missing cells together (multiple imputation).
+        effective_sample_size: (Σ w)² / Σ w² of the row's importance weights.
+    """
+
+    value: Float[np.ndarray, "rows ..."]
+    lower: Float[np.ndarray, "rows ..."]
+    upper: Float[np.ndarray, "rows ..."]
+    share: Float[np.ndarray, "rows ..."]
+    draws: Float[np.ndarray, "rows multiple ..."]
+    effective_sample_size: Float[np.ndarray, " rows"]
+
+
+def impute(
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    *,
+    key: PRNGKeyArray,
+    samples: int = 200,
+    multiple: int = 1,
+) -> Imputation:
+    """Fills the cells that are NaN by self-normalised importance sampling.
+
+    Draws z ~ q(z|x_observed) with weights p(x_observed, z) / q(z|x_observed) stand for
+    p(z|x_observed); the means of p(x|z) averaged by them are those of the missing cells given the
+    observed ones (Mattei & Frellsen 2019, eq. 8). Intervals, shares and draws come from sampling
+    importance resampling (their §3.3): z by its weight, then x from p(x|z).
+
+    Args:
+        model: A model whose posterior draws with a density.
+        rows: Data as stored, NaN where not observed.
+        key: The randomness: of row i, so that a row's result depends on no other row.
+        samples: Importance draws a row.
+        multiple: How many completed rows are drawn, at most 400.
+
+    Raises:
+        ValueError: There are no rows or draws, or more completed rows than 400.
+    """
+    if len(rows) < 1 or samples < 1 or not 1 <= multiple <= DRAWS:
+        raise ValueError(
+            f"{len(rows)} rows, {samples} draws and {multiple} completed rows; give at least one "
+            f"of each, and at most {DRAWS} completed rows"
+        )
+    found = map_rows(_of_row(samples, multiple), model, rows, key, tile=_ROWS)
+    return Imputation(*found)
+
+
+@functools.cache
+def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
+    def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> tuple[Array, ...]:
+        latent, choice, cells = jax.random.split(key, 3)
+        x = model.preprocessing(row)
+        q, p = model.encode(x), model.prior_distribution()
+
+        def draw(key: PRNGKeyArray) -> tuple[Any, Array, Any]:
+            z, log_q = sample_and_log_prob(q, key)
+            return z, model.log_likelihood(x, z) + p.log_prob(z) - log_q, _expected(model, z)
+
+        z, log_weights, expected = jax.vmap(draw)(jax.random.split(latent, samples))
+        weights = jax.nn.softmax(log_weights)
+        averaged = jax.tree.map(lambda e: jnp.tensordot(weights, e, axes=1), expected)
+        value = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
+
+        chosen = jax.random.categorical(choice, log_weights, shape=(DRAWS,))
+        drawn = jax.vmap(lambda i, key: model.decode(jax.tree.map(lambda a: a[i], z)).sample(key))(
+            chosen, jax.random.split(cells, DRAWS)
+        )
+        ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
+        share = jnp.mean(drawn == value, axis=0)
+        seen = ~jnp.isnan(x)
+        filled = [jnp.where(seen, x, a) for a in (value, ends[0], ends[1])]
+        return (
+            *filled,
+            jnp.where(seen, 1.0, share),
+            jnp.where(seen, x, drawn[:multiple]),
+            1.0 / jnp.sum(jnp.square(weights)),
+        )
+
+    return of_row
+
+
+def _expected(model: LatentVariableModel, z: Any) -> Any:
+    """What is averaged over z: means, and of a table's categories their probabilities."""
+    p = model.decode(z)
+    return p.expectations() if isinstance(p, Columns) else p.mean
+
+
+def _settled(model: LatentVariableModel, z: Any, averaged: Any) -> Array:
+    p = model.decode(z)
+    return p.settled(averaged) if isinstance(p, Columns) else averaged
