@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    compilation,
+    conv,
     first_step,
     importance,
     machine,
@@ -23,7 +25,7 @@ from benchmarks import (
 from benchmarks.protocol import THREAD_VARIABLES, Rival
 from benchmarks.throughput import measure as measure_throughput
 
-PARTS = ("step", "throughput", "importance", "first-step", "memory", "help")
+PARTS = ("step", "conv", "throughput", "importance", "first-step", "compile", "memory", "help")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -64,6 +66,11 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         results["help"] = start_up.measure(max(rounds, 10))
     if "first-step" in options.only:
         results["first-step"] = first_step.measure(min(rounds, 5), threads)
+    if "compile" in options.only:
+        results["compile"] = compilation.measure(threads)
+    if "conv" in options.only:
+        results["conv"] = conv.measure(rounds, max(1, options.steps // 5), threads)
+        results["platform"] = results["conv"]["facts"][conv.OURS]["platform"]
     if "memory" in options.only:
         results["memory"] = memory.measure(options.memory_iterations, threads)
     wanted = [name for name in options.rivals if "step" in options.only or name in _BESIDE_PYTHAE]

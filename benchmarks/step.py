@@ -12,13 +12,15 @@ FLOOR = "floor"
 RIVALS = (OURS, "numpyro_svi", "torch_eager", "torch_compile", "pythae_trainer")
 
 
-def measure(rivals: Mapping[str, Rival], rounds: int, steps: int) -> dict[str, Any]:
+def measure(
+    rivals: Mapping[str, Rival], rounds: int, steps: int, *, ours: str = OURS, floor: bool = True
+) -> dict[str, Any]:
     """Milliseconds a step of each, and elbax's ratio to each, over `rounds` rounds.
 
     Each round asks every rival for `steps` steps, in an order that is rotated from round to round;
     the floor is measured inside elbax's process.
     """
-    names = [*rivals, FLOOR]
+    names = [*rivals, FLOOR] if floor else [*rivals]
     times: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         shift = number % len(names)
@@ -31,9 +33,9 @@ def measure(rivals: Mapping[str, Rival], rounds: int, steps: int) -> dict[str, A
         "steps_per_round": steps,
         "milliseconds": {name: spread.summary(values) for name, values in times.items()},
         "elbax_over": {
-            name: spread.ratios(times[OURS], values)
+            name: spread.ratios(times[ours], values)
             for name, values in times.items()
-            if name != OURS
+            if name != ours
         },
         "facts": {name: rival.facts for name, rival in rivals.items()},
     }

@@ -8,8 +8,13 @@ _NAMES = {
     "torch_eager": "PyTorch, eager, fused Adam",
     "torch_compile": "PyTorch, `torch.compile`",
     "pythae_trainer": "pythae, its own trainer",
+    "elbax_conv": "**elbax** (`fit` as it runs)",
+    "torch_conv": "PyTorch, eager, fused Adam, the same layers",
     "floor": "floor: the FLOPs at XLA's 2048³ rate",
 }
+
+
+_REST = ("first-step", "compile", "memory", "help", "throughput", "importance")
 
 
 def render(record: dict[str, Any]) -> str:
@@ -17,10 +22,11 @@ def render(record: dict[str, Any]) -> str:
     results = record["results"]
     parts = [_head(record)]
     if "step" in results:
-        parts.append(_step(results["step"]))
-    if any(
-        name in results for name in ("first-step", "memory", "help", "throughput", "importance")
-    ):
+        parts.append(_step(results["step"], "One training step", "elbax_step"))
+    if "conv" in results:
+        title = "One training step with 4 × 4 convolutions of stride 2 (32, 64; dense 256)"
+        parts.append(_step(results["conv"], title, "elbax_conv"))
+    if not results.keys().isdisjoint(_REST):
         parts.append(_others(results))
     if record["targets"]:
         parts.append(_targets(record["targets"]))
@@ -49,10 +55,10 @@ def _head(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _step(step: dict[str, Any]) -> str:
+def _step(step: dict[str, Any], title: str, ours: str) -> str:
     lines = [
         (
-            f"## One training step, medians of {step['rounds']} interleaved rounds of "
+            f"## {title}, medians of {step['rounds']} interleaved rounds of "
             f"{step['steps_per_round']} steps"
         ),
         "",
@@ -60,7 +66,7 @@ def _step(step: dict[str, Any]) -> str:
         "|---|---|---|---|",
     ]
     for name, ms in step["milliseconds"].items():
-        device = step["facts"].get(name, step["facts"]["elbax_step"]).get("device", "")
+        device = step["facts"].get(name, step["facts"][ours]).get("device", "")
         low, high = ms["quartiles"]
         ratio = step["elbax_over"].get(name)
         shown = f"{ratio['median']:.2f} × ({ratio['min']:.2f}–{ratio['max']:.2f})" if ratio else ""
@@ -79,6 +85,8 @@ def _others(results: dict[str, Any]) -> str:
                 f"| a fresh process to the end of its first step, {words} | "
                 f"{s['median']:.2f} s ({s['min']:.2f}–{s['max']:.2f}) |"
             )
+    for name, seconds in results.get("compile", {}).get("seconds", {}).items():
+        lines.append(f"| compilation of the training step, cold: {name} | {seconds:.1f} s |")
     memory = results.get("memory", {})
     if memory.get("until_model") is not None:
         lines.append(

@@ -64,6 +64,13 @@ TARGETS = (
         "MB",
         _CPU,
     ),
+    Target(
+        "convolutional step, elbax / PyTorch eager",
+        ("conv", "elbax_over", "torch_conv", "median"),
+        1.0,
+        platforms=_CPU,
+    ),
+    Target("compilation of a composition, the longest", ("compile", "longest"), 15, "s", _CPU),
     Target("elbax --help", ("help", "help", "median"), 0.3, "s"),
     Target("peak memory up to the saved model", ("memory", "until_model"), 750, "MB", _CPU),
 )

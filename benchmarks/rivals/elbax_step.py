@@ -14,18 +14,26 @@ from benchmarks.rivals.floor import Floor
 _FOREVER = 2**30
 
 
-def trainable(seed: int = workload.SEED) -> tuple[Any, Any, Any, Any]:
-    """Model, objective, optimiser and first state of the recipe `vae` on 28 × 28 grey bytes."""
+def trainable(**parts: str) -> tuple[Any, Any, Any, Any]:
+    """Model, objective, optimiser and first state of the recipe `vae` on 28 × 28 grey bytes.
+
+    With other parts, where they are named: `network="conv"`.
+    """
+    import dataclasses
+
     import jax
 
+    from elbax.recipes.choice import Choice
     from elbax.recipes.compose import compose, objective, optimizer
     from elbax.recipes.vae import RECIPE
     from elbax.train.loop import init_state
 
+    seed, likelihood = workload.SEED, parts.pop("likelihood", "bernoulli")
+    chosen: dict[str, Any] = {kind: Choice(name) for kind, name in parts.items()}
     model = compose(
-        RECIPE.model,
+        dataclasses.replace(RECIPE.model, **chosen),
         shape=(28, 28, 1),
-        likelihood="bernoulli",
+        likelihood=likelihood,
         scale=1 / 255,
         binarize="none",
         key=jax.random.key(seed),
@@ -38,13 +46,13 @@ def trainable(seed: int = workload.SEED) -> tuple[Any, Any, Any, Any]:
 class Training:
     """One endless run, advanced by whole chunks."""
 
-    def __init__(self, pixels: np.ndarray, chunk_seconds: float) -> None:
+    def __init__(self, pixels: np.ndarray, chunk_seconds: float, **parts: str) -> None:
         import jax.numpy as jnp
 
         from elbax.model.interfaces import Batch
         from elbax.train.loop import fit
 
-        self.model, goal, mover, state = trainable()
+        self.model, goal, mover, state = trainable(**parts)
         rows = jnp.asarray(pixels.reshape(-1, 28, 28, 1))
         self._reports: Iterator[Any] = fit(
             self.model,

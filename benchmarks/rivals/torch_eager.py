@@ -23,8 +23,15 @@ def network(sizes: tuple[int, ...]) -> Any:
     return nn.Sequential(*parts[:-1])
 
 
+def perceptrons() -> tuple[Any, Any]:
+    """The summary's encoder and decoder."""
+    return network(workload.ENCODER), network(workload.DECODER)
+
+
 def prepare_step(
-    options: dict[str, Any], wrap: Callable[[Any], Any]
+    options: dict[str, Any],
+    wrap: Callable[[Any], Any],
+    networks: Callable[[], tuple[Any, Any]] = perceptrons,
 ) -> tuple[dict[str, protocol.Action], dict[str, Any]]:
     """The training step, `wrap`ped: by nothing, or by the compiler."""
     import numpy as np
@@ -35,8 +42,7 @@ def prepare_step(
     torch.manual_seed(workload.SEED)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows = torch.from_numpy(workload.images()[0].astype(np.float32) / 255).to(device)
-    encoder = network(workload.ENCODER).to(device)
-    decoder = network(workload.DECODER).to(device)
+    encoder, decoder = (part.to(device) for part in networks())
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=workload.LEARNING_RATE, fused=True)
 

@@ -27,6 +27,7 @@ from elbax.app.run_directory import BEST, CONFIG, MODEL, REPORT, RESULTS, SCHEMA
 from elbax.app.signals import Interrupted, SignalWatch
 from elbax.app.terminal import Narrator
 from elbax.evaluate import active_units, elbo
+from elbax.model.divergences import kl_per_dimension
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import load_model, save_model
@@ -101,11 +102,31 @@ def build(plan: Plan) -> Parts:
         features=tables.features(plan.dataset),
         key=model_key,
     )
+    _check_free_bits(model, training.free_bits)
     goal, mover = objective(training), optimizer(training, plan.iterations)
     validates = len(plan.dataset.validation) > 0
     state = init_state(model, goal, mover, run_key, keep_best=validates)
     environment.release_memory()
     return Parts(model, goal, mover, state)
+
+
+def _check_free_bits(model: LatentVariableModel, free_bits: float) -> None:
+    """Refuses free bits where there is no KL of each latent, before anything is written.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+
+    def kl(x: Any) -> Any:
+        return kl_per_dimension(model.encode(x), model.prior_distribution())
+
+    example = jax.ShapeDtypeStruct(model.shape, jnp.float32)
+    if free_bits > 0 and eqx.filter_eval_shape(kl, example) is None:
+        raise ValueError(
+            f"free_bits (--free-bits) is {free_bits:g}, of the KL of each latent, and prior and "
+            "posterior do not both factorise: leave it out, or take --prior standard-normal and "
+            "--posterior diagonal-normal"
+        )
 
 
 @contextlib.contextmanager

@@ -146,7 +146,10 @@ def needs_map(subject: Subject) -> str | None:
     if isinstance(prior, StandardNormal):
         return None
     name = getattr(prior, "name", type(prior).__name__)
-    return f"its places are quantiles of a standard normal prior, and this model's is {name}"
+    return (
+        "a map of the latent space needs a standard normal prior, whose quantiles are its places: "
+        f"this model's is {name}"
+    )
 
 
 def needs_means(subject: Subject) -> str | None:
@@ -159,7 +162,7 @@ def needs_means(subject: Subject) -> str | None:
     try:
         active_units(subject.model, held_out(subject.dataset)[0].x[:2])
     except ValueError as why:
-        return f"active units are not defined: {why}"
+        return f"active_units needs real latents with a mean: {why}"
     return None
 
 
