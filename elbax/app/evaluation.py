@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from elbax.app import apply, environment, job
+from elbax.app import apply, environment, job, tables
 from elbax.app.apply import Applied
 from elbax.app.run_directory import SCHEMA
 from elbax.evaluate import Mean, bounds, latents, likelihoods, map_rows, weights
@@ -172,6 +172,9 @@ def _bound(task: Task, samples: int | None) -> dict[str, Any]:
     samples = samples or job.default_samples(len(task.rows))
     found = job.measure(task.applied.model, task.rows, task.seed, samples) or {}
     kind = bounds.quantity(task.applied.model, task.rows)
+    units = tables.own_units(task.applied.dataset, task.rows)
+    if units is not None:  # added to a mean in nats, it is that of the table's own units
+        found["log_jacobian"] = units
     return {
         "samples": samples,
         "quantity": kind,

@@ -160,6 +160,7 @@ def test_evaluate_speaks_of_the_observed_cells(trained, elbax):
     status, out, err = elbax("evaluate", trained / "run", *words)
     assert status == 0, err
     assert "nan" not in out.lower()
+    assert '"log_jacobian"' in out
 
 
 def test_what_does_not_fit_is_refused(trained, refused):
