@@ -171,9 +171,14 @@ def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
 
 
 def in_words(
-    data: Description, recipe: Recipe, likelihood: Choice, reason: str, cost: Cost
+    data: Description,
+    recipe: Recipe,
+    likelihood: Choice,
+    reason: str,
+    cost: Cost,
+    sizes: str | None = None,
 ) -> list[str]:
-    """The description, a fact a line."""
+    """The description, a fact a line; of a table, the sizes that it settles as flags."""
     from elbax.data.errors import counted
 
     counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
@@ -193,7 +198,9 @@ def in_words(
         "labels": _labels(data),
         # (What a table's columns are is listed below.)
         "choice": f"{likelihood.name} likelihood: {reason}",
-        "recipe": f"{recipe.name}: {recipe.summary}",
+        "recipe": f"{recipe.name}: {recipe.summary}"
+        if sizes is None
+        else f"{recipe.name}, with the sizes of a table: {sizes}",
         "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
         f"at the {rate} measured here, and {_about(cost.bytes)} of memory",
     }

@@ -173,7 +173,7 @@ def work(directory: RunDirectory, plan: Plan, parts: Parts, narrator: Narrator) 
                 watch.defer = False
                 if watch.received is not None:
                     raise Interrupted(watch.received, f" at step {int(state.step):,}, saved")
-            model, which = _save_models(directory, parts, state, outcome, plan)
+            model, which = _save_models(directory, parts, state, plan)
             results = _measure(plan, model, which, state, outcome, clock)
             files.write_json(directory / RESULTS, results)
             if plan.options.run.report:
@@ -335,16 +335,20 @@ def _give_up(
 
 
 def _save_models(
-    directory: RunDirectory, parts: Parts, state: State, outcome: Outcome, plan: Plan
+    directory: RunDirectory, parts: Parts, state: State, plan: Plan
 ) -> tuple[LatentVariableModel, str]:
-    """Writes the last model and the best by validation; answers with the one that is the run's."""
+    """Writes the last model and the best by validation; answers with the one that is the run's.
+
+    With patience that is the best one, whether the run stopped early or came to its end first.
+    """
     last, _ = merge(state.parameters, parts.model, parts.objective)
     best = None
     notes = {"data": plan.dataset.name, "recipe": plan.options.recipe}
     if state.best is not None and np.isfinite(float(state.best.loss)):
         best, _ = merge(state.best.parameters, parts.model, parts.objective)
         _save_model(directory, BEST, best, {**notes, "step": int(state.best.step), "which": "best"})
-    if outcome is Outcome.STOPPED_EARLY and best is not None and state.best is not None:
+    patient = plan.options.training.patience is not None
+    if patient and best is not None and state.best is not None:
         metadata = {**notes, "step": int(state.best.step), "which": "best"}
         _save_model(directory, MODEL, best, metadata)
         return best, "best"

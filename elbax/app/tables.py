@@ -30,7 +30,7 @@ _SETTLED = ("hidden", "latent_dim", "iterations", "batch_size", "validate_every"
 
 
 def settle(options: Options, dataset: Dataset) -> Options:
-    """The options, with small sizes for a table where they are still the recipe's own.
+    """The options, with small sizes for a table where none were asked for.
 
     Two hidden layers of 64 up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; half as
     many latents as columns, from 1 to 10; 3,000, 6,000 or 10,000 steps of a tenth of the rows, 100
@@ -65,7 +65,9 @@ def settle(options: Options, dataset: Dataset) -> Options:
         wanted |= {"validate_every": 100, "patience": 10}
     base = recipes.find(options.recipe).options()
     changes = {
-        name: value for name, value in wanted.items() if _of(options, name) == _of(base, name)
+        name: value
+        for name, value in wanted.items()
+        if name not in options.asked and _of(options, name) == _of(base, name)
     }
     parts = {
         section: dataclasses.replace(
@@ -85,15 +87,20 @@ def _of(options: Options, name: str) -> Any:
 
 def in_words(options: Options, dataset: Dataset) -> list[str]:
     """What a run on a table says of it before it trains."""
-    sizes = []
-    for name in _SETTLED:
-        value = _of(options, name)
-        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        sizes.append(f"--{name.replace('_', '-')} {shown}")
-    lines = [f"table   sizes by its {len(dataset.train):,} training rows: {' '.join(sizes)}"]
+    lines = [f"table   sizes by its {len(dataset.train):,} training rows: {sizes(options)}"]
     if dataset.ignored:
         lines.append(f"        left out: {', '.join(dataset.ignored)}")
     return lines
+
+
+def sizes(options: Options) -> str:
+    """The sizes that a table settles, as flags."""
+    words = []
+    for name in _SETTLED:
+        value = _of(options, name)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        words.append(f"--{name.replace('_', '-')} {shown}")
+    return " ".join(words)
 
 
 def values_in_words(dataset: Dataset) -> str:

@@ -244,8 +244,11 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
     if report:
         lines.append(f"report  {path / 'report.html'}")
     program = environment.program()
-    samples = "samples.csv" if "log_jacobian" in results[which] else "samples.png"
-    lines.append(f"next    {program} sample {where} --count 100 --out {samples}")
+    if "log_jacobian" in results[which]:
+        lines.append(f"next    {program} impute {where} --data TABLE.csv --out filled.csv")
+        lines.append(f"        {program} score {where} --data TABLE.csv --out scores.csv")
+        return lines
+    lines.append(f"next    {program} sample {where} --count 100 --out samples.png")
     lines.append(f"        {program} encode {where} --out latents.csv")
     return lines
 

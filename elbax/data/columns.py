@@ -508,3 +508,51 @@ def _type(column: Column) -> "pa.DataType":
 
     aliases = {"large_string": pa.string(), "halffloat": pa.float16()}
     return aliases.get(column.dtype) or pa.type_for_alias(column.dtype)
+
+
+def parse(column: Column, text: str) -> Category:
+    """A cell that somebody typed, as a value of the column.
+
+    Raises:
+        ColumnError: a category that training did not see, or what is no number of the kind.
+    """
+    name = f"column {shown(repr(column.name))}"
+    if column.kind in CODED:
+        known = {_text(category): category for category in column.categories}
+        # True and true, 1 and 1.0, are one category.
+        loose = {word.casefold(): category for word, category in known.items()}
+        for words, word in ((known, text), (loose, text.casefold()), (known, _shortest(text))):
+            if word in words:
+                return words[word]
+        listed = ", ".join(shown(word) for word in list(known)[:8])
+        raise ColumnError(
+            f"{name} has no category {shown(repr(text))}{nearest(text, known)}: it has {listed}"
+            f"{', …' if len(known) > 8 else ''}"
+        )
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _LARGEST:
+        raise ColumnError(f"{name} holds numbers, and {shown(repr(text))} is none")
+    if column.kind == "positive" and value <= 0:
+        raise ColumnError(f"{name} is positive, and {text} is not above 0")
+    if column.kind == "count" and (value < 0 or value != round(value)):
+        raise ColumnError(f"{name} is a count, and {text} is no whole number from 0 on")
+    if column.integral and value != round(value):
+        raise ColumnError(f"{name} holds whole numbers, and {text} is none")
+    return _plain(value, column.dtype)
+
+
+def number_of(column: Column, value: Category) -> float:
+    """A value that `parse` gave as the number that is modelled."""
+    if column.kind in CODED:
+        return float(column.categories.index(value))
+    return (float(value) - column.shift) / column.scale
+
+
+def _shortest(text: str) -> str:
+    try:
+        return _text(float(text))
+    except ValueError:
+        return text

@@ -10,6 +10,8 @@ from elbax.evaluate.bounds import bits_per_dimension as bits_per_dimension
 from elbax.evaluate.bounds import elbo as elbo
 from elbax.evaluate.bounds import mean as mean
 from elbax.evaluate.bounds import quantity as quantity
+from elbax.evaluate.conditional import ConditionalDraws as ConditionalDraws
+from elbax.evaluate.conditional import conditional_draws as conditional_draws
 from elbax.evaluate.disentangle import DCI as DCI
 from elbax.evaluate.disentangle import attribute_predictability as attribute_predictability
 from elbax.evaluate.disentangle import dci as dci
@@ -49,6 +51,8 @@ from elbax.evaluate.samples import memorisation as memorisation
 from elbax.evaluate.samples import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
+from elbax.evaluate.scores import Scores as Scores
+from elbax.evaluate.scores import score as score
 from elbax.evaluate.tiles import map_rows as map_rows
 from elbax.evaluate.weights import LogWeights as LogWeights
 from elbax.evaluate.weights import pareto_k as pareto_k

@@ -172,7 +172,7 @@ def running(
     Raises:
         ValueError: As for `importance`; or a count is not between 1 and `samples`.
     """
-    _check(rows, samples)
+    check_numbers(rows, samples)
     if not counts or min(counts) < 1 or max(counts) > samples:
         raise ValueError(f"counts are {list(counts)}; they must be between 1 and {samples}")
     function = _running(samples, proposal)
@@ -224,7 +224,7 @@ def _estimate(
     samples: int,
     proposal: Proposal,
 ) -> LogLikelihoodEstimate:
-    _check(rows, samples)
+    check_numbers(rows, samples)
     # The number of samples is traced: another number with the same length of tail is not compiled.
     function = _streamed(weights.tail_length(samples), proposal)
     summary = map_rows(function, (model, jnp.asarray(samples)), rows, key, tile=ROWS)
@@ -251,13 +251,18 @@ def _draws(
     samples: int,
     proposal: Proposal,
 ) -> tuple[np.ndarray, np.ndarray]:
-    _check(rows, samples)
+    check_numbers(rows, samples)
     found = map_rows(_unstreamed(samples, proposal), model, rows, key, tile=ROWS)
     log_w, log_likelihood = (np.asarray(a, np.float64) for a in found)
     return log_w, log_likelihood
 
 
-def _check(rows: np.ndarray, samples: int) -> None:
+def check_numbers(rows: np.ndarray, samples: int) -> None:
+    """Refuses an estimate of nothing.
+
+    Raises:
+        ValueError: There are no rows or no samples.
+    """
     if len(rows) < 1 or samples < 1:
         raise ValueError(
             f"{len(rows)} rows and {samples} samples; an estimate needs at least one of each"
@@ -332,7 +337,7 @@ def _from_prior(model: LatentVariableModel, x: Array) -> Callable[..., tuple[Sca
 
 def _from_posterior(model: LatentVariableModel, x: Array) -> Callable[..., tuple[Scalar, Scalar]]:
     q, p = model.encode(x), model.prior_distribution()
-    _refuse_without_density(q, p)
+    refuse_without_density(q, p)
 
     def one(key: PRNGKeyArray) -> tuple[Scalar, Scalar]:
         z, log_q = sample_and_log_prob(q, key)
@@ -342,7 +347,12 @@ def _from_posterior(model: LatentVariableModel, x: Array) -> Callable[..., tuple
     return one
 
 
-def _refuse_without_density(q: Any, p: Any) -> None:
+def refuse_without_density(q: Any, p: Any) -> None:
+    """Refuses what has no importance weights.
+
+    Raises:
+        ValueError: The posterior q(z|x) is a point, or it or the prior has no density.
+    """
     point = q.base_dist if isinstance(q, dist.Independent) else q
     if isinstance(point, dist.Delta):
         raise ValueError(

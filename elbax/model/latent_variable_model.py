@@ -121,14 +121,23 @@ class LatentVariableModel(eqx.Module):
         """Log p(x|z) in nats, summed over the observed elements of x: log p(x_observed | z).
 
         An element that is NaN was not observed (a table's missing cell); nor was one where the mask
-        is False, whatever it holds. They are filled before they meet the likelihood, with a number
-        that every family is defined for: a `where` after it would let their NaN into the gradient.
+        is False, whatever it holds.
+        """
+        return jnp.sum(self.log_likelihoods(x, z, mask, condition))
+
+    def log_likelihoods(
+        self, x: Array, z: Latent, mask: Array | None = None, condition: Array | None = None
+    ) -> Float[Array, "..."]:
+        """Log p(x_j|z) of each element in nats, 0 where it was not observed.
+
+        Missing elements are filled before they meet the likelihood, with a number that every family
+        is defined for: a `where` after it would let their NaN into the gradient.
         """
         observed = ~jnp.isnan(x)
         if mask is not None:
             observed = observed & mask
         elementwise = self.decode(z, condition).log_prob(jnp.where(observed, x, _IN_ANY_SUPPORT))
-        return jnp.sum(jnp.where(observed, elementwise, 0.0))
+        return jnp.where(observed, elementwise, 0.0)
 
     @property
     def latent_dim(self) -> int:

@@ -180,13 +180,19 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that one training run was asked for."""
+    """Everything that one training run was asked for.
+
+    Attributes:
+        asked: The names of the options that somebody gave, whatever their values: the data settle
+            only the others.
+    """
 
     recipe: str = "vae"
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     data: DataOptions = dataclasses.field(default_factory=DataOptions)
     run: RunOptions = dataclasses.field(default_factory=RunOptions)
+    asked: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
 
 PARTS = ("network", "prior", "posterior", "likelihood")
@@ -243,7 +249,7 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
         section: dataclasses.replace(getattr(options, section), **values)
         for section, values in by_section.items()
     }
-    return dataclasses.replace(options, **parts)
+    return dataclasses.replace(options, **parts, asked=options.asked | changes.keys())
 
 
 def _undotted(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -163,6 +163,14 @@ def test_evaluate_speaks_of_the_observed_cells(trained, elbax):
     assert '"log_jacobian"' in out
 
 
+def test_asking_for_what_the_recipe_has_anyway(trained, elbax):
+    (trained / "o.toml").write_text("latent_dim = 10\n")
+    words = ("--batch-size", 96, "--hidden=512,384,256", "--config", trained / "o.toml")
+    status, _, said = elbax("train", trained / "holes.csv", *words, "--dry-run")
+    assert status == 0, said
+    assert "--hidden 512,384,256 --latent-dim 10 --iterations 3000 --batch-size 96" in said
+
+
 def test_what_does_not_fit_is_refused(trained, refused):
     run = trained / "run"
     np.save(trained / "x.npy", np.zeros((5, 4), np.float32))
@@ -207,5 +215,8 @@ def test_sizes_are_settled_by_the_rows_unless_asked_for():
     asked = tables.settle(replace(asked, {"hidden": (5,), "epochs": 3}), dataset)
     assert asked.model.hidden == (5,)
     assert asked.training.epochs == 3
+    # What was asked for stays, though it be what the recipe has anyway.
+    same = replace(find("vae").options(), {"hidden": (512, 384, 256), "batch_size": 50})
+    assert tables.settle(same, dataset).model.hidden == (512, 384, 256)
     digits = load(np.zeros((30, 4, 4), np.uint8))
     assert tables.settle(options, digits) == options

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "encode": ("encode", "the posterior of each datum, as a table or arrays"),
     "decode": ("decode", "data from latents that you give"),
     "impute": ("impute", "a table with its missing cells filled, and how sure that is"),
+    "score": ("score", "how likely each row is, and each column's share of that"),
     "plot": ("plot", "draw a run's figures"),
     "inspect": ("inspect", "what data are, and what training on them would take"),
     "datasets": ("datasets", "the data sets known by name"),

@@ -22,7 +22,8 @@ class Arguments:
 
     .npz holds x and z, .npy holds x, .png shows images as tiles. After training on a table, .csv
     and .parquet hold rows with the same columns, types and categories, drawn unless --mean asks
-    for the mean of numbers and the most probable category.
+    for the mean of numbers and the most probable category; --given fixes some cells and draws the
+    others given these.
     """
 
     run: Annotated[Path, tyro.conf.Positional]
@@ -40,6 +41,11 @@ class Arguments:
     """Give the mean of p(x|z): smooth; of a Bernoulli the probability of a 1. The default."""
     draw: bool = False
     """Give a draw from p(x|z) instead: each value for itself, so 0 or 1 from a Bernoulli."""
+    given: str | None = None
+    """Of a table: cells to fix, NAME=VALUE,NAME=VALUE; the other columns are drawn given them, by
+    importance sampling from the joint."""
+    proposals: int = 20_000
+    """Latents that --given chooses from."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -49,6 +55,10 @@ class Arguments:
             raise ValueError(f"count (--count) is {self.count}: give at least 1")
         if self.components < 1:
             raise ValueError(f"components (--components) is {self.components}: give at least 1")
+        if self.proposals < 1:
+            raise ValueError(f"proposals (--proposals) is {self.proposals}: give at least 1")
+        if self.mean and self.given is not None:
+            raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
         if self.mean and self.draw:
             raise ValueError("--mean and --draw exclude each other: give one of them")
 
@@ -58,11 +68,16 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "sample", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, job, outputs, tables
+    from elbax.app import apply, conditioning, job, outputs, tables
 
     shape = tuple(directory.config()["data"]["shape"])
     columns = tables.columns_of(directory.config())
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
+    given = None
+    if arguments.given is not None:
+        if not columns:
+            raise ValueError(f"given (--given) needs a table, and {directory.path} has none")
+        given, formats = conditioning.parse(arguments.given, columns), tables.FORMATS
     outputs.check_target(arguments.out, formats, shape)
     model = job.model_of(directory)
     source = "the prior"
@@ -71,6 +86,19 @@ def main(words: Sequence[str]) -> int:
             directory, model, arguments.sampler, arguments.components, seed=arguments.seed
         )
         source = f"the {arguments.sampler} fitted to the latents"
+    if given is not None:
+        rows, found = conditioning.draw(
+            model,
+            columns,
+            given,
+            count=arguments.count,
+            seed=arguments.seed,
+            proposals=arguments.proposals,
+        )
+        tables.write_table(arguments.out, rows)
+        print(f"{arguments.out}: {arguments.count:,} rows, z from {source}")
+        print(conditioning.in_words(given, found))
+        return 0
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
     arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw)

@@ -71,7 +71,14 @@ def main(words: Sequence[str]) -> int:
     training = arguments.training
     if "iterations" in lengths:
         training = dataclasses.replace(training, epochs=None)
-    options = Options(arguments.recipe, arguments.model, training, arguments.reading, arguments.run)
+    options = Options(
+        arguments.recipe,
+        arguments.model,
+        training,
+        arguments.reading,
+        arguments.run,
+        _asked(words, arguments.config),
+    )
     options = option_tools.replace(options, of_parts)
     environment.prepare(options.run.device)
     from elbax.app.run import start
@@ -98,6 +105,14 @@ def _defaults(words: Sequence[str]) -> Arguments:
         options.recipe,
         Path(config) if config is not None else None,
     )
+
+
+def _asked(words: Sequence[str], config: Path | None) -> frozenset[str]:
+    """The options that the words or the file give."""
+    flags = {word.split("=", 1)[0].removeprefix("--") for word in words if word.startswith("--")}
+    typed = {flag.removeprefix("no-").replace("-", "_") for flag in flags}
+    written = settings.read_toml(config) if config is not None else {}
+    return frozenset((typed | written.keys()) & set(option_tools.option_names()))
 
 
 def _name_the_parts() -> None:

@@ -1,0 +1,1 @@
+"""Small tables beside scikit-learn: missing cells, densities, outliers."""

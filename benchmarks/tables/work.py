@@ -1,0 +1,117 @@
+"""The three tasks: one unit of work is one table, one seed, one fraction or outlying class."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.tables import ours, rivals, sets
+
+TASKS = ("impute", "density", "outliers")
+
+
+class Unit(NamedTuple):
+    """One thing to measure.
+
+    Attributes:
+        task: One of `TASKS`.
+        table: One of `sets.NAMES`.
+        what: The percentage of missing cells, or the outlying class; 0 for densities.
+        seed: Of the split, the holes and the models.
+    """
+
+    task: str
+    table: str
+    what: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in the record."""
+        return f"{self.task}-{self.table}-{self.what}-{self.seed}"
+
+
+def units(seeds: int) -> Iterator[Unit]:
+    """All of them, table by table, so that one compiled program serves several in a row."""
+    for name in sets.NAMES:
+        for seed in range(seeds):
+            for fraction in sets.FRACTIONS:
+                yield Unit("impute", name, round(100 * fraction), seed)
+            yield Unit("density", name, 0, seed)
+    for name in sets.WITH_CLASSES:
+        classes = sets.load(name).classes
+        assert classes is not None
+        for seed in range(seeds):
+            for outlying in range(int(classes.max()) + 1):
+                yield Unit("outliers", name, outlying, seed)
+
+
+def measure(unit: Unit) -> dict[str, Any]:
+    """The figures of one unit, by method, and how long each took."""
+    return _MEASURES[unit.task](unit)
+
+
+def _impute(unit: Unit) -> dict[str, Any]:
+    rows = sets.holed(sets.load(unit.table), unit.what / 100, unit.seed)
+    gone = np.isnan(rows.test)
+
+    def error(filled: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((filled - rows.whole)[gone] ** 2)))
+
+    def inside(lower: np.ndarray, upper: np.ndarray) -> float:
+        return float(np.mean(((lower <= rows.whole) & (rows.whole <= upper))[gone]))
+
+    started = time.monotonic()
+    found = ours.impute(ours.train(rows, unit.seed), rows, unit.seed)
+    rmse, seconds = {"elbax": error(found.value)}, {"elbax": time.monotonic() - started}
+    for name, imputer in rivals.imputers(unit.seed).items():
+        started = time.monotonic()
+        rmse[name] = error(rivals.impute(imputer, rows))
+        seconds[name] = time.monotonic() - started
+    coverage = {
+        "elbax": inside(found.lower, found.upper),
+        "IterativeImputer": inside(*rivals.iterative_intervals(rows, unit.seed)),
+    }
+    return {
+        "rmse": rmse,
+        "coverage": coverage,
+        "cells": int(gone.sum()),
+        "rows": len(rows.train),
+        "seconds": seconds,
+    }
+
+
+def _density(unit: Unit) -> dict[str, Any]:
+    rows = sets.whole(sets.load(unit.table), unit.seed)
+    methods: dict[str, Callable[[sets.Rows], np.ndarray]] = {
+        "elbax": lambda rows: ours.log_p(ours.train(rows, unit.seed), rows.test, unit.seed),
+        **rivals.densities(unit.seed),
+    }
+    nats, seconds = {}, {}
+    for name, method in methods.items():
+        started = time.monotonic()
+        nats[name] = float(np.mean(method(rows)))
+        seconds[name] = time.monotonic() - started
+    return {"nats": nats, "rows": len(rows.train), "seconds": seconds}
+
+
+def _outliers(unit: Unit) -> dict[str, Any]:
+    rows, strange = sets.without(sets.load(unit.table), unit.what, unit.seed)
+    started = time.monotonic()
+    scores = ours.log_p(ours.train(rows, unit.seed), rows.test, unit.seed)
+    auc, seconds = {"elbax": _auc(strange, scores)}, {"elbax": time.monotonic() - started}
+    for name, detector in rivals.detectors(unit.seed).items():
+        started = time.monotonic()
+        auc[name] = _auc(strange, detector.fit(rows.fitting).score_samples(rows.test))
+        seconds[name] = time.monotonic() - started
+    return {"auc": auc, "rows": len(rows.train), "seconds": seconds}
+
+
+def _auc(strange: np.ndarray, scores: np.ndarray) -> float:
+    """The area under the curve of a score that is low where a row is strange."""
+    return float(roc_auc_score(strange, -scores))
+
+
+_MEASURES = {"impute": _impute, "density": _density, "outliers": _outliers}

@@ -1,0 +1,132 @@
+"""Log p(x) of each row, and what each of its elements contributes.
+
+log p(x) = Σ_j E[log p(x_j|z)] − KL(p(z|x) ‖ p(z)), the expectation under the posterior p(z|x): the
+elements are independent given z, so each has a share of its own, and what the latent had to be told
+is apart. It holds for any model, and the importance weights that estimate log p(x) estimate each of
+the terms, so that they add up to it exactly.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from elbax.evaluate import weights
+from elbax.evaluate.likelihoods import (
+    CHUNK,
+    ROWS,
+    LogLikelihoodEstimate,
+    check_numbers,
+    refuse_without_density,
+)
+from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.weights import LogWeights
+from elbax.model.distributions import sample_and_log_prob
+from elbax.model.latent_variable_model import LatentVariableModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Log p(x) of each row, in nats, and its terms.
+
+    Attributes:
+        estimate: Log p(x), its errors, and KL(p(z|x) ‖ p(z)) as `kl_posterior_prior`.
+        elements: E[log p(x_j|z)] under p(z|x) of each element, NaN where it was not observed. Their
+            sum less the KL is log p(x).
+    """
+
+    estimate: LogLikelihoodEstimate
+    elements: Float[np.ndarray, "rows ..."]
+
+
+class _Sums(eqx.Module):
+    """Σ w and Σ w f over the samples so far, both over the exponential of the largest log w."""
+
+    maximum: Float[Array, ""]
+    total: Float[Array, ""]
+    weighted: Float[Array, "..."]
+
+    def add(self, log_w: Float[Array, " chunk"], f: Float[Array, "chunk ..."]) -> "_Sums":
+        """With a chunk more; a weight of −∞ counts nothing, whatever its f."""
+        maximum = jnp.maximum(self.maximum, jnp.max(log_w))
+        shift = jnp.where(maximum == -jnp.inf, 0.0, maximum)
+        before, w = jnp.exp(self.maximum - shift), jnp.exp(log_w - shift)
+        finite = jnp.where(w.reshape(-1, *[1] * (f.ndim - 1)) > 0, f, 0.0)
+        return _Sums(
+            maximum,
+            before * self.total + jnp.sum(w),
+            before * self.weighted + jnp.tensordot(w, finite, axes=1),
+        )
+
+
+def score(
+    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1000
+) -> Scores:
+    """Log p(x) of each row by importance sampling from q(z|x), with the share of each element.
+
+    The draws, and log p(x), are those of `elbax.evaluate.importance` for the same key.
+
+    Args:
+        model: Any model whose posterior draws with a density, and whose prior has a density.
+        rows: Data as stored, NaN where not observed; log p is that of the observed elements.
+        key: The randomness: of row i and sample s, so that a row's result depends on no other row.
+        samples: Draws z ~ q(z|x) a row.
+
+    Raises:
+        ValueError: There are no rows or no samples; the posterior is a point, or it or the prior
+            has no density.
+    """
+    check_numbers(rows, samples)
+    function = _of_row(weights.tail_length(samples))
+    summary, elements = map_rows(function, (model, jnp.asarray(samples)), rows, key, tile=ROWS)
+    log_likelihood = weights.log_mean(summary)
+    estimate = LogLikelihoodEstimate(
+        estimator="importance",
+        samples=samples,
+        log_likelihood=log_likelihood,
+        monte_carlo_error=weights.monte_carlo_error(summary),
+        effective_sample_size=weights.effective_sample_size(summary),
+        pareto_k=weights.pareto_k(summary.largest),
+        kl_posterior_prior=weights.weighted_mean(summary) - log_likelihood,
+    )
+    return Scores(estimate, np.asarray(elements, np.float64))
+
+
+@functools.cache
+def _of_row(tail: int) -> Callable[..., tuple[LogWeights, Array]]:
+    def of_row(
+        given: tuple[LatentVariableModel, Array], row: Array, key: PRNGKeyArray
+    ) -> tuple[LogWeights, Array]:
+        model, samples = given
+        binarize, latent = jax.random.split(key)
+        x = model.preprocessing(row, binarize)
+        observed = ~jnp.isnan(x)
+        q, p = model.encode(x), model.prior_distribution()
+        refuse_without_density(q, p)
+
+        def one(number: Array) -> tuple[Array, Array]:
+            z, log_q = sample_and_log_prob(q, jax.random.fold_in(latent, number))
+            elements = model.log_likelihoods(x, z)
+            return jnp.sum(elements) + p.log_prob(z) - log_q, elements
+
+        def step(number: Array, carried: tuple[LogWeights, _Sums]) -> Any:
+            summary, sums = carried
+            numbers = number * CHUNK + jnp.arange(CHUNK)
+            log_w, elements = jax.vmap(one)(numbers)
+            valid = numbers < samples
+            together = jnp.sum(elements.reshape(CHUNK, -1), axis=1)
+            summary = summary.add(log_w, together, mask=valid)
+            return summary, sums.add(jnp.where(valid, log_w, -jnp.inf), elements)
+
+        zero = jnp.zeros(())
+        start = LogWeights.empty(tail), _Sums(zero - jnp.inf, zero, jnp.zeros(x.shape))
+        summary, sums = jax.lax.fori_loop(0, -(-samples // CHUNK), step, start)
+        return summary, jnp.where(observed, sums.weighted / sums.total, jnp.nan)
+
+    return of_row
