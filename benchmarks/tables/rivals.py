@@ -24,11 +24,10 @@ _BANDWIDTHS = np.geomspace(0.05, 5.0, 25)
 
 def imputers(seed: int) -> dict[str, Any]:
     """Mean, nearest neighbours, and the iterative imputer, at scikit-learn's defaults."""
-    keep = {"keep_empty_features": True}
     return {
-        "mean": SimpleImputer(**keep),
-        "KNNImputer": KNNImputer(**keep),
-        "IterativeImputer": IterativeImputer(random_state=seed, **keep),
+        "mean": SimpleImputer(keep_empty_features=True),
+        "KNNImputer": KNNImputer(keep_empty_features=True),
+        "IterativeImputer": IterativeImputer(random_state=seed, keep_empty_features=True),
     }
 
 
@@ -46,7 +45,7 @@ def iterative_intervals(rows: Rows, seed: int, draws: int = 20) -> tuple[np.ndar
         imputer = IterativeImputer(
             random_state=seed, sample_posterior=True, keep_empty_features=True
         ).fit(rows.fitting)
-        drawn = np.stack([imputer.transform(rows.test) for _ in range(draws)])
+        drawn = np.stack([np.asarray(imputer.transform(rows.test)) for _ in range(draws)])
     half = norm.ppf(0.5 + _LEVEL / 2) * drawn.std(axis=0, ddof=1)
     return drawn.mean(axis=0) - half, drawn.mean(axis=0) + half
 

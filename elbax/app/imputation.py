@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ class Filled:
 
     Attributes:
         table: The table, its missing cells filled.
+        holes: For each column of it which cells these are.
         intervals: One row for each filled cell.
         multiple: The same table with its missing cells drawn, as often as asked for.
         cells: How many were filled.
@@ -38,6 +40,7 @@ class Filled:
     """
 
     table: pa.Table
+    holes: dict[str, np.ndarray]
     intervals: pa.Table
     multiple: list[pa.Table]
     cells: int
@@ -89,6 +92,7 @@ def fill(
     few = (found.effective_sample_size < min(_FEW, draws)) & filled
     return Filled(
         table=_put(table, columns, found.value, missing),
+        holes={column.name: missing[:, i] for i, column in enumerate(columns)},
         intervals=_intervals(columns, found, missing),
         multiple=[_put(table, columns, found.draws[:, m], missing) for m in range(multiple)],
         cells=int(missing.sum()),
@@ -97,16 +101,49 @@ def fill(
     )
 
 
-def write(filled: Filled, out: Path) -> list[Path]:
-    """Writes the table, the intervals and the drawn tables; answers with the paths beside `out`."""
-    tables.write_table(out, filled.table)
+def write(filled: Filled, data: Path, out: Path) -> list[Path]:
+    """Writes the table, the intervals and the drawn tables; answers with the paths beside `out`.
+
+    From text to text, an observed cell keeps its very characters.
+
+    Args:
+        filled: What `fill` gave.
+        data: The file of the table that was filled.
+        out: The file to write.
+    """
+    texts = (data.suffix.lower(), out.suffix.lower())
+    written = None
+    if texts[0] in data_tables.TEXT_SUFFIXES and texts[1] == ".csv":
+        written = data_tables.read_as_written(data)
+
+    def finish(table: pa.Table) -> pa.Table:
+        return table if written is None else _as_written(table, written, filled.holes)
+
+    tables.write_table(out, finish(filled.table))
     intervals = out.with_name(f"{out.stem}.intervals.csv")
     tables.write_table(intervals, filled.intervals)
     paths = [intervals]
     for number, table in enumerate(filled.multiple, start=1):
         paths.append(out.with_name(f"{out.stem}.{number}{out.suffix}"))
-        tables.write_table(paths[-1], table)
+        tables.write_table(paths[-1], finish(table))
     return paths
+
+
+def _as_written(
+    table: pa.Table, written: Mapping[str, pa.ChunkedArray], holes: Mapping[str, np.ndarray]
+) -> pa.Table:
+    """The table as text: observed cells as they were written, the others as they were filled."""
+    import pyarrow as pa
+
+    columns = []
+    for name in table.column_names:
+        cells = np.array(written[name].to_pylist(), object)
+        if name in holes and holes[name].any():
+            made = table.column(name).to_pylist()
+            for row in np.flatnonzero(holes[name]):
+                cells[row] = str(made[row])
+        columns.append(pa.array(cells, pa.string()))
+    return pa.table(columns, names=table.column_names)
 
 
 def _put(table: Table, columns: tuple[Column, ...], x: np.ndarray, missing: np.ndarray) -> pa.Table:

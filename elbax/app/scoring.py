@@ -105,6 +105,11 @@ def write(scored: Scored, out: Path) -> None:
 def in_words(scored: Scored) -> list[str]:
     """The mean with its errors, masses and densities apart, and whether to trust it."""
     verdict, why = scored.estimate.trust()
+    impossible = ~np.isfinite(scored.log_p)
+    if impossible.any():
+        first = int(np.argmax(impossible))
+        counted = f"{impossible.sum():,} of {len(impossible):,} rows are beyond the range of floats"
+        return [f"{counted}, the first in row {first:,} (counted from 0): their log_p is -inf"]
     total = mean(scored.log_p)
     draws = scored.estimate.mean_monte_carlo_error()
     lines = [

@@ -483,11 +483,26 @@ def decode(column: Column, numbers: np.ndarray) -> "pa.Array":
     values = np.where(missing, 0.0, numbers * column.scale + column.shift)
     if column.kind == "count":
         values = np.maximum(np.rint(values), 0.0)
+    else:
+        values = _rounded(values, column)
     if column.integral:
         limits = np.iinfo(column.dtype)
         low, high = max(limits.min, -_EXACT), min(limits.max, _EXACT)
         values = np.clip(np.rint(values), low, high).astype(column.dtype)
     return pa.array(values, mask=missing).cast(_type(column), safe=False)
+
+
+def _rounded(values: np.ndarray, column: Column) -> np.ndarray:
+    """To as many digits as a float32 has: of the spread, or of a positive number itself.
+
+    More of them would be noise, and 163.2 would come back as 163.19999694824219.
+    """
+    positive = column.kind == "positive"
+    size = np.abs(values) if positive else np.full_like(values, column.scale)
+    digits = (6 if positive else 5) - np.floor(np.log10(np.where(size > 0, size, 1.0)))
+    # A power of ten is exact up to 10^22, its inverse is not: multiply or divide by the former.
+    up, down = 10.0 ** np.clip(digits, 0, 22), 10.0 ** np.clip(-digits, 0, 22)
+    return np.rint(values * up / down) / up * down
 
 
 def _from_codes(column: Column, codes: np.ndarray, missing: np.ndarray) -> "pa.Array":

@@ -4,6 +4,7 @@ Kinds and categories are those of all rows; shifts and scales are fitted to the 
 the training rows alone.
 """
 
+import csv as text_csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -159,7 +160,17 @@ def _read_parquet(path: Path, where: str) -> "pa.Table":
     return table.drop_columns(index) if index else table
 
 
-def _read_text(path: Path, where: str) -> "pa.Table":
+def read_as_written(path: Path) -> "Mapping[str, pa.ChunkedArray]":
+    """The cells of a file of text by column, each as it stands there.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    table = _read_text(path, shown(path), as_written=True)
+    return dict(zip(table.column_names, table.columns, strict=True))
+
+
+def _read_text(path: Path, where: str, *, as_written: bool = False) -> "pa.Table":
     """A file of comma-, semicolon- or tab-separated text, whichever its first line has most of."""
     import pyarrow as pa
     from pyarrow import csv
@@ -174,14 +185,19 @@ def _read_text(path: Path, where: str) -> "pa.Table":
         raise DataError(f"{where} is not UTF-8 (line {place:,}): save it as UTF-8") from None
     header = content.splitlines()[0]
     delimiter = max((b",", b";", b"\t"), key=header.count).decode()
-    missing = [*csv.ConvertOptions().null_values, *_MISSING]
+    missing = [] if as_written else [*csv.ConvertOptions().null_values, *_MISSING]
+    names = next(text_csv.reader([header.decode()], delimiter=delimiter)) if as_written else []
     try:
         table = csv.read_csv(
             io.BytesIO(content),
             # One block: a column's type is then that of all its rows.
             csv.ReadOptions(use_threads=False, block_size=min(len(content) + 1, 1 << 30)),
             csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            csv.ConvertOptions(null_values=missing, strings_can_be_null=True),
+            csv.ConvertOptions(
+                null_values=missing,
+                strings_can_be_null=not as_written,
+                column_types=dict.fromkeys(names, pa.string()),
+            ),
         )
     except pa.ArrowException as error:
         raise DataError(_text_problem(where, _first(error))) from None
@@ -371,19 +387,20 @@ def discrete(columns: Sequence[Column]) -> np.ndarray:
 def write(path: Path, table: "pa.Table", suffix: str) -> None:
     """A table as .csv or .parquet, as the suffix says."""
     import pyarrow as pa
-    from pyarrow import csv
     from pyarrow import parquet as pq
 
     if suffix == ".parquet":
         pq.write_table(table, path)
         return
-    plain = [
+    columns = [
         column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
         for column in table.columns
     ]
-    csv.write_csv(
-        pa.table(plain, names=table.column_names), path, csv.WriteOptions(quoting_style="needed")
-    )
+    # (pyarrow's own writer puts every text in quotes, and every name.)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = text_csv.writer(file, lineterminator="\n")
+        writer.writerow(table.column_names)
+        writer.writerows(zip(*(column.to_pylist() for column in columns), strict=True))
 
 
 def parse_kinds(text: str | None) -> dict[str, str]:

@@ -121,6 +121,7 @@ def _of_row(tail: int) -> Callable[..., tuple[LogWeights, Array]]:
             log_w, elements = jax.vmap(one)(numbers)
             valid = numbers < samples
             together = jnp.sum(elements.reshape(CHUNK, -1), axis=1)
+            log_w = jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)  # beyond the range of floats
             summary = summary.add(log_w, together, mask=valid)
             return summary, sums.add(jnp.where(valid, log_w, -jnp.inf), elements)
 

@@ -10,6 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 _SMALLEST = 1e-6  # of what a logarithm is taken of
+# Deviations from the mean: one row among 10,000 is not farther off. A typing error of ten digits
+# would otherwise leave the range of floats on its way through the network.
+_FARTHEST = 100.0
 
 
 class ColumnFeatures(eqx.Module):
@@ -70,6 +73,7 @@ class ColumnFeatures(eqx.Module):
                 safe = jnp.maximum(jnp.where(chosen, x, 1.0), least)
                 x = jnp.where(chosen, logarithm(safe), x)
         numbers = (x - jnp.asarray(self.centre, x.dtype)) / jnp.asarray(self.spread, x.dtype)
+        numbers = jnp.clip(numbers, -_FARTHEST, _FARTHEST)
         levels = np.array([_levels(column) for column in self.columns])
         features = [jnp.where(observed, numbers, 0.0)[levels == 0]]
         for count in np.unique(levels[levels > 0]):

@@ -249,7 +249,7 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
         section: dataclasses.replace(getattr(options, section), **values)
         for section, values in by_section.items()
     }
-    return dataclasses.replace(options, **parts, asked=options.asked | changes.keys())
+    return dataclasses.replace(options, **parts, asked=options.asked | frozenset(changes))
 
 
 def _undotted(changes: Mapping[str, Any]) -> dict[str, Any]:

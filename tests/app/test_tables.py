@@ -125,6 +125,13 @@ def test_imputing_leaves_observed_cells_alone(trained, elbax):
         for column in asked.columns:
             seen = asked[column].notna()
             assert list(filled[column][seen]) == list(asked[column][seen])
+    lines = [
+        list(csv.reader((trained / name).read_text().splitlines()))
+        for name in ("ask.csv", "filled.csv")
+    ]
+    for asked_cells, filled_cells in zip(*lines, strict=True):  # to the very characters
+        for before, after in zip(asked_cells, filled_cells, strict=True):
+            assert before in ("", after)
     with open(trained / "filled.intervals.csv", newline="", encoding="utf-8") as file:
         intervals = list(csv.DictReader(file))
     assert len(intervals) == holes

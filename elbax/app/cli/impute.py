@@ -67,7 +67,7 @@ def main(words: Sequence[str]) -> int:
         multiple=arguments.multiple,
         seed=arguments.seed,
     )
-    written = imputation.write(filled, arguments.out)
+    written = imputation.write(filled, arguments.data, arguments.out)
     doubtful = f"; {filled.doubtful:,} rows with few effective draws: give more --draws"
     print(
         f"{arguments.out}: {filled.cells:,} cells filled in {filled.rows:,} of {table.rows:,} rows"

@@ -1,0 +1,85 @@
+"""README and docs/: each Python block runs, each command has the options that it is given."""
+
+import re
+import runpy
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import elbax
+from elbax.app.cli.main import COMMANDS
+from elbax.app.cli.parsing import check_flags, field_names, split_dotted
+from scripts import command_line_page
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# guide-compose.md trains in full, and is looked at more closely, in tests/test_guide.py.
+RUN = [
+    page
+    for page in PAGES
+    if BLOCK.search(page.read_text(encoding="utf-8")) and page.name != "guide-compose.md"
+]
+STEPS = 20
+
+
+def shortened(train, most):
+    """`elbax.train` or `elbax.resume`, of few steps and without a report."""
+
+    def call(data, **options):
+        options["iterations"] = min(most, options.get("iterations", most))
+        return train(data, verbose=False, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_every_python_block_runs(page, tmp_path, monkeypatch):
+    train = elbax.train
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        elbax, "train", shortened(lambda x, **o: train(x, **{"report": False, **o}), STEPS)
+    )
+    monkeypatch.setattr(elbax, "resume", shortened(elbax.resume, 2 * STEPS))
+    # One script: later blocks go on where earlier ones stopped.
+    Path("page.py").write_text("\n".join(BLOCK.findall(page.read_text(encoding="utf-8"))))
+    runpy.run_path("page.py")
+
+
+def commands(page):
+    """The lines of a page that call elbax, as words."""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        found = re.match(r"\s*(?:\.venv/bin/)?elbax ([a-z]+ .*)$", line)
+        if found is not None and page.name != "command-line.md":
+            yield shlex.split(found[1], comments=True)
+        for quoted in re.findall(r"`elbax ([a-z]+ [^`]*--[^`]*)`", line):
+            yield shlex.split(quoted)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_has_its_options(page):
+    for name, *words in commands(page):
+        module = import_module(f"elbax.app.cli.{COMMANDS[name][0]}")
+        rest, _ = split_dotted(words)
+        check_flags(module.Arguments, name, rest)
+
+
+def test_an_option_that_does_not_exist_is_noticed(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("    elbax sample RUN --number 3   # not so\n")
+    with pytest.raises(ValueError, match="unknown option '--number'"):
+        test_every_command_has_its_options(page)
+
+
+def test_the_page_of_the_command_line_has_every_option(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    text = command_line_page.page()
+    assert re.findall(r"^## elbax (\w+)$", text, re.MULTILINE) == list(COMMANDS)
+    for name, (file, _) in COMMANDS.items():
+        section = text.split(f"## elbax {name}\n")[1].split("\n## elbax")[0]
+        for field in field_names(import_module(f"elbax.app.cli.{file}").Arguments):
+            flag = field.replace("_", "-")
+            shown = (f"--{flag}", f"--no-{flag}", field.upper())
+            assert any(word in section for word in shown), field
