@@ -218,6 +218,9 @@ def test_sizes_are_settled_by_the_rows_unless_asked_for():
     assert settled.model.latent_dim == 2
     assert (settled.training.iterations, settled.training.batch_size) == (3000, 9)
     assert settled.training.patience == 10
+    assert (settled.training.objective, settled.training.samples) == ("importance-weighted", 5)
+    weighed = tables.settle(replace(options, {"beta": 1.0}), dataset)
+    assert (weighed.training.objective, weighed.training.samples) == ("elbo", 1)
     asked = find("vae").options()
     asked = tables.settle(replace(asked, {"hidden": (5,), "epochs": 3}), dataset)
     assert asked.model.hidden == (5,)

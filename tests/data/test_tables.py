@@ -178,7 +178,7 @@ def test_the_jacobian_is_that_of_finite_differences():
     frame = mixed()
     dataset = load(frame)
     x = in_order(dataset).astype(np.float64)
-    step = 1e-3
+    step = 0.5  # decoding is linear but for the rounding to what a float32 knows
     expected = np.zeros(len(x))
     for i, column in enumerate(dataset.columns):
         if column.kind in ("continuous", "positive") and not column.integral:
@@ -190,7 +190,15 @@ def test_the_jacobian_is_that_of_finite_differences():
             expected[seen] += np.log(2 * step / (b - a))[seen]
     year = dataset.columns[-1]
     expected -= np.log(year.scale)
-    np.testing.assert_allclose(tables.log_jacobian(dataset.columns, x), expected, atol=1e-6)
+    np.testing.assert_allclose(tables.log_jacobian(dataset.columns, x), expected, atol=1e-4)
+
+
+def test_what_comes_back_has_the_digits_that_are_known():
+    frame = pd.DataFrame({"a": [163.2, 145.3, 197.1] * 10, "b": [13795.98, 0.0123, 3.3e7] * 10})
+    dataset = load(frame, kinds={"b": "positive"})
+    back = tables.decode(dataset.columns, in_order(dataset)).to_pydict()
+    assert back["a"] == list(frame["a"])
+    assert back["b"] == list(frame["b"])
 
 
 def test_columns_are_json():
