@@ -17,7 +17,7 @@ from elbax.data import tables
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
 
 table = load_wine(as_frame=True).data
-run = elbax.train(table, iterations=steps, out="runs/example-anomalies", force=True)
+run = elbax.train(table, iterations=steps, out="runs/example-anomalies", force=True, report=False)
 
 changed = table.copy()
 changed.loc[7, "hue"] = 0.5

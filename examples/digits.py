@@ -9,7 +9,9 @@ from elbax import evaluate
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
 
-run = elbax.train("mnist-5k", latent_dim=2, iterations=steps, out="runs/example-digits", force=True)
+run = elbax.train(
+    "mnist-5k", latent_dim=2, iterations=steps, out="runs/example-digits", force=True, report=False
+)
 
 rows = run.dataset.test.x[:100]
 bound = evaluate.elbo(run.model, rows, key=jax.random.key(0), samples=10).means()["elbo"]

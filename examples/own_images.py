@@ -25,7 +25,8 @@ if not folder.exists():
         Image.fromarray(grey.astype(np.uint8)).save(folder / f"{number:03}.png")
 
 run = elbax.train(folder, latent_dim=3, network="conv", iterations=steps, out="runs/example-images",
-                  force=True)  # fmt: skip
+                  force=True,
+                  report=False)  # fmt: skip
 print(run)
 run.figure("reconstruct").savefig("own-images.png")
 print("own-images.png: even columns hold reconstructions, odd ones the originals")

@@ -19,7 +19,7 @@ whole = load_wine(as_frame=True).data
 holes = np.random.default_rng(0).random(whole.shape) < 0.5
 table = whole.mask(holes)
 
-run = elbax.train(table, iterations=steps, out="runs/example-table", force=True)
+run = elbax.train(table, iterations=steps, out="runs/example-table", force=True, report=False)
 columns = run.dataset.columns
 
 x = tables.encode(tables.read(table), columns)

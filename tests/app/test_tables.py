@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 
@@ -70,6 +71,16 @@ def test_figures_leave_missing_cells_blank(trained):
     assert blank.sum() == np.isnan(run.dataset.test.x).sum()
     for name in ("generated", "nearest"):
         assert run.figure(name).axes
+
+
+def test_a_table_without_a_whole_row_has_no_neighbours(trained):
+    run = package.open_run(trained / "run")
+    train = run.dataset.train.x.copy()
+    train[np.arange(len(train)), np.arange(len(train)) % 4] = np.nan
+    split = dataclasses.replace(run.dataset.train, x=train)
+    run.__dict__["dataset"] = dataclasses.replace(run.dataset, train=split)
+    with pytest.raises(ValueError, match="every training row of this table has missing cells"):
+        run.figure("nearest")
 
 
 def test_results_say_what_the_units_cost(trained):

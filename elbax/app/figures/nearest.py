@@ -77,12 +77,13 @@ def find(subject: Subject) -> Neighbours:
     from sklearn.neighbors import NearestNeighbors
 
     model, (held, _) = subject.model, held_out(subject.dataset)
-    real = compute.preprocessed(model, _whole(subject.dataset.train.x)[:SEARCHED])
-    new = compute.preprocessed(model, _whole(held.x)[:COMPARED])
+    real, new = _whole(subject.dataset.train.x)[:SEARCHED], _whole(held.x)[:COMPARED]
     if not (len(real) and len(new)):
+        which = "held-out" if len(real) else "training"
         raise FigureUnavailable(
-            "nearest compares whole rows, and every row of this table has missing cells"
+            f"nearest compares whole rows, and every {which} row of this table has missing cells"
         )
+    real, new = compute.preprocessed(model, real), compute.preprocessed(model, new)
     key = jax.random.fold_in(jax.random.key(subject.seed), 2)
     samples, _ = compute.generate(model, COMPARED, key)
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(_flat(real))
