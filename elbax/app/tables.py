@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".csv", ".parquet")
 
-# Up to so many training rows: widths of the hidden layers, steps.
+# Up to so many training rows: widths of the hidden layers, steps where nothing validates.
 _SIZES = ((2_000, (64, 64), 3_000), (20_000, (128, 128), 6_000), (None, (256, 256), 10_000))
 _MOST_LATENTS = 10
 _SETTLED = (
@@ -40,10 +40,10 @@ def settle(options: Options, dataset: Dataset) -> Options:
     """The options, with small sizes for a table where none were asked for.
 
     Two hidden layers of 64 up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; half as
-    many latents as columns, from 1 to 10; 3,000, 6,000 or 10,000 steps of a tenth of the rows, 100
-    at most; and, where there are validation rows, a validation every 100 steps and a stop after 10
-    without a better one. Without a recipe, and where nothing was said of the bound, it is the
-    importance-weighted one of five draws.
+    many latents as columns, from 1 to 10; batches of a tenth of the rows, 100 at most. Where there
+    are validation rows, a validation every 100 steps and a stop after 10 without a better one;
+    where there are none, 3,000, 6,000 or 10,000 steps. Without a recipe, and where nothing was said
+    of the bound, it is the importance-weighted one of five draws.
 
     Args:
         options: What was asked for.
@@ -67,10 +67,10 @@ def settle(options: Options, dataset: Dataset) -> Options:
         "latent_dim": min(_MOST_LATENTS, max(1, columns // 2)),
         "batch_size": min(100, max(1, rows // 10)),
     }
-    if options.training.epochs is None:
-        wanted["iterations"] = steps
     if len(dataset.validation):
         wanted |= {"validate_every": 100, "patience": 10}
+    elif options.training.epochs is None:
+        wanted["iterations"] = steps
     base = recipes.find(options.recipe).options()
     if options.recipe == "vae" and not options.asked & set(_OF_THE_BOUND):
         wanted |= _BOUND

@@ -13,6 +13,7 @@ import pytest
 import elbax as package
 from elbax.app import tables
 from elbax.app.cli import main
+from elbax.app.figures import top_label
 from elbax.data import load
 from elbax.recipes import find
 from elbax.recipes.options import replace
@@ -81,6 +82,30 @@ def test_a_table_without_a_whole_row_has_no_neighbours(trained):
     run.__dict__["dataset"] = dataclasses.replace(run.dataset, train=split)
     with pytest.raises(ValueError, match="every training row of this table has missing cells"):
         run.figure("nearest")
+
+
+def test_the_map_of_labels_of_a_table_with_holes(trained):
+    run = package.open_run(trained / "run")
+    parts = {
+        name: dataclasses.replace(part, label=np.arange(len(part)) % 2)
+        for name, part in (("train", run.dataset.train), ("test", run.dataset.test))
+    }
+    run.__dict__["dataset"] = dataclasses.replace(run.dataset, **parts)
+    decoded = np.asarray(run.figure("top_label").axes[0].images[0].get_array())
+    assert decoded.shape == (60, 60, 3)
+    assert np.isfinite(decoded).all()
+
+
+def test_neighbours_in_a_table_count_deviations_over_observed_cells():
+    rng = np.random.default_rng(0)
+    own = np.arange(60) % 2
+    rows = np.stack([own + 0.1 * rng.normal(size=60), 1000 * rng.normal(size=60)], axis=1)
+    rows[::3, 1] = np.nan
+    rows[0] = np.nan
+    scaled, kept, asked = top_label._alike(rows, own, rows[1:])
+    assert len(scaled) == len(kept) == 59
+    np.testing.assert_allclose(np.nanstd(scaled, axis=0), 1.0)
+    np.testing.assert_array_equal(asked, scaled)
 
 
 def test_results_say_what_the_units_cost(trained):
@@ -186,7 +211,7 @@ def test_asking_for_what_the_recipe_has_anyway(trained, elbax):
     words = ("--batch-size", 96, "--hidden=512,384,256", "--config", trained / "o.toml")
     status, _, said = elbax("train", trained / "holes.csv", *words, "--dry-run")
     assert status == 0, said
-    assert "--hidden 512,384,256 --latent-dim 10 --iterations 3000 --batch-size 96" in said
+    assert "--hidden 512,384,256 --latent-dim 10 --iterations 10000 --batch-size 96" in said
 
 
 def test_what_does_not_fit_is_refused(trained, refused):
@@ -227,7 +252,9 @@ def test_sizes_are_settled_by_the_rows_unless_asked_for():
     settled = tables.settle(options, dataset)
     assert settled.model.hidden == (64, 64)
     assert settled.model.latent_dim == 2
-    assert (settled.training.iterations, settled.training.batch_size) == (3000, 9)
+    assert (settled.training.iterations, settled.training.batch_size) == (10_000, 9)
+    blind = tables.settle(options, load(frame(), validation=0))
+    assert (blind.training.iterations, blind.training.patience) == (3000, None)
     assert settled.training.patience == 10
     assert (settled.training.objective, settled.training.samples) == ("importance-weighted", 5)
     weighed = tables.settle(replace(options, {"beta": 1.0}), dataset)

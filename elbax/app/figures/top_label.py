@@ -98,13 +98,16 @@ def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.nda
     train, model = subject.dataset.train, subject.model
     chosen = _choose(len(train), TRAINING_ROWS, subject.seed)
     grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
-    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim))
-    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(chosen)), algorithm="brute")
-    neighbours.fit(
-        _coordinates(compute.preprocessed(model, train.x[chosen])),
-        np.searchsorted(labels.values, np.asarray(train.label)[chosen]),
-    )
-    votes = np.asarray(neighbours.predict_proba(_coordinates(decoded)))
+    decoded = _coordinates(compute.decode(model, grid.reshape(-1, model.latent_dim)))
+    rows = _coordinates(compute.preprocessed(model, train.x[chosen]))
+    own = np.searchsorted(labels.values, np.asarray(train.label)[chosen])
+    metric = "euclidean"
+    if subject.dataset.columns:  # of unlike scales, and with holes: over what a row has
+        rows, own, decoded = _alike(rows, own, decoded)
+        metric = "nan_euclidean"
+    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(rows)), algorithm="brute", metric=metric)
+    neighbours.fit(rows, own)
+    votes = np.asarray(neighbours.predict_proba(decoded))
     winners = np.asarray(neighbours.classes_)[votes.argmax(axis=1)]
     return winners.reshape(grid.shape[:2]), votes.max(axis=1).reshape(grid.shape[:2])
 
@@ -139,6 +142,20 @@ def _coordinates(x: np.ndarray) -> np.ndarray:
     """Data as at most 1,024 evenly spaced numbers each: distances of large images stay cheap."""
     flat = x.reshape(len(x), -1)
     return flat[:, :: -(-flat.shape[1] // COORDINATES)]
+
+
+def _alike(
+    rows: np.ndarray, own: np.ndarray, decoded: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rows that have any cell, their labels, and what was decoded, in deviations."""
+    something = ~np.isnan(rows).all(axis=1)
+    rows = rows[something]
+    seen = ~np.isnan(rows)
+    counts = np.maximum(seen.sum(axis=0), 1)
+    centre = np.where(seen, rows, 0.0).sum(axis=0) / counts
+    scale = np.sqrt((np.where(seen, rows - centre, 0.0) ** 2).sum(axis=0) / counts)
+    scale = np.where(scale > 0, scale, 1.0)
+    return rows / scale, own[something], decoded / scale
 
 
 def _cells(axes: Axes, winners: np.ndarray, votes: np.ndarray, labels: Labels) -> None:
