@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -102,24 +102,43 @@ def write(scored: Scored, out: Path) -> None:
     tables.write_table(out, table)
 
 
+def summary(scored: Scored) -> dict[str, Any]:
+    """The means over the rows, with their errors, as plain data; None where they are not finite."""
+    verdict, why = scored.estimate.trust()
+    found: dict[str, Any] = {"rows": len(scored.log_p), "log_p": None}
+    impossible = ~np.isfinite(scored.log_p)
+    found["beyond_floats"] = int(impossible.sum())
+    if not impossible.any():
+        total, draws = mean(scored.log_p), scored.estimate.mean_monte_carlo_error()
+        found |= {
+            "log_p": total.mean,
+            "standard_error": total.standard_error if len(scored.log_p) > 1 else None,
+            "monte_carlo_error": draws if np.isfinite(draws) else None,  # below ten draws
+            "kl": float(np.mean(scored.kl)),
+        }
+        if scored.columns:
+            found["masses"] = float(np.mean(scored.shares(masses=True)))
+            found["densities"] = float(np.mean(scored.shares(masses=False)))
+    return found | {"samples": scored.estimate.samples, "trust": verdict, "trust_why": why}
+
+
 def in_words(scored: Scored) -> list[str]:
     """The mean with its errors, masses and densities apart, and whether to trust it."""
-    verdict, why = scored.estimate.trust()
-    impossible = ~np.isfinite(scored.log_p)
-    if impossible.any():
-        first = int(np.argmax(impossible))
-        counted = f"{impossible.sum():,} of {len(impossible):,} rows are beyond the range of floats"
-        return [f"{counted}, the first in row {first:,} (counted from 0): their log_p is -inf"]
-    total = mean(scored.log_p)
-    draws = scored.estimate.mean_monte_carlo_error()
-    lines = [
-        f"mean log p {total.mean:.2f} ± {total.standard_error:.2f} nats a row (draws ± {draws:.3f})"
-    ]
+    found = summary(scored)
+    if found["log_p"] is None:
+        first = int(np.argmax(~np.isfinite(scored.log_p)))
+        counted = f"{found['beyond_floats']:,} of {found['rows']:,} rows"
+        return [
+            f"{counted} are beyond the range of floats, the first in row {first:,} (from 0): -inf"
+        ]
+    error = "" if found["standard_error"] is None else f" ± {found['standard_error']:.2f}"
+    draws = found["monte_carlo_error"]
+    by_draws = "" if draws is None else f" (draws ± {draws:.3f})"
+    lines = [f"mean log p {found['log_p']:.2f}{error} nats a row{by_draws}"]
     if scored.columns:
-        masses, densities = (np.mean(scored.shares(masses=which)) for which in (True, False))
         lines.append(
-            f"  = {masses:.2f} of masses + {densities:.2f} of densities (in the table's own units) "
-            f"- {np.mean(scored.kl):.2f} of KL"
+            f"  = {found['masses']:.2f} of masses + {found['densities']:.2f} of densities (in the "
+            f"table's own units) - {found['kl']:.2f} of KL"
         )
-    lines.append(f"to be trusted: {verdict}: {why}")
+    lines.append(f"to be trusted: {found['trust']}: {found['trust_why']}")
     return lines

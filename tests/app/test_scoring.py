@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -122,11 +123,23 @@ def test_scores_of_a_table(trained, elbax):
     other.loc[3, "height"] = 400.0
     other.to_parquet(trained / "others.parquet")
     words = ("--data", trained / "others.parquet", "--out", trained / "o.npz", "--samples", 100)
-    assert elbax("score", trained / "run", *words)[0] == 0
+    status, out, _ = elbax("score", trained / "run", *words, "--json")
+    assert status == 0
     with np.load(trained / "o.npz", allow_pickle=False) as arrays:
         assert arrays["elements"].shape == (20, 4)
         assert int(np.argmin(arrays["log_p"])) == 3
         assert int(np.argmin(arrays["elements"][3])) == 0  # because of its height
+        assert json.loads(out)["log_p"] == pytest.approx(arrays["log_p"].mean())
+
+
+def test_a_row_beyond_floats_is_said(trained, elbax):
+    far = pd.read_csv(trained / "others.csv").assign(height=[1e30] + [170.0] * 19)
+    far.to_csv(trained / "far.csv", index=False)
+    words = ("--data", trained / "far.csv", "--samples", 20, "--out", trained / "far-scores.csv")
+    status, out, err = elbax("score", trained / "run", *words)
+    assert status == 0, err
+    assert "1 of 20 rows are beyond the range of floats, the first in row 0" in out
+    assert pd.read_csv(trained / "far-scores.csv")["log_p"].iloc[0] == -np.inf
 
 
 def test_scores_of_images(finished_run, elbax, tmp_path):

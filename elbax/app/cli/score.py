@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import tyro
 
 from elbax.app import environment
 from elbax.app.cli.parsing import parse
+from elbax.app.run_directory import SCHEMA, open_existing
 
 FORMATS = (".csv", ".parquet", ".npz")
 
@@ -38,6 +40,8 @@ class Arguments:
     """Draws of the latents for each row."""
     seed: int = 0
     """Seed of the draws."""
+    json: bool = False
+    """Print the means over the rows as one JSON object."""
 
     def __post_init__(self) -> None:
         """Refuse impossible numbers."""
@@ -48,8 +52,6 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "score", words)
-    from elbax.app.run_directory import open_existing
-
     environment.prepare(open_existing(arguments.run).config()["run"]["device"])
     from elbax.app import apply, outputs, scoring
 
@@ -64,6 +66,10 @@ def main(words: Sequence[str]) -> int:
         seed=arguments.seed,
     )
     scoring.write(scored, arguments.out)
+    if arguments.json:
+        what = {"run": str(arguments.run), "data": applied.name, "split": arguments.split}
+        print(json.dumps({"schema": SCHEMA, **what, **scoring.summary(scored)}))
+        return 0
     print(f"{arguments.out}: {len(rows):,} rows of {applied.name}")
     for line in scoring.in_words(scored):
         print(line)
