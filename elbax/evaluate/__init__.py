@@ -49,6 +49,8 @@ from elbax.evaluate.samples import memorisation as memorisation
 from elbax.evaluate.samples import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
+from elbax.evaluate.shares import shares as shares
+from elbax.evaluate.tiles import content_numbers as content_numbers
 from elbax.evaluate.tiles import map_rows as map_rows
 from elbax.evaluate.weights import LogWeights as LogWeights
 from elbax.evaluate.weights import pareto_k as pareto_k
