@@ -30,12 +30,10 @@ _SETTLED = ("hidden", "latent_dim", "iterations", "batch_size", "validate_every"
 
 
 def settle(options: Options, dataset: Dataset) -> Options:
-    """The options, with small sizes for a table where they are still the recipe's own.
+    """The options, with small sizes for a table (`sizes`) where they are still the recipe's own.
 
-    Two hidden layers of 64 up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; half as
-    many latents as columns, from 1 to 10; 3,000, 6,000 or 10,000 steps of a tenth of the rows, 100
-    at most; and, where there are validation rows, a validation every 100 steps and a stop after 10
-    without a better one.
+    And, where there are validation rows, a validation every 100 steps and a stop after 10 without a
+    better one.
 
     Args:
         options: What was asked for.
@@ -52,15 +50,9 @@ def settle(options: Options, dataset: Dataset) -> Options:
             f"likelihood (--likelihood) is {asked}, and each column of a table has its own: leave "
             "it out, and say what columns are with --columns NAME=KIND"
         )
-    rows, columns = len(dataset.train), len(dataset.columns)
-    hidden, steps = next((h, s) for most, h, s in _SIZES if most is None or rows <= most)
-    wanted: dict[str, Any] = {
-        "hidden": hidden,
-        "latent_dim": min(_MOST_LATENTS, max(1, columns // 2)),
-        "batch_size": min(100, max(1, rows // 10)),
-    }
-    if options.training.epochs is None:
-        wanted["iterations"] = steps
+    wanted = sizes(len(dataset.train), len(dataset.columns))
+    if options.training.epochs is not None:
+        del wanted["iterations"]
     if len(dataset.validation):
         wanted |= {"validate_every": 100, "patience": 10}
     base = recipes.find(options.recipe).options()
@@ -75,6 +67,26 @@ def settle(options: Options, dataset: Dataset) -> Options:
         for section in ("model", "training")
     }
     return dataclasses.replace(options, **parts)
+
+
+def sizes(rows: int, columns: int) -> dict[str, Any]:
+    """The options that a table's size decides.
+
+    Two hidden layers of 64 up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; half as
+    many latents as columns, from 1 to 10; 3,000, 6,000 or 10,000 steps of a tenth of the rows, 100
+    at most.
+
+    Args:
+        rows: Training rows.
+        columns: Columns.
+    """
+    hidden, steps = next((h, s) for most, h, s in _SIZES if most is None or rows <= most)
+    return {
+        "hidden": hidden,
+        "latent_dim": min(_MOST_LATENTS, max(1, columns // 2)),
+        "batch_size": min(100, max(1, rows // 10)),
+        "iterations": steps,
+    }
 
 
 def _of(options: Options, name: str) -> Any:
