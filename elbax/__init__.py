@@ -11,6 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elbax.app.estimator import VAE as VAE
+    from elbax.app.estimator import LatentMapDisplay as LatentMapDisplay
+    from elbax.app.estimator import TrainingDisplay as TrainingDisplay
+    from elbax.app.estimator import VAEImputer as VAEImputer
+    from elbax.app.estimator import VAEOutlierDetector as VAEOutlierDetector
     from elbax.app.run import Run as Run
     from elbax.app.run import open_run as open_run
     from elbax.app.run import resume as resume
@@ -111,6 +116,7 @@ _HOME = {
     "InfoVAE": "elbax.model.objectives",
     "InverseAutoregressiveFlow": "elbax.model.posteriors",
     "Laplace": "elbax.model.likelihoods",
+    "LatentMapDisplay": "elbax.app.estimator",
     "LatentVariableModel": "elbax.model.latent_variable_model",
     "LogNormal": "elbax.model.likelihoods",
     "MLP": "elbax.model.networks",
@@ -133,8 +139,12 @@ _HOME = {
     "StudentT": "elbax.model.likelihoods",
     "SylvesterFlow": "elbax.model.posteriors",
     "TargetRate": "elbax.model.objectives",
+    "TrainingDisplay": "elbax.app.estimator",
     "UniformCategorical": "elbax.model.priors",
     "UniformHypersphere": "elbax.model.priors",
+    "VAE": "elbax.app.estimator",
+    "VAEImputer": "elbax.app.estimator",
+    "VAEOutlierDetector": "elbax.app.estimator",
     "VampPrior": "elbax.model.priors",
     "WassersteinMMD": "elbax.model.objectives",
     "check_network": "elbax.model.networks",
@@ -179,6 +189,7 @@ __all__ = [
     "InfoVAE",
     "InverseAutoregressiveFlow",
     "Laplace",
+    "LatentMapDisplay",
     "LatentVariableModel",
     "LogNormal",
     "MLP",
@@ -201,8 +212,12 @@ __all__ = [
     "StudentT",
     "SylvesterFlow",
     "TargetRate",
+    "TrainingDisplay",
     "UniformCategorical",
     "UniformHypersphere",
+    "VAE",
+    "VAEImputer",
+    "VAEOutlierDetector",
     "VampPrior",
     "WassersteinMMD",
     "__version__",

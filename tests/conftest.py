@@ -25,6 +25,7 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = _programs
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["MPLBACKEND"] = "agg"
+os.environ["SCIPY_ARRAY_API"] = "1"  # for scikit-learn's check of its array dispatch
 
 # Every annotated shape and type in elbax is checked when a function is called or a module built.
 # Subprocesses (the command line's tests) run without: as a user does.

@@ -37,13 +37,11 @@ _OF_THE_BOUND = (*_BOUND, "beta", "kl_warm_up", "free_bits", "kl_estimate", "pos
 
 
 def settle(options: Options, dataset: Dataset) -> Options:
-    """The options, with small sizes for a table where none were asked for.
+    """The options, with small sizes for a table (`sizes`) where none were asked for.
 
-    Two hidden layers of 64 up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; half as
-    many latents as columns, from 1 to 10; batches of a tenth of the rows, 100 at most. Where there
-    are validation rows, a validation every 100 steps and a stop after 10 without a better one;
-    where there are none, 3,000, 6,000 or 10,000 steps. Without a recipe, and where nothing was said
-    of the bound, it is the importance-weighted one of five draws.
+    Where there are validation rows, a validation every 100 steps and a stop after 10 without a
+    better one, in the place of a number of steps. Without a recipe, and where nothing was said of
+    the bound, it is the importance-weighted one of five draws.
 
     Args:
         options: What was asked for.
@@ -60,17 +58,11 @@ def settle(options: Options, dataset: Dataset) -> Options:
             f"likelihood (--likelihood) is {asked}, and each column of a table has its own: leave "
             "it out, and say what columns are with --columns NAME=KIND"
         )
-    rows, columns = len(dataset.train), len(dataset.columns)
-    hidden, steps = next((h, s) for most, h, s in _SIZES if most is None or rows <= most)
-    wanted: dict[str, Any] = {
-        "hidden": hidden,
-        "latent_dim": min(_MOST_LATENTS, max(1, columns // 2)),
-        "batch_size": min(100, max(1, rows // 10)),
-    }
+    wanted = sizes(len(dataset.train), len(dataset.columns))
+    if len(dataset.validation) or options.training.epochs is not None:
+        del wanted["iterations"]
     if len(dataset.validation):
         wanted |= {"validate_every": 100, "patience": 10}
-    elif options.training.epochs is None:
-        wanted["iterations"] = steps
     base = recipes.find(options.recipe).options()
     if options.recipe == "vae" and not options.asked & set(_OF_THE_BOUND):
         wanted |= _BOUND
@@ -89,6 +81,26 @@ def settle(options: Options, dataset: Dataset) -> Options:
     return dataclasses.replace(options, **parts)
 
 
+def sizes(rows: int, columns: int) -> dict[str, Any]:
+    """The options that a table's size decides.
+
+    Two hidden layers of 64 up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; half as
+    many latents as columns, from 1 to 10; 3,000, 6,000 or 10,000 steps of a tenth of the rows, 100
+    at most.
+
+    Args:
+        rows: Training rows.
+        columns: Columns.
+    """
+    hidden, steps = next((h, s) for most, h, s in _SIZES if most is None or rows <= most)
+    return {
+        "hidden": hidden,
+        "latent_dim": min(_MOST_LATENTS, max(1, columns // 2)),
+        "batch_size": min(100, max(1, rows // 10)),
+        "iterations": steps,
+    }
+
+
 def _of(options: Options, name: str) -> Any:
     section = option_tools.section_of(name)
     assert section is not None
@@ -97,13 +109,13 @@ def _of(options: Options, name: str) -> Any:
 
 def in_words(options: Options, dataset: Dataset) -> list[str]:
     """What a run on a table says of it before it trains."""
-    lines = [f"table   sizes by its {len(dataset.train):,} training rows: {sizes(options)}"]
+    lines = [f"table   sizes by its {len(dataset.train):,} training rows: {sizes_in_words(options)}"]
     if dataset.ignored:
         lines.append(f"        left out: {', '.join(dataset.ignored)}")
     return lines
 
 
-def sizes(options: Options) -> str:
+def sizes_in_words(options: Options) -> str:
     """The sizes that a table settles, as flags."""
     words = []
     for name in _SETTLED:

@@ -53,6 +53,7 @@ from elbax.evaluate.samples import (
 )
 from elbax.evaluate.scores import Scores as Scores
 from elbax.evaluate.scores import score as score
+from elbax.evaluate.tiles import content_numbers as content_numbers
 from elbax.evaluate.tiles import map_rows as map_rows
 from elbax.evaluate.weights import LogWeights as LogWeights
 from elbax.evaluate.weights import pareto_k as pareto_k

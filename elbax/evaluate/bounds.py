@@ -67,6 +67,7 @@ def elbo(
     key: PRNGKeyArray,
     samples: int = 10,
     kl: KLEstimate = "closed",
+    numbers: np.ndarray | None = None,
 ) -> ElboEstimate:
     """The evidence lower bound of each row (Kingma & Welling 2013, eq. 3).
 
@@ -78,6 +79,7 @@ def elbo(
             each.
         kl: "closed" takes KL(q(z|x) ‖ p(z)) in closed form where there is one (eq. 3);
             "monte-carlo" averages log q(z|x) − log p(z) over the same draws for any pair (eq. 2).
+        numbers: What the rows' keys are made of (see `map_rows`); by default their places.
 
     Raises:
         ValueError: There are no rows, or no samples.
@@ -87,7 +89,7 @@ def elbo(
             f"{len(rows)} rows and {samples} samples; the bound needs at least one of each"
         )
 
-    terms = map_rows(_averaged_terms(samples, kl), model, rows, key)
+    terms = map_rows(_averaged_terms(samples, kl), model, rows, key, numbers=numbers)
     return ElboEstimate(terms.elbo, terms.reconstruction, terms.kl, terms.kl_per_latent)
 
 

@@ -49,6 +49,7 @@ def impute(
     key: PRNGKeyArray,
     samples: int = 200,
     multiple: int = 1,
+    numbers: np.ndarray | None = None,
 ) -> Imputation:
     """Fills the cells that are NaN by self-normalised importance sampling.
 
@@ -63,6 +64,7 @@ def impute(
         key: The randomness: of row i, so that a row's result depends on no other row.
         samples: Importance draws a row.
         multiple: How many completed rows are drawn, at most 400.
+        numbers: What the rows' keys are made of (see `map_rows`); by default their places.
 
     Raises:
         ValueError: There are no rows or draws, or more completed rows than 400.
@@ -72,7 +74,7 @@ def impute(
             f"{len(rows)} rows, {samples} draws and {multiple} completed rows; give at least one "
             f"of each, and at most {DRAWS} completed rows"
         )
-    found = map_rows(_of_row(samples, multiple), model, rows, key, tile=_ROWS)
+    found = map_rows(_of_row(samples, multiple), model, rows, key, tile=_ROWS, numbers=numbers)
     return Imputation(*found)
 
 
@@ -89,7 +91,10 @@ def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
 
         z, log_weights, expected = jax.vmap(draw)(jax.random.split(latent, samples))
         weights = jax.nn.softmax(log_weights)
-        averaged = jax.tree.map(lambda e: jnp.tensordot(weights, e, axes=1), expected)
+        # Not a matrix product, whose last bits change with the place of a row in its tile.
+        averaged = jax.tree.map(
+            lambda e: jnp.sum(weights.reshape(-1, *(1 for _ in e.shape[1:])) * e, axis=0), expected
+        )
         value = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
 
         chosen = jax.random.categorical(choice, log_weights, shape=(DRAWS,))

@@ -96,7 +96,12 @@ class LogLikelihoodEstimate:
 
 
 def importance(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1000
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    *,
+    key: PRNGKeyArray,
+    samples: int = 1000,
+    numbers: np.ndarray | None = None,
 ) -> LogLikelihoodEstimate:
     """Log p(x) of each row by importance sampling from q(z|x).
 
@@ -109,16 +114,22 @@ def importance(
             model that binarises draws one binary datum a row, and log p of that is estimated.
         key: The randomness: of row i and sample s, so that a row's result depends on no other row.
         samples: Draws z ~ q(z|x) a row.
+        numbers: What the rows' keys are made of (see `map_rows`); by default their places.
 
     Raises:
         ValueError: There are no rows or no samples; the posterior is a point, or it or the prior
             has no density.
     """
-    return _estimate(model, rows, key, samples, "posterior")
+    return _estimate(model, rows, key, samples, "posterior", numbers)
 
 
 def prior(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1000
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    *,
+    key: PRNGKeyArray,
+    samples: int = 1000,
+    numbers: np.ndarray | None = None,
 ) -> LogLikelihoodEstimate:
     """Log p(x) of each row by plain Monte Carlo over the prior: the mean of p(x|z), z ~ p(z).
 
@@ -129,11 +140,12 @@ def prior(
         rows: As for `importance`.
         key: As for `importance`.
         samples: Draws z ~ p(z) a row; each row has its own.
+        numbers: As for `importance`.
 
     Raises:
         ValueError: There are no rows or no samples.
     """
-    return _estimate(model, rows, key, samples, "prior")
+    return _estimate(model, rows, key, samples, "prior", numbers)
 
 
 def samples_needed(
@@ -223,11 +235,13 @@ def _estimate(
     key: PRNGKeyArray,
     samples: int,
     proposal: Proposal,
+    numbers: np.ndarray | None,
 ) -> LogLikelihoodEstimate:
     check_numbers(rows, samples)
     # The number of samples is traced: another number with the same length of tail is not compiled.
     function = _streamed(weights.tail_length(samples), proposal)
-    summary = map_rows(function, (model, jnp.asarray(samples)), rows, key, tile=ROWS)
+    given = (model, jnp.asarray(samples))
+    summary = map_rows(function, given, rows, key, tile=ROWS, numbers=numbers)
     log_likelihood = weights.log_mean(summary)
     by_posterior = proposal == "posterior"
     return LogLikelihoodEstimate(

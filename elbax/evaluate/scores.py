@@ -57,16 +57,23 @@ class _Sums(eqx.Module):
         maximum = jnp.maximum(self.maximum, jnp.max(log_w))
         shift = jnp.where(maximum == -jnp.inf, 0.0, maximum)
         before, w = jnp.exp(self.maximum - shift), jnp.exp(log_w - shift)
-        finite = jnp.where(w.reshape(-1, *[1] * (f.ndim - 1)) > 0, f, 0.0)
+        columns = w.reshape(-1, *[1] * (f.ndim - 1))
+        finite = jnp.where(columns > 0, f, 0.0)
         return _Sums(
             maximum,
             before * self.total + jnp.sum(w),
-            before * self.weighted + jnp.tensordot(w, finite, axes=1),
+            # Not a product of matrices: its last bits would change with the row's place in a tile.
+            before * self.weighted + jnp.sum(columns * finite, axis=0),
         )
 
 
 def score(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1000
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    *,
+    key: PRNGKeyArray,
+    samples: int = 1000,
+    numbers: np.ndarray | None = None,
 ) -> Scores:
     """Log p(x) of each row by importance sampling from q(z|x), with the share of each element.
 
@@ -77,6 +84,7 @@ def score(
         rows: Data as stored, NaN where not observed; log p is that of the observed elements.
         key: The randomness: of row i and sample s, so that a row's result depends on no other row.
         samples: Draws z ~ q(z|x) a row.
+        numbers: What the rows' keys are made of (see `map_rows`); by default their places.
 
     Raises:
         ValueError: There are no rows or no samples; the posterior is a point, or it or the prior
@@ -84,7 +92,8 @@ def score(
     """
     check_numbers(rows, samples)
     function = _of_row(weights.tail_length(samples))
-    summary, elements = map_rows(function, (model, jnp.asarray(samples)), rows, key, tile=ROWS)
+    given = (model, jnp.asarray(samples))
+    summary, elements = map_rows(function, given, rows, key, tile=ROWS, numbers=numbers)
     log_likelihood = weights.log_mean(summary)
     estimate = LogLikelihoodEstimate(
         estimator="importance",

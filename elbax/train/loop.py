@@ -139,7 +139,7 @@ def merge(parameters: PyTree, model: M, objective: O) -> tuple[M, O]:
     return eqx.combine(parameters, static)
 
 
-def fit(
+def fit(  # noqa: PLR0913 - a run has so many parts
     model: eqx.Module,
     objective: AbstractObjective,
     data: Batch,
@@ -153,6 +153,7 @@ def fit(
     validate_every: int = 500,
     patience: int | None = None,
     chunk_seconds: float = 1.0,
+    programs: "dict[Any, Compiled] | None" = None,
 ) -> Iterator[Report]:
     """Trains from `state` until `steps` steps are taken, one report a chunk.
 
@@ -173,6 +174,9 @@ def fit(
         validate_every: Steps between two validations; the last step validates too.
         patience: Stop after so many validations without a better one; None never stops early.
         chunk_seconds: About how long a chunk should take.
+        programs: What earlier calls compiled, to be used again where the shapes are the same. The
+            caller keeps one for each model (but for its arrays), objective, optimiser and
+            transform.
 
     Yields:
         A report after each chunk; the last one has an outcome.
@@ -184,8 +188,12 @@ def fit(
     program = _Program(model, objective, optimizer, transform, batch_size, steps)
     order = _Order(state.key, data.x.shape[0], batch_size)
     started = time.perf_counter()
-    advance = program.compile(state, data)
-    validate = None if validation is None else jax.jit(program.validate)
+    programs = {} if programs is None else programs
+    shapes = (batch_size, steps if validation is not None else None, _shapes((data, validation)))
+    if shapes not in programs:
+        validate = None if validation is None else jax.jit(program.validate)
+        programs[shapes] = Compiled(program.compile(state, data), validate)
+    advance, validate = programs[shapes]
     compile_seconds = time.perf_counter() - started
 
     step, length = int(state.step), _FIRST_CHUNK
@@ -228,6 +236,13 @@ def fit(
             return
         step, compile_seconds = step + count, 0.0
         length = _next_length(count, seconds, chunk_seconds)
+
+
+class Compiled(NamedTuple):
+    """A chunk of steps, and the loss on validation data where there are any."""
+
+    advance: Callable[..., Any]
+    validate: Callable[..., Any] | None
 
 
 class _Program(NamedTuple):
@@ -362,6 +377,11 @@ def _stream(key: PRNGKeyArray, number: int) -> PRNGKeyArray:
 def _moving(state: State) -> State:
     """The state without what no step changes: the compiled chunk need not carry it."""
     return dataclasses.replace(state, best=None)
+
+
+def _shapes(tree: PyTree) -> tuple[Any, ...]:
+    leaves, structure = jax.tree.flatten(tree)
+    return structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def _gather(data: Batch, rows: Int[Array, " batch"]) -> Batch:

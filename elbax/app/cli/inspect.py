@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> int:
             content["table"] = tables.describe(dataset)
         print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
         return 0
-    sizes = tables.sizes(recipe.options()) if dataset.columns else None
+    sizes = tables.sizes_in_words(recipe.options()) if dataset.columns else None
     for line in inspection.in_words(description, recipe, likelihood, reason, cost, sizes):
         print(line)
     for line in tables.description_in_words(dataset) if dataset.columns else ():
