@@ -13,7 +13,8 @@ from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
 
-_ROWS = 4  # in a tile, as in `elbax.evaluate.likelihoods`
+# A row stands alone with its samples: in a larger tile its last bits would depend on its place.
+_ROWS = 1
 
 
 def shares(
@@ -67,8 +68,6 @@ def _of_row(samples: int) -> Callable[..., Array]:
             return elements, jnp.sum(elements) + p.log_prob(z) - log_q
 
         elements, log_weights = jax.vmap(draw)(jax.random.split(latent, samples))
-        weights = jax.nn.softmax(log_weights).reshape(-1, *(1 for _ in x.shape))
-        # Not a matrix product, whose last bits change with the place of a row in its tile.
-        return jnp.sum(weights * elements, axis=0)
+        return jnp.tensordot(jax.nn.softmax(log_weights), elements, axes=1)
 
     return of_row
