@@ -20,7 +20,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from elbax.evaluate import weights
 from elbax.evaluate.likelihoods import (
     CHUNK,
-    ROWS,
     LogLikelihoodEstimate,
     check_numbers,
     refuse_without_density,
@@ -29,6 +28,9 @@ from elbax.evaluate.tiles import map_rows
 from elbax.evaluate.weights import LogWeights
 from elbax.model.distributions import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
+
+# A row stands alone with its samples: in a larger tile its last bits would depend on its place.
+_ROWS = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +59,11 @@ class _Sums(eqx.Module):
         maximum = jnp.maximum(self.maximum, jnp.max(log_w))
         shift = jnp.where(maximum == -jnp.inf, 0.0, maximum)
         before, w = jnp.exp(self.maximum - shift), jnp.exp(log_w - shift)
-        columns = w.reshape(-1, *[1] * (f.ndim - 1))
-        finite = jnp.where(columns > 0, f, 0.0)
+        finite = jnp.where(w.reshape(-1, *[1] * (f.ndim - 1)) > 0, f, 0.0)
         return _Sums(
             maximum,
             before * self.total + jnp.sum(w),
-            # Not a product of matrices: its last bits would change with the row's place in a tile.
-            before * self.weighted + jnp.sum(columns * finite, axis=0),
+            before * self.weighted + jnp.tensordot(w, finite, axes=1),
         )
 
 
@@ -93,7 +93,7 @@ def score(
     check_numbers(rows, samples)
     function = _of_row(weights.tail_length(samples))
     given = (model, jnp.asarray(samples))
-    summary, elements = map_rows(function, given, rows, key, tile=ROWS, numbers=numbers)
+    summary, elements = map_rows(function, given, rows, key, tile=_ROWS, numbers=numbers)
     log_likelihood = weights.log_mean(summary)
     estimate = LogLikelihoodEstimate(
         estimator="importance",

@@ -220,7 +220,7 @@ def test_a_grid_over_components_beta_widths_and_recipes(iris):
         ],
         cv=2,
         refit=False,
-        error_score="raise",
+        error_score="raise",  # pyright: ignore[reportArgumentType] - a word that it knows
     ).fit(iris)
     scores = search.cv_results_["mean_test_score"]
     assert np.isfinite(scores).all()
@@ -352,7 +352,6 @@ def test_parts_by_name(iris):
     parts = VAE(
         **SMALL,
         prior={"name": "vamp", "components": 3},
-        posterior="full-normal",
         network="gated-mlp",
         options={"kl_warm_up": 10, "gradient_clip": 1.0},
         max_iter=2,

@@ -51,6 +51,8 @@ class BaseVAE(BaseEstimator):
     Use one of these three.
     """
 
+    n_features_in_: int
+
     def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
         self,
         n_components: Any = None,
@@ -238,7 +240,7 @@ class BaseVAE(BaseEstimator):
             NotFittedError: There is no model yet.
             ValueError: X has other columns, or values that a likelihood is not defined for.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         return self._reading.encode(self._read(X), self._names())
 
     def _noise(self, rows: np.ndarray) -> dict[str, Any]:
@@ -271,13 +273,14 @@ class BaseVAE(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """The estimator as plain data, its arrays as the bytes of safetensors files."""
-        state = dict(super().__getstate__())
+        held: Any = super().__getstate__()
+        state: dict[str, Any] = dict(held)
         if "model_" in state:
             from elbax.app.estimator import learning
 
-            learner = self._resume()
-            parts = learning.to_bytes(learner)
-            state |= {"model_": parts["model"], "_learner": parts["carried"]}
+            state["model_"] = learning.model_to_bytes(self.model_)
+            if not isinstance(self._learner, bytes):  # bytes since it was unpickled itself
+                state["_learner"] = learning.to_bytes(self._learner)
             state["_reading"] = self._reading.to_json()
         return state
 

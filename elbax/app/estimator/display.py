@@ -36,7 +36,7 @@ class TrainingDisplay:
             ax: Axes of Matplotlib to draw on; None makes a figure.
             kwargs: Handed to Matplotlib's `plot`.
         """
-        check_is_fitted(estimator)
+        check_is_fitted(estimator, "model_")
         display = cls(history=estimator.history_, estimator_name=type(estimator).__name__)
         return display.plot(ax=ax, **kwargs)
 

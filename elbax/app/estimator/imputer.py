@@ -118,7 +118,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
         anew = not (self.warm_start and hasattr(self, "model_"))
         x = self._read(X, reset=anew, rows=2)
         if anew:
-            self._empty: np.ndarray = np.isnan(x).all(axis=0)
+            self._empty = np.asarray(np.isnan(x).all(axis=0))
             if self._empty.all():
                 raise ValueError("X has no observed cell: there is nothing to learn from")
         self._learn(x[:, ~self._empty], self._seen_names(), anew=anew)
@@ -136,12 +136,13 @@ class VAEImputer(TransformerMixin, BaseVAE):
             (rows, features), less the empty ones unless `keep_empty_features`, and the indicator's
             where `add_indicator`; in the precision of X.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         x = self._read(X)
         filled = self._filled(x, "draws" if self.sample_posterior else "value")
         if not self.add_indicator:
             return filled
-        return np.hstack([filled, self.indicator_.transform(x).astype(x.dtype)])
+        indicated: Any = self.indicator_.transform(x)
+        return np.hstack([filled, indicated.astype(x.dtype)])
 
     def intervals(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """The ends of the central 90% interval of each missing cell, given the observed ones.
@@ -153,7 +154,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
             The lower and the upper ends, in the shape of `transform` without an indicator; an
             observed cell is both of its ends.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         x = self._read(X)
         return self._filled(x, "lower"), self._filled(x, "upper")
 
@@ -165,8 +166,8 @@ class VAEImputer(TransformerMixin, BaseVAE):
         """
         from sklearn.utils.validation import _check_feature_names_in
 
-        check_is_fitted(self)
-        names = _check_feature_names_in(self, input_features)
+        check_is_fitted(self, "model_")
+        names: Any = _check_feature_names_in(self, input_features)
         kept = names if self.keep_empty_features else names[~self._empty]
         if not self.add_indicator:
             return kept

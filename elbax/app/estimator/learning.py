@@ -207,18 +207,16 @@ def advance(
     return dataclasses.replace(learner, state=state), _progress(reports, start)
 
 
-def to_bytes(learner: Learner) -> dict[str, bytes]:
-    """The model, and what else training carries along, each as the bytes of a safetensors file."""
-    arrays = [_numbers(leaf) for leaf in jax.tree.leaves(_carried(learner.state))]
-    carried = safetensors.numpy.save({str(i): array for i, array in enumerate(arrays)})
+def model_to_bytes(model: LatentVariableModel) -> bytes:
+    """The model as the bytes of its safetensors file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
-        save_model(path, learner.trained)
-        return {"model": path.read_bytes(), "carried": carried}
+        save_model(path, model)
+        return path.read_bytes()
 
 
 def model_from_bytes(content: bytes) -> LatentVariableModel:
-    """The model that `to_bytes` wrote.
+    """The model that `model_to_bytes` wrote.
 
     Raises:
         ValueError: It is damaged.
@@ -229,13 +227,19 @@ def model_from_bytes(content: bytes) -> LatentVariableModel:
         return load_model(path)
 
 
+def to_bytes(learner: Learner) -> bytes:
+    """What training carries along beside the model, as the bytes of a safetensors file."""
+    arrays = [_numbers(leaf) for leaf in jax.tree.leaves(_carried(learner.state))]
+    return safetensors.numpy.save({str(i): array for i, array in enumerate(arrays)})
+
+
 def resumed(fresh: Learner, model: LatentVariableModel, carried: bytes) -> Learner:
     """The learner that `to_bytes` wrote, from a new one of the same composition.
 
     Args:
         fresh: What `begin` gives for the same options.
         model: The trained model.
-        carried: What `to_bytes` called so.
+        carried: What `to_bytes` gave.
     """
     leaves, structure = jax.tree.flatten(_carried(fresh.state))
     arrays = safetensors.numpy.load(carried)

@@ -11,6 +11,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from elbax.app.estimator.base import CONSTRAINTS, BaseVAE
 
+_TYPICAL = 5000  # rows, evenly spaced, that the usual shares are means over
+
 
 class VAEOutlierDetector(OutlierMixin, BaseVAE):
     """Rows that a variational autoencoder finds unlikely, with the columns that make them so.
@@ -23,7 +25,8 @@ class VAEOutlierDetector(OutlierMixin, BaseVAE):
 
     Attributes:
         offset_: The threshold: `decision_function` is `score_samples` less this.
-        typical_shares_: The mean share of each column over the training rows, for `explain`.
+        typical_shares_: The mean share of each column over the training rows that have a cell there
+            (of 5,000 of them, where there are more), for `explain`.
         model_: And the others, as of `VAE`.
 
     Example:
@@ -108,7 +111,10 @@ class VAEOutlierDetector(OutlierMixin, BaseVAE):
         rows = self._learn(x, self._names(), anew=anew)
         scores = self._log_density(rows, self.score_estimator)
         self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
-        self.typical_shares_ = self._shares(rows).mean(axis=0)
+        some = rows[:: -(-len(rows) // _TYPICAL)]
+        seen = ~np.isnan(some)
+        sums = np.where(seen, self._shares(some), 0.0).sum(axis=0)
+        self.typical_shares_ = sums / np.maximum(seen.sum(axis=0), 1)
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:

@@ -178,7 +178,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         """
         from elbax.evaluate import posterior_moments
 
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         x = self._read(X)
         rows = self._reading.encode(x, self._names())
         return posterior_moments(self.model_, rows)["mean"].astype(x.dtype)
@@ -194,7 +194,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         """
         from elbax.app.estimator.decoding import expected
 
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         latents: Any = check_array(X, dtype=PRECISIONS, input_name="X")
         if latents.shape[1] != self.n_components_:
             raise ValueError(
@@ -216,7 +216,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         """
         from elbax.app.estimator.decoding import drawn
 
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         if n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
