@@ -109,7 +109,9 @@ def _of(options: Options, name: str) -> Any:
 
 def in_words(options: Options, dataset: Dataset) -> list[str]:
     """What a run on a table says of it before it trains."""
-    lines = [f"table   sizes by its {len(dataset.train):,} training rows: {sizes_in_words(options)}"]
+    lines = [
+        f"table   sizes by its {len(dataset.train):,} training rows: {sizes_in_words(options)}"
+    ]
     if dataset.ignored:
         lines.append(f"        left out: {', '.join(dataset.ignored)}")
     return lines
