@@ -1,4 +1,7 @@
-"""`scripts/bench`: measures, and writes benchmarks/results/DATE-MACHINE.json and .md."""
+"""`scripts/bench`: measures, and writes benchmarks/results/DATE-MACHINE.json and .md.
+
+Parts that are measured one by one (`--only`) on the same day come together in the same record.
+"""
 
 import argparse
 import contextlib
@@ -46,17 +49,31 @@ def main() -> None:
     }
     results = _measure(options)
     platform = results.pop("platform")
-    record |= {"results": results, "targets": targets.judge(results, platform)}
+    now = {key: record["machine"].pop(key) for key in ("date", "commit", "load_before")}
+    record |= {"results": results, "measured": dict.fromkeys(results, now)}
+    stem = options.out / f"{now['date'][:10]}-{record['machine']['slug']}"
+    if not options.dry_run:
+        record = _joined(record, stem.with_suffix(".json"))
+    record["targets"] = targets.judge(record["results"], platform)
     text = table.render(record)
     print(text)
     if options.dry_run:
         return
-    folder = options.out
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"{record['machine']['date'][:10]}-{record['machine']['slug']}"
-    (folder / f"{stem}.json").write_text(json.dumps(record, indent=1) + "\n")
-    (folder / f"{stem}.md").write_text(text)
-    print(f"written: {folder / stem}.json and .md", file=sys.stderr)
+    options.out.mkdir(parents=True, exist_ok=True)
+    stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    stem.with_suffix(".md").write_text(text)
+    print(f"written: {stem}.json and .md", file=sys.stderr)
+
+
+def _joined(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    """With the parts that were measured earlier that day, where nothing but the commit differs."""
+    if not path.exists():
+        return record
+    earlier = json.loads(path.read_text())
+    if any(earlier.get(key) != record[key] for key in record if key not in ("results", "measured")):
+        return record
+    both = {key: {**earlier[key], **record[key]} for key in ("results", "measured")}
+    return {**record, **both}
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:

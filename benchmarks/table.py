@@ -40,11 +40,11 @@ def _head(record: dict[str, Any]) -> str:
     if machine["gpu"]:
         where += f"; GPU: {machine['gpu']}"
     lines = [
-        f"# Benchmark, {machine['date'][:10]}",
+        f"# Benchmark, {_days(record)}",
         "",
         (
             f"{where}; {machine['os']}; Python {machine['python']}; {versions}; "
-            f"commit {machine['commit']}. {record['threads']} threads for everybody, float32."
+            f"{_commits(record)}. {record['threads']} threads for everybody, float32."
         ),
         "",
         (
@@ -53,6 +53,21 @@ def _head(record: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _days(record: dict[str, Any]) -> str:
+    return ", ".join(sorted({part["date"][:10] for part in record["measured"].values()}))
+
+
+def _commits(record: dict[str, Any]) -> str:
+    """The commit, or each with what was measured at it."""
+    parts: dict[str, list[str]] = {}
+    for name, part in record["measured"].items():
+        parts.setdefault(part["commit"], []).append(name)
+    if len(parts) == 1:
+        return f"commit {next(iter(parts))}"
+    told = (f"{commit} ({', '.join(names)})" for commit, names in parts.items())
+    return f"commits {', '.join(told)}"
 
 
 def _step(step: dict[str, Any], title: str, ours: str) -> str:
