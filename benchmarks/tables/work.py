@@ -34,16 +34,15 @@ class Unit(NamedTuple):
 
 
 def units(seeds: int) -> Iterator[Unit]:
-    """All of them, table by table, so that one compiled program serves several in a row."""
-    for name in sets.NAMES:
-        for seed in range(seeds):
+    """All of them, seed by seed."""
+    for seed in range(seeds):
+        for name in sets.NAMES:
             for fraction in sets.FRACTIONS:
                 yield Unit("impute", name, round(100 * fraction), seed)
             yield Unit("density", name, 0, seed)
-    for name in sets.WITH_CLASSES:
-        classes = sets.load(name).classes
-        assert classes is not None
-        for seed in range(seeds):
+        for name in sets.WITH_CLASSES:
+            classes = sets.load(name).classes
+            assert classes is not None
             for outlying in range(int(classes.max()) + 1):
                 yield Unit("outliers", name, outlying, seed)
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -356,3 +357,28 @@ def test_kinds_as_the_command_line_writes_them():
     for text, message in (("age", "give NAME=KIND"), ("a=count,a=binary", "'a' twice")):
         with pytest.raises(DataError, match=message):
             tables.parse_kinds(text)
+
+
+def test_a_polars_table_is_read_as_the_same_pandas_table():
+    table = pl.DataFrame(
+        {
+            "number": [1.5, None, 3.0, 0.2],
+            "text": ["x", "y", None, "x"],
+            "flag": [True, None, False, True],
+            "class": pl.Series(["u", "v", "u", "w"], dtype=pl.Categorical),
+            "level": pl.Series(["low", "high", None, "low"], dtype=pl.Enum(["low", "mid", "high"])),
+        }
+    )
+    same = table.to_pandas()
+    same["level"] = pd.Categorical(same["level"], ["low", "mid", "high"], ordered=True)
+    ours, theirs = (
+        tables.find_columns(tables.read(t), {}, None, check=True) for t in (table, same)
+    )
+    np.testing.assert_array_equal(ours.part.x, theirs.part.x)
+    for one, other in zip(ours.columns, theirs.columns, strict=True):
+        assert (one.name, one.kind, one.categories) == (other.name, other.kind, other.categories)
+    assert [column.kind for column in ours.columns] == [
+        "continuous", "binary", "binary", "categorical", "ordinal",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"lazy: collect\(\) it first"):
+        tables.read(table.lazy())
