@@ -8,8 +8,10 @@ from elbax.evaluate.bounds import ElboEstimate as ElboEstimate
 from elbax.evaluate.bounds import Mean as Mean
 from elbax.evaluate.bounds import bits_per_dimension as bits_per_dimension
 from elbax.evaluate.bounds import elbo as elbo
+from elbax.evaluate.bounds import has_bound as has_bound
 from elbax.evaluate.bounds import mean as mean
 from elbax.evaluate.bounds import quantity as quantity
+from elbax.evaluate.bounds import reconstruction as reconstruction
 from elbax.evaluate.disentangle import DCI as DCI
 from elbax.evaluate.disentangle import attribute_predictability as attribute_predictability
 from elbax.evaluate.disentangle import dci as dci
@@ -41,6 +43,7 @@ from elbax.evaluate.likelihoods import log_weights as log_weights
 from elbax.evaluate.likelihoods import prior as prior
 from elbax.evaluate.likelihoods import running as running
 from elbax.evaluate.likelihoods import samples_needed as samples_needed
+from elbax.evaluate.losses import losses as losses
 from elbax.evaluate.samples import Memorisation as Memorisation
 from elbax.evaluate.samples import PrecisionRecall as PrecisionRecall
 from elbax.evaluate.samples import frechet_distance as frechet_distance
@@ -49,6 +52,8 @@ from elbax.evaluate.samples import memorisation as memorisation
 from elbax.evaluate.samples import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
+from elbax.evaluate.tiles import Conditioned as Conditioned
+from elbax.evaluate.tiles import Rows as Rows
 from elbax.evaluate.tiles import map_rows as map_rows
 from elbax.evaluate.weights import LogWeights as LogWeights
 from elbax.evaluate.weights import pareto_k as pareto_k

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate import weights
 from elbax.evaluate.bounds import Mean, mean
-from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.tiles import Rows, map_rows
 from elbax.evaluate.weights import LogWeights
 from elbax.model.distributions import sample, sample_and_log_prob
 from elbax.model.interfaces import SamplesWithLogProb
@@ -96,7 +96,7 @@ class LogLikelihoodEstimate:
 
 
 def importance(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1000
+    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 1000
 ) -> LogLikelihoodEstimate:
     """Log p(x) of each row by importance sampling from q(z|x).
 
@@ -118,7 +118,7 @@ def importance(
 
 
 def prior(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1000
+    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 1000
 ) -> LogLikelihoodEstimate:
     """Log p(x) of each row by plain Monte Carlo over the prior: the mean of p(x|z), z ~ p(z).
 
@@ -152,7 +152,7 @@ def samples_needed(
 
 def running(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int,
@@ -182,7 +182,7 @@ def running(
 
 def log_weights(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int,
@@ -207,7 +207,7 @@ def log_weights(
 
 def conditional_log_likelihoods(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int,
@@ -219,7 +219,7 @@ def conditional_log_likelihoods(
 
 def _estimate(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     key: PRNGKeyArray,
     samples: int,
     proposal: Proposal,
@@ -246,7 +246,7 @@ def _estimate(
 
 def _draws(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     key: PRNGKeyArray,
     samples: int,
     proposal: Proposal,
@@ -257,7 +257,7 @@ def _draws(
     return log_w, log_likelihood
 
 
-def _check(rows: np.ndarray, samples: int) -> None:
+def _check(rows: Rows, samples: int) -> None:
     if len(rows) < 1 or samples < 1:
         raise ValueError(
             f"{len(rows)} rows and {samples} samples; an estimate needs at least one of each"

@@ -40,6 +40,9 @@ class Arguments:
     """Give the mean of p(x|z): smooth; of a Bernoulli the probability of a 1. The default."""
     draw: bool = False
     """Give a draw from p(x|z) instead: each value for itself, so 0 or 1 from a Bernoulli."""
+    label: str | None = None
+    """Of a model that is told labels: all with this one, a number or a name. Without it: one label
+    after the other."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -58,7 +61,7 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "sample", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, job, outputs, tables
+    from elbax.app import apply, job, labels, outputs, tables
 
     shape = tuple(directory.config()["data"]["shape"])
     columns = tables.columns_of(directory.config())
@@ -73,7 +76,8 @@ def main(words: Sequence[str]) -> int:
         source = f"the {arguments.sampler} fitted to the latents"
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
-    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw)
+    label = labels.number_of(arguments.label, directory.config())
+    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw, label=label)
     if as_table:
         tables.write(arguments.out, columns, arrays["x"])
     else:

@@ -24,6 +24,7 @@ from elbax.recipes.options import (
     ModelOptions,
     Options,
     RunOptions,
+    ShortOptions,
     TrainingOptions,
     one_length,
 )
@@ -44,6 +45,7 @@ class Arguments:
     folder of images."""
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    short: ShortOptions = dataclasses.field(default_factory=ShortOptions)
     reading: DataOptions = dataclasses.field(default_factory=DataOptions)
     run: RunOptions = dataclasses.field(default_factory=RunOptions)
     recipe: str = "vae"
@@ -72,7 +74,7 @@ def main(words: Sequence[str]) -> int:
     if "iterations" in lengths:
         training = dataclasses.replace(training, epochs=None)
     options = Options(arguments.recipe, arguments.model, training, arguments.reading, arguments.run)
-    options = option_tools.replace(options, of_parts)
+    options = option_tools.replace(options, {**of_parts, **vars(arguments.short)})
     environment.prepare(options.run.device)
     from elbax.app.run import start
 
@@ -93,6 +95,7 @@ def _defaults(words: Sequence[str]) -> Arguments:
         None if data is None else str(data),
         options.model,
         options.training,
+        ShortOptions(),
         options.data,
         options.run,
         options.recipe,

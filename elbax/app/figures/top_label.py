@@ -98,7 +98,7 @@ def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.nda
     train, model = subject.dataset.train, subject.model
     chosen = _choose(len(train), TRAINING_ROWS, subject.seed)
     grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
-    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim))
+    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim).astype(np.float32))
     neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(chosen)), algorithm="brute")
     neighbours.fit(
         _coordinates(compute.preprocessed(model, train.x[chosen])),
