@@ -28,7 +28,7 @@ from elbax.recipes import ModelOptions, parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, likelihood_family
 from elbax.recipes.fit import check
-from elbax.recipes.options import PARTS
+from elbax.recipes.options import MODEL_PARTS
 from tests.laws import MIXED, data_for, filled
 
 SHAPE = (4, 4, 1)
@@ -51,7 +51,7 @@ GOAL = NegativeELBO()
 
 
 class Composition(NamedTuple):
-    """One part of each kind, by name, in the order of `PARTS`."""
+    """One part of each kind, by name, in the order of `MODEL_PARTS`."""
 
     network: str
     prior: str
@@ -67,7 +67,7 @@ class Composition(NamedTuple):
     @property
     def options(self) -> ModelOptions:
         """The model's options, small."""
-        chosen = {kind: self.choice(kind) for kind in PARTS}
+        chosen: dict[str, Any] = {kind: self.choice(kind) for kind in MODEL_PARTS}
         return ModelOptions(latent_dim=4, hidden=(3,), activation="tanh", **chosen)
 
     def model(self) -> Any:
@@ -80,7 +80,7 @@ class Composition(NamedTuple):
 @functools.cache
 def fitting() -> tuple[Composition, ...]:
     """Every composition that is not refused."""
-    names = [list(parts.catalogue(kind)) for kind in PARTS]
+    names = [list(parts.catalogue(kind)) for kind in MODEL_PARTS]
     found = []
     for one in itertools.starmap(Composition, itertools.product(*names)):
         try:
@@ -97,18 +97,20 @@ def exempt(kind: str, name: str) -> bool:
     return not getattr(part, "has_density", True) or getattr(part, "conditional", False)
 
 
-def pairs(one: Composition, kinds: tuple[str, ...] = PARTS) -> set[tuple[tuple[str, str], ...]]:
+def pairs(
+    one: Composition, kinds: tuple[str, ...] = MODEL_PARTS
+) -> set[tuple[tuple[str, str], ...]]:
     """Its pairs of parts of different kinds."""
     return set(itertools.combinations([part for part in named(one) if part[0] in kinds], 2))
 
 
 def named(one: Composition) -> list[tuple[str, str]]:
     """Its parts as pairs of kind and name."""
-    return list(zip(PARTS, one, strict=True))
+    return list(zip(MODEL_PARTS, one, strict=True))
 
 
 @functools.cache
-def cover(kinds: tuple[str, ...] = PARTS) -> tuple[Composition, ...]:
+def cover(kinds: tuple[str, ...] = MODEL_PARTS) -> tuple[Composition, ...]:
     """A few compositions in which every pair of parts of these kinds occurs that fits.
 
     Greedily: the one with the most new pairs, and of these the one whose other parts were rarest.

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from elbax.app import job, tables
+from elbax.app import job, labels, tables
 from elbax.app import plan as plans
+from elbax.app.fitted_prior import ROWS as FITTED_ROWS
+from elbax.app.fitted_prior import fitted, latent_kind
 from elbax.app.plan import shape_in_words
 from elbax.app.run_directory import RunDirectory, open_existing
 from elbax.evaluate import map_rows, posterior_moments
+from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.distributions import location
-from elbax.model.distributions import sample as draw_from
-from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
+from elbax.model.latent_variable_model import Decoder, LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
-
-_FITTED = 20_000  # rows that a density of the latents is fitted to
 
 Binarize = Literal["none", "static", "dynamic"]
 
@@ -130,7 +130,7 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
 
 
 def sample(
-    model: LatentVariableModel, count: int, *, seed: int, draw: bool
+    model: LatentVariableModel, count: int, *, seed: int, draw: bool, label: int | None = None
 ) -> dict[str, np.ndarray]:
     """New data from the prior.
 
@@ -139,13 +139,19 @@ def sample(
         count: How many.
         seed: Of everything drawn; the first n of a larger count are those of a smaller one.
         draw: Whether to draw from p(x|z); otherwise its mean.
+        label: What a model that is told labels is told; None tells it one after the other.
 
     Returns:
-        `x` (count, *shape) and `z` (count, latent_dim).
+        `x` (count, *shape) and `z` (count, latent_dim); and `label`, where the model is told one.
+
+    Raises:
+        ValueError: The model is told no label, or has no such one.
     """
-    blank = np.zeros(count, np.uint8)
-    x, z = map_rows(_draw_one if draw else _mean_one, model, blank, jax.random.key(seed))
-    return {"x": x, "z": z}
+    rows = labels.to_draw(model, count, label)
+    x, z = map_rows(_draw_one if draw else _mean_one, model, rows, jax.random.key(seed))
+    if not isinstance(rows, Conditioned):
+        return {"x": x, "z": z}
+    return {"x": x, "z": z, "label": rows.condition.argmax(axis=1)}
 
 
 def with_fitted_prior(
@@ -170,8 +176,6 @@ def with_fitted_prior(
     Raises:
         ValueError: The latents are not real vectors, or too few; one line.
     """
-    from elbax.evaluate import expost
-
     kind = latent_kind(model)
     if kind not in ("real", "point"):
         what = {"sphere": "on a sphere", "categorical": "one-hot"}.get(kind, kind)
@@ -181,28 +185,12 @@ def with_fitted_prior(
         )
     config = directory.config()
     options = plans.read_options(directory, config)
-    rows = plans.load_again(config, options).train.x[:_FITTED]
-    fit_key, key = jax.random.split(jax.random.key(seed))
-    latents = map_rows(_latent_one, model, rows, key)
-    if sampler == "gaussian":
-        prior = expost.gaussian(latents)
-    elif sampler == "gaussian-mixture":
-        prior = expost.gaussian_mixture(latents, components, seed=seed)
-    else:
-        prior = expost.flow(latents, key=fit_key)
-    return dataclasses.replace(model, prior=prior)
-
-
-def latent_kind(model: LatentVariableModel) -> str:
-    """What a latent of the model is, as `elbax.model.interfaces` names it."""
-    kind = model.prior.latent
-    if kind == "any" and isinstance(model.encoder, Encoder):  # a prior made of posteriors
-        return model.encoder.posterior.latent
-    return kind
+    rows = labels.told(model, plans.load_again(config, options).train)[:FITTED_ROWS]
+    return fitted(model, rows, sampler, components, seed=seed)
 
 
 def decode(
-    model: LatentVariableModel, z: np.ndarray, *, seed: int, draw: bool
+    model: LatentVariableModel, z: np.ndarray, *, seed: int, draw: bool, label: int | None = None
 ) -> dict[str, np.ndarray]:
     """Data from latents: the mean of p(x|z), or a draw from it.
 
@@ -211,9 +199,10 @@ def decode(
         z: (n, latent_dim).
         seed: Of the draws.
         draw: Whether to draw.
+        label: What a model that is told labels is told.
 
     Raises:
-        ValueError: Latents of another length, or not finite.
+        ValueError: Latents of another length, or not finite; or a label is missing, or too many.
     """
     if z.ndim != 2 or z.shape[1] != model.latent_dim:
         raise ValueError(
@@ -224,14 +213,20 @@ def decode(
     if not np.isfinite(z).all():
         row = int(np.argwhere(~np.isfinite(z))[0][0])
         raise ValueError(f"the latent of row {row} (from 0) is not finite")
-    function = _decode_draw if draw else _decode_mean
-    x = map_rows(function, model, z.astype(np.float32), jax.random.key(seed))
+    if model.condition_dim and label is None:
+        raise ValueError(
+            f"this model is told one of {model.condition_dim} labels besides the latent: give "
+            "--label"
+        )
+    given = labels.to_draw(model, len(z), label)
+    rows: Rows = z.astype(np.float32)
+    if isinstance(given, Conditioned):
+        rows = Conditioned(rows, given.condition)
+    x = map_rows(_decode_draw if draw else _decode_mean, model, rows, jax.random.key(seed))
     return {"x": x, "z": z}
 
 
-def reconstruct(
-    model: LatentVariableModel, rows: np.ndarray, *, seed: int
-) -> dict[str, np.ndarray]:
+def reconstruct(model: LatentVariableModel, rows: Rows, *, seed: int) -> dict[str, np.ndarray]:
     """Each datum as the encoder saw it, and the mean of p(x|z) at the centre of q(z|x).
 
     That is its mean, where a mean is a latent (`elbax.model.location`).
@@ -244,7 +239,7 @@ def reconstruct(
 
 
 def encode(
-    model: LatentVariableModel, rows: np.ndarray, label: np.ndarray | None
+    model: LatentVariableModel, rows: Rows, label: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """The posterior's `mean` and `scale` (where it has one), and `label` where known."""
     moments = dict(posterior_moments(model, rows))
@@ -260,11 +255,6 @@ def _draw_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, 
     # The same key for z as where the mean is asked for, so that both show the same latents.
     z = model.prior_distribution().sample(key)
     return model.decode(z).sample(jax.random.fold_in(key, 1)), z
-
-
-def _latent_one(model: LatentVariableModel, row: Any, key: jax.Array) -> Any:
-    binarize, latent = jax.random.split(key)
-    return draw_from(model.encode(model.preprocessing(row, binarize)), latent)
 
 
 def _decode_mean(model: LatentVariableModel, z: Any, _: jax.Array) -> Any:

@@ -11,11 +11,13 @@ from elbax.app import plan as plans
 from elbax.app import run_directory as directories
 from elbax.app.figures import RatePoint
 from elbax.app.figures.subject import held_out
+from elbax.app.labels import told
 from elbax.app.plan import Plan
 from elbax.app.run_directory import BETAS, RunDirectory
 from elbax.app.terminal import Narrator
 from elbax.evaluate import elbo
 from elbax.recipes import options as option_tools
+from elbax.recipes import parts
 
 LONGEST = 2000  # steps that each of them trains at most
 ROWS = 2000  # rows that rate and distortion are measured on
@@ -38,6 +40,7 @@ def curve(
         ValueError: The run's objective has no such weight, or its data have changed.
     """
     plan = plans.from_config(directory)
+    _check_weight(plan)
     steps = min(plan.iterations, LONGEST)
     points = []
     for beta in betas:
@@ -47,16 +50,31 @@ def curve(
             said(f"training at β = {beta:g}: {steps:,} steps into {folder.path}")
             _train(folder, copy)
         model = job.model_of(folder)
-        rows = held_out(plan.dataset)[0].x[:ROWS]
+        rows = told(model, held_out(plan.dataset)[0])[:ROWS]
         terms = elbo(model, rows, key=job.evaluation_key(plan.options.run.seed))
-        settings = {"training.beta": beta}
+        settings = {"objective.beta": beta}
         points.append(comparison.point(f"β = {beta:g}", terms.kl, -terms.reconstruction, settings))
     return tuple(points)
 
 
+def _check_weight(plan: Plan) -> None:
+    """Refuses an objective without a weight β, or without a rate that it would weigh.
+
+    Raises:
+        ValueError: One line.
+    """
+    part = parts.find("objective", plan.options.training.objective.name)
+    if "beta" not in part.options or not part.constructor.has_bound:
+        raise ValueError(
+            f"betas (--betas) are weights of the KL, and the objective {part.name} has none: name "
+            "a run whose objective is elbo"
+        )
+
+
 def _plan(plan: Plan, beta: float, steps: int) -> Plan:
+    changed = plan.options.training.objective.with_options({"beta": beta})
     training = dataclasses.replace(
-        plan.options.training, beta=beta, iterations=steps, epochs=None, patience=None
+        plan.options.training, objective=changed, iterations=steps, epochs=None, patience=None
     )
     run = dataclasses.replace(plan.options.run, report=False)
     options = dataclasses.replace(plan.options, training=training, run=run)

@@ -16,9 +16,13 @@ from elbax.app.apply import Applied, Binarize
 from elbax.app.evaluation import number, plain
 from elbax.app.evaluation_words import pm
 from elbax.app.figures import RatePoint
+from elbax.app.labels import told
 from elbax.app.run_directory import SCHEMA
-from elbax.evaluate import bounds, elbo, likelihoods, mean
+from elbax.data.source import Split
+from elbax.evaluate import bounds, elbo, has_bound, likelihoods, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
+from elbax.evaluate.tiles import Rows
+from elbax.model.latent_variable_model import ClassifyingEncoder
 from elbax.recipes.choice import Choice
 
 MEASURES = ("elbo", "log_likelihood", "rate", "distortion")
@@ -87,6 +91,17 @@ def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[A
     if len(paths) < 2:
         raise ValueError("compare needs two runs or more: give their folders")
     found = [apply.open_for(path, None, binarize) for path in paths]
+    for one in found:
+        if isinstance(one.model.encoder, ClassifyingEncoder):
+            raise ValueError(
+                f"{one.directory.path} does not compare: its labels are latent too; `elbax "
+                "evaluate` has its bound with the labels summed out"
+            )
+        if not has_bound(one.model):
+            raise ValueError(
+                f"{one.directory.path} does not compare: its posterior is a point, so it has no "
+                "bound; `elbax evaluate` says how good its latents and samples are"
+            )
     for other in found[1:]:
         _check_pair(found[0], other)
     return found
@@ -108,6 +123,10 @@ def _check_pair(one: Applied, other: Applied) -> None:
             f"{one.dataset.fingerprint[:8]}… and {other.dataset.fingerprint[:8]}…)"
         )
     rows = one.dataset.test.x if len(one.dataset.test) else one.dataset.train.x
+    if one.model.condition_dim != other.model.condition_dim:
+        raise ValueError(
+            f"{names}: one is told labels, and gives a bound on log p(x|y), and the other is not"
+        )
     kinds = [bounds.quantity(applied.model, rows) for applied in (one, other)]
     if kinds[0] != kinds[1]:
         raise ValueError(
@@ -135,17 +154,18 @@ def compare(
         seed: Of the noise, the same for all.
         said: Told what is being measured.
     """
-    rows = found[0].rows(split)[0][:limit]
+    part = Split(*found[0].rows(split))
     names = _names([applied.directory.path for applied in found])
     runs = []
     for name, applied in zip(names, found, strict=True):
+        rows = told(applied.model, part)[:limit]
         said(f"measuring {name}: {len(rows):,} rows × {samples:,} samples")
         runs.append(_measure(name, applied, rows, seed, samples))
-    kind = bounds.quantity(found[0].model, rows)
-    return Comparison(tuple(runs), split, len(rows), samples, seed, kind)
+    kind = bounds.quantity(found[0].model, part.x[:limit])
+    return Comparison(tuple(runs), split, len(part.x[:limit]), samples, seed, kind)
 
 
-def _measure(name: str, applied: Applied, rows: np.ndarray, seed: int, samples: int) -> Measured:
+def _measure(name: str, applied: Applied, rows: Rows, seed: int, samples: int) -> Measured:
     model, key = applied.model, job.evaluation_key(seed)
     terms = elbo(model, rows, key=key, samples=job.default_samples(len(rows)))
     estimate = likelihoods.importance(model, rows, key=key, samples=samples)
@@ -178,6 +198,10 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in config[section].items():
             part = Choice.of(value) if isinstance(value, dict) else None
             flat[f"{section}.{name}"] = value if part is None else str(part)
+    # The objective's own options count one by one: a β more is not another objective.
+    objective = Choice.of(config["training"]["objective"])
+    flat["training.objective"] = None if objective is None else objective.name
+    flat |= {f"objective.{name}": v for name, v in plans.objective_options(config).items()}
     flat["training.iterations"] = config["iterations"]
     flat["data.binarize"] = config["data"]["binarize"]
     return {name: value for name, value in flat.items() if name not in _SILENT}
@@ -240,7 +264,7 @@ def point(
     rates, distortions = mean(rate), mean(distortion)
     errors = (rates.standard_error, distortions.standard_error)
     return RatePoint(
-        name, rates.mean, distortions.mean, *errors, beta=settings.get("training.beta")
+        name, rates.mean, distortions.mean, *errors, beta=settings.get("objective.beta")
     )
 
 

@@ -21,18 +21,25 @@ import jax
 import numpy as np
 
 from elbax.app import apply, environment, job, tables
+from elbax.app import plan as plans
 from elbax.app.apply import Applied
+from elbax.app.labels import told
 from elbax.app.run_directory import SCHEMA
-from elbax.evaluate import Mean, bounds, latents, likelihoods, map_rows, weights
+from elbax.data.source import Split
+from elbax.evaluate import Mean, bounds, has_bound, latents, likelihoods, map_rows, weights
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
+from elbax.evaluate.tiles import Rows, stored
+from elbax.model.latent_variable_model import ClassifyingEncoder
 
 if TYPE_CHECKING:
     from elbax.evaluate.features import Features
     from elbax.model.latent_variable_model import LatentVariableModel
 
 LIKELIHOODS = ("importance", "prior", "annealed")
-ESTIMATORS = ("elbo", *LIKELIHOODS, "gap", "latents", "samples")
+ESTIMATORS = ("elbo", *LIKELIHOODS, "gap", "latents", "samples", "disentanglement")
 DEFAULT = ("elbo", "importance")
+BOUNDED = ("elbo", "importance", "gap")  # what a posterior that is a point does not have
+WITHOUT_BOUND = ("latents", "samples")  # the default there
 SLOW = ("annealed", "gap")
 
 SLOW_ROWS = 100  # rows that the slow ones take where nothing is asked for
@@ -40,6 +47,7 @@ MANY_ROWS = 2000  # above, an estimate by default takes fewer samples a row
 CORRELATED_ROWS = 2000  # for the total correlation, which takes the square of it
 PROBE_ROWS = 10_000  # training rows that probes, neighbours and classifiers see
 SANDWICHED = 30  # simulated rows: as many as chains fill one product of `annealed`
+FACTOR_ROWS = 10_000  # rows that scores of disentanglement are taken over
 SAMPLE_ROWS = 2000  # samples, and rows, that distances and coverage compare
 
 QUANTITIES = {
@@ -68,7 +76,7 @@ class Task:
 
     applied: Applied
     split: str
-    rows: np.ndarray
+    rows: Rows
     labels: np.ndarray | None
     seed: int
     samples: int | None = None
@@ -108,7 +116,8 @@ def make_task(
     Without a limit the slow estimators take the first 100, and so do the others beside them: their
     figures are then of the same rows.
     """
-    rows, labels = applied.rows(split)
+    x, labels = applied.rows(split)
+    rows = told(applied.model, Split(x, labels))
     if limit is None and set(SLOW) & set(estimators):
         limit = SLOW_ROWS
     labels = None if labels is None else labels[:limit]
@@ -124,12 +133,41 @@ def default_samples(estimator: str, rows: int) -> int | None:
     return 16 if estimator == "annealed" else None
 
 
+def default(model: LatentVariableModel) -> tuple[str, ...]:
+    """The estimators where nothing is asked for."""
+    if isinstance(model.encoder, ClassifyingEncoder):
+        return ("elbo", "latents")
+    return DEFAULT if has_bound(model) else WITHOUT_BOUND
+
+
 def check(task: Task, estimators: Sequence[str]) -> None:
     """Refuses what cannot be measured before anything is.
 
     Raises:
-        ValueError: The latent space allows no annealing; in one line.
+        ValueError: The latent space allows no annealing, or there is no bound; in one line.
     """
+    if "disentanglement" in estimators:
+        _factors(task)
+    model = task.applied.model
+    if isinstance(model.encoder, ClassifyingEncoder):
+        weighed = [name for name in estimators if name in (*LIKELIHOODS, "gap")]
+        if weighed:
+            raise ValueError(
+                f"estimator (--estimator) is {weighed[0]}, and the labels of "
+                f"{task.applied.directory.path} are latent too: take elbo, which sums them out"
+            )
+    elif model.condition_dim and "gap" in estimators:
+        raise ValueError(
+            f"estimator (--estimator) is gap, and {task.applied.directory.path} is told labels, "
+            "for which it is not there yet: take another"
+        )
+    bounded = [name for name in estimators if name in BOUNDED]
+    if bounded and not has_bound(task.applied.model):
+        raise ValueError(
+            f"estimator (--estimator) is {bounded[0]}, which needs q(z|x), and the posterior of "
+            f"{task.applied.directory.path} is a point: it has no bound; take "
+            f"{', '.join(name for name in ESTIMATORS if name not in BOUNDED)}"
+        )
     if "annealed" in estimators:
         from elbax.evaluate.annealed import check_annealable
 
@@ -143,7 +181,7 @@ def measure(task: Task, estimators: Sequence[str]) -> Iterator[dict[str, Any]]:
         ValueError: An estimator isn't defined for this model or these rows; in one line.
     """
     bound: dict[str, Any] | None = None
-    if set(estimators) & {"elbo", *LIKELIHOODS}:
+    if set(estimators) & {"elbo", *LIKELIHOODS}:  # of a model without a bound it has other terms
         # Beside others the ELBO keeps its own number of draws: more would move nothing but time.
         alone = tuple(estimators) == ("elbo",)
         bound = _bound(task, task.samples if alone else None)
@@ -170,9 +208,10 @@ def number(value: float | np.floating[Any]) -> float | None:
 def _bound(task: Task, samples: int | None) -> dict[str, Any]:
     started = time.perf_counter()
     samples = samples or job.default_samples(len(task.rows))
-    found = job.measure(task.applied.model, task.rows, task.seed, samples) or {}
+    part = Split(stored(task.rows), task.labels)
+    found = job.measure(task.applied.model, part, task.seed, samples) or {}
     kind = bounds.quantity(task.applied.model, task.rows)
-    units = tables.own_units(task.applied.dataset, task.rows)
+    units = tables.own_units(task.applied.dataset, stored(task.rows))
     if units is not None:  # added to a mean in nats, it is that of the table's own units
         found["log_jacobian"] = units
     return {
@@ -228,7 +267,7 @@ def _log_likelihood(task: Task, estimator: str, bound: dict[str, Any]) -> dict[s
 
 
 def estimate(
-    estimator: str, model: LatentVariableModel, rows: np.ndarray, key: Any, samples: int
+    estimator: str, model: LatentVariableModel, rows: Rows, key: Any, samples: int
 ) -> LogLikelihoodEstimate:
     """One of the estimators of log p(x) by its name; `samples` are chains for the annealed one."""
     if estimator == "annealed":
@@ -337,12 +376,12 @@ def _latents(task: Task, _: str, __: Any) -> dict[str, Any]:
     )
     verdict = None
     if active is not None and kl is not None:
-        training = task.applied.directory.config()["training"]
+        asked = plans.objective_options(task.applied.directory.config())
         verdict = latents.collapse(
             np.array([value.mean for value in kl]),
             active,
-            beta=training["beta"],
-            warm_up=training["kl_warm_up"],
+            beta=asked.get("beta", 1.0),
+            warm_up=asked.get("warm_up", 0),
         )
     probes = {
         "neighbour_accuracy": latents.neighbour_accuracy,
@@ -377,10 +416,59 @@ def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
             "give --split test"
         )
     train, model = task.applied.dataset.train, task.applied.model
-    fitted = latents.posterior_moments(model, train.x[:PROBE_ROWS])["mean"]
+    fitted = latents.posterior_moments(model, told(model, train)[:PROBE_ROWS])["mean"]
     given = latents.posterior_moments(model, task.rows)["mean"]
     labels = None if train.label is None else train.label[:PROBE_ROWS]
     return plain(probe(fitted, labels, given, task.labels))
+
+
+# --- disentanglement ---------------------------------------------------------------------------
+
+
+def _disentanglement(task: Task, _: str, __: Any) -> dict[str, Any]:
+    from elbax.evaluate import disentangle
+
+    model, seed = task.applied.model, task.seed
+    rows, factors, names = _factors(task)
+    codes = latents.posterior_moments(model, rows)["mean"]
+    forests = disentangle.dci(codes, factors, seed=seed)
+    return {
+        "factors": list(names),
+        "rows": len(rows),
+        "latent_dim": model.latent_dim,
+        "mutual_information_gap": plain(disentangle.mutual_information_gap(codes, factors)),
+        "dci": {
+            "disentanglement": number(forests.disentanglement),
+            "completeness": number(forests.completeness),
+            "informativeness": plain(forests.informativeness),
+            "importance": [[number(value) for value in row] for row in forests.importance],
+        },
+        "sap": plain(disentangle.attribute_predictability(codes, factors)),
+        "factor_vae": plain(disentangle.factor_vae_score(codes, factors, seed=seed)),
+    }
+
+
+def _factors(task: Task) -> tuple[Rows, np.ndarray, tuple[str, ...]]:
+    """Rows with the factors that they were made from, and these factors' names.
+
+    Raises:
+        ValueError: The data do not say from what they were made.
+    """
+    from elbax.data import shapes
+
+    applied = task.applied
+    if applied.name != "shapes":
+        raise ValueError(
+            "disentanglement is judged by the factors that data were made from, and "
+            f"{applied.name} does not say them: take a run on shapes, or elbax.evaluate with "
+            "factors of your own"
+        )
+    data = applied.dataset
+    before = {"train": 0, "all": 0, "validation": len(data.train)}
+    before["test"] = len(data.train) + len(data.validation)
+    rows = task.rows[:FACTOR_ROWS]
+    factors = shapes.factors()[before[task.split] :][: len(rows)]
+    return rows, factors, shapes.FACTORS
 
 
 # --- samples -----------------------------------------------------------------------------------
@@ -390,7 +478,7 @@ def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
     from elbax.evaluate import samples
 
     model, key = task.applied.model, task.key
-    rows = task.rows[:SAMPLE_ROWS]
+    rows = stored(task.rows)[:SAMPLE_ROWS]
     if task.applied.dataset.columns and np.isnan(rows).any():
         raise ValueError(
             "the estimator samples compares whole rows, and these have missing cells: leave it "
@@ -462,7 +550,7 @@ def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Feat
     return made
 
 
-def _values(model: LatentVariableModel, rows: np.ndarray, key: Any) -> np.ndarray:
+def _values(model: LatentVariableModel, rows: Rows, key: Any) -> np.ndarray:
     """Rows as the likelihood speaks of them: scaled, and binarised where the model binarises."""
     return map_rows(_value, model, rows, key)
 
@@ -477,4 +565,5 @@ _MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
     "gap": _gap,
     "latents": _latents,
     "samples": _samples,
+    "disentanglement": _disentanglement,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from elbax.app.terminal import bound_in_words
+from elbax.app.terminal import bound_in_words, labels_in_words
 
 BIAS = (
     "No error above covers bias: every estimate of log p is on average too low, the more so the "
@@ -30,6 +30,8 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
         return _latents(found)
     if estimator == "samples":
         return _samples(found)
+    if estimator == "disentanglement":
+        return _disentanglement(found)
     return _likelihood(found)
 
 
@@ -62,7 +64,10 @@ def _elbo(found: Mapping[str, Any]) -> list[str]:
         "log-density": "a lower bound on log p(x), a density: it changes with the data's units",
         "binarised-bound": f"a {_short(found)}",
     }[found["quantity"]]
-    return [*lines, _line("", f"{what}; {draws}{_bits(found)}")]
+    lines.append(_line("", f"{what}; {draws}{_bits(found)}"))
+    if "labels" in found:
+        lines.append(_line("labels", labels_in_words(found["labels"])))
+    return lines
 
 
 def _short(found: Mapping[str, Any]) -> str:
@@ -186,6 +191,24 @@ def _latents(found: Mapping[str, Any]) -> list[str]:
             lines.append(_line("labels", f"{words} classify {pm(found[name], 3)} rightly"))
     lines += [_line("undefined", f"{name}: {why}") for name, why in found["undefined"].items()]
     return lines
+
+
+def _disentanglement(found: Mapping[str, Any]) -> list[str]:
+    dci = found["dci"]
+    return [
+        _line(
+            "factors",
+            f"{', '.join(found['factors'])}; scores from 0 to 1, of {found['rows']:,} rows",
+        ),
+        _line("MIG", f"{pm(found['mutual_information_gap'], 3)} (mutual information gap)"),
+        _line("SAP", f"{pm(found['sap'], 3)} (how much better the best latent predicts a factor)"),
+        _line(
+            "DCI",
+            f"disentanglement {signed(dci['disentanglement'], 3)}, completeness "
+            f"{signed(dci['completeness'], 3)}, informativeness {pm(dci['informativeness'], 3)}",
+        ),
+        _line("FactorVAE", f"{pm(found['factor_vae'], 3)} (a fifth is guessing)"),
+    ]
 
 
 def _samples(found: Mapping[str, Any]) -> list[str]:

@@ -84,6 +84,11 @@ def fill(
     Raises:
         ValueError: A column is missing, or holds what training did not see.
     """
+    if model.condition_dim:
+        raise ValueError(
+            "this model is told labels besides the columns, which impute does not do yet: take one "
+            "trained without --condition or semi-supervised"
+        )
     x = data_tables.encode(table, columns)
     missing = np.isnan(x)
     key = jax.random.key(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass
@@ -53,12 +54,16 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
     """
     import jax
 
+    from elbax.app import labels
     from elbax.model.interfaces import Batch
     from elbax.recipes import compose
 
     training, family = recipe.training, compose.likelihood_family(likelihood, dataset.shape)
     scale = compose.reading_scale(family.support, dataset.scale, recipe.data.binarize)
-    goal, floats = compose.objective(training), jax.numpy.float32
+    floats = jax.numpy.float32
+    options = recipe.options()
+    classes = labels.classes_of(dataset) if labels.needed(options) else 0
+    classify = classes > 0 and options.model.condition == "none"
 
     def loss(key: Any) -> tuple[Any, Any]:
         model = compose.compose(
@@ -67,12 +72,26 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
             likelihood=likelihood,
             scale=scale,
             features=tables.features(dataset),
+            classes=classes,
+            classify=classify,
             key=key,
         )
         rows = jax.numpy.zeros((training.batch_size, *dataset.shape), floats)
+        goal = compose.objective(
+            training,
+            steps=training.iterations,
+            latent_dim=recipe.model.latent_dim,
+            key=key,
+        )
         batch, step = Batch(rows, data_size=len(dataset.train)), jax.numpy.zeros((), int)
+        if classify:
+            label = jax.numpy.zeros(training.batch_size, int)
+            batch = dataclasses.replace(batch, label=label)
+        elif classes:
+            told = jax.numpy.zeros((training.batch_size, classes), floats)
+            batch = dataclasses.replace(batch, condition=told)
         found, _ = goal(model, batch, state=goal.init(model), step=step, key=key)
-        return found, model
+        return found, (model, goal)
 
     program, (_, model) = jax.make_jaxpr(loss, return_shape=True)(jax.random.key(0))
     products, outputs = _products(program.jaxpr)

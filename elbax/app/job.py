@@ -20,18 +20,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elbax.app import environment, files, tables
+from elbax.app import environment, files, labels, tables
 from elbax.app.figures import Subject, render_all
+from elbax.app.fitted_prior import ROWS as FITTED_ROWS
+from elbax.app.fitted_prior import fitted
+from elbax.app.labels import told
 from elbax.app.plan import Plan
 from elbax.app.run_directory import BEST, CONFIG, MODEL, REPORT, RESULTS, SCHEMA, RunDirectory
 from elbax.app.signals import Interrupted, SignalWatch
 from elbax.app.terminal import Narrator
-from elbax.evaluate import active_units, elbo
+from elbax.data.source import Split
+from elbax.evaluate import active_units, elbo, has_bound, losses, mean, reconstruction
+from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.divergences import kl_per_dimension
 from elbax.model.interfaces import AbstractObjective, Batch
-from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.model.serialise import load_model, save_model
 from elbax.recipes.compose import compose, objective, optimizer, wants_data
+from elbax.recipes.parts import find as parts_of
 from elbax.train.checkpoint import CheckpointError, Checkpoints
 from elbax.train.loop import Outcome, Report, State, fit, init_state, merge
 
@@ -41,6 +47,7 @@ _KL_EVERY = 100  # steps between logged KLs per latent
 _NOTES = 100_000  # bytes of a checkpoint beside its arrays
 _MANY = 10_000  # rows above which one draw a row is precise enough
 _STARTS = 2000  # rows, evenly spaced, that a prior may start at
+_OBJECTIVE = 1 << 16  # the stream of the objective's own weights: no part of the model has it
 
 
 class Diverged(RuntimeError):
@@ -100,10 +107,18 @@ def build(plan: Plan) -> Parts:
         precision=training.precision,
         data=rows[:: -(-len(rows) // _STARTS)] if wants_data(plan.options.model) else None,
         features=tables.features(plan.dataset),
+        classes=plan.classes,
+        classify=parts_of("objective", training.objective.name).constructor.needs_labels,
         key=model_key,
     )
-    _check_free_bits(model, training.free_bits)
-    goal, mover = objective(training), optimizer(training, plan.iterations)
+    goal = objective(
+        training,
+        steps=plan.iterations,
+        latent_dim=plan.options.model.latent_dim,
+        key=jax.random.fold_in(model_key, _OBJECTIVE),
+    )
+    _check_free_bits(model, getattr(goal, "free_bits", 0.0))
+    mover = optimizer(training, plan.iterations)
     validates = len(plan.dataset.validation) > 0
     state = init_state(model, goal, mover, run_key, keep_best=validates)
     environment.release_memory()
@@ -118,7 +133,8 @@ def _check_free_bits(model: LatentVariableModel, free_bits: float) -> None:
     """
 
     def kl(x: Any) -> Any:
-        return kl_per_dimension(model.encode(x), model.prior_distribution())
+        condition = jnp.zeros(model.condition_dim) if model.condition_dim else None
+        return kl_per_dimension(model.encode(x, condition), model.prior_distribution(condition))
 
     example = jax.ShapeDtypeStruct(model.shape, jnp.float32)
     if free_bits > 0 and eqx.filter_eval_shape(kl, example) is None:
@@ -173,8 +189,8 @@ def work(directory: RunDirectory, plan: Plan, parts: Parts, narrator: Narrator) 
                 watch.defer = False
                 if watch.received is not None:
                     raise Interrupted(watch.received, f" at step {int(state.step):,}, saved")
-            model, which = _save_models(directory, parts, state, plan)
-            results = _measure(plan, model, which, state, outcome, clock)
+            model, which = _save_models(directory, parts, state, plan, narrator)
+            results = _measure(plan, parts, model, which, state, outcome, clock)
             files.write_json(directory / RESULTS, results)
             if plan.options.run.report:
                 illustrate(directory, plan, model)
@@ -241,15 +257,12 @@ def _train(
 
 
 def _fit(plan: Plan, parts: Parts, state: State) -> Iterator[Report]:
-    training, data = plan.options.training, plan.dataset
-    rows = Batch(jnp.asarray(data.train.x), data_size=len(data.train))
-    validation = None
-    if len(data.validation):
-        validation = Batch(jnp.asarray(data.validation.x), data_size=len(data.train))
+    training = plan.options.training
+    validation = rows_of(plan, "validation") if len(plan.dataset.validation) else None
     return fit(
         parts.model,
         parts.objective,
-        rows,
+        rows_of(plan, "train"),
         optimizer=parts.optimizer,
         batch_size=training.batch_size,
         steps=plan.iterations,
@@ -259,6 +272,20 @@ def _fit(plan: Plan, parts: Parts, state: State) -> Iterator[Report]:
         validate_every=training.validate_every,
         patience=training.patience,
     )
+
+
+def rows_of(plan: Plan, split: str) -> Batch:
+    """The rows of a split on the device, with their labels where training is told them."""
+    rows, data_size = plan.dataset.split(split), len(plan.dataset.train)
+    x, label, condition = jnp.asarray(rows.x), None, None
+    if plan.options.model.condition == "label" and rows.label is not None:
+        condition = jnp.asarray(labels.one_hot(rows.label, plan.classes))
+    elif plan.classes and rows.label is not None:
+        count = plan.options.data.labelled
+        # Of few labels none is for validation: then they would be more.
+        shown = count if split == "train" or count is None else 0
+        label = jnp.asarray(labels.shown(rows.label, shown, plan.options.run.seed))
+    return Batch(x, label=label, data_size=data_size, condition=condition)
 
 
 def _restore(
@@ -305,7 +332,7 @@ def _remark(report: Report, plan: Plan, narrator: Narrator) -> None:
     if report.validation is None or best is None or report.outcome is not None:
         return
     if report.step - int(best.step) >= _STALLED * plan.options.training.validate_every:
-        narrator.stalled(int(best.step), -float(best.loss))
+        narrator.stalled(int(best.step), float(best.loss))
 
 
 def _give_up(
@@ -335,17 +362,20 @@ def _give_up(
 
 
 def _save_models(
-    directory: RunDirectory, parts: Parts, state: State, plan: Plan
+    directory: RunDirectory, parts: Parts, state: State, plan: Plan, narrator: Narrator
 ) -> tuple[LatentVariableModel, str]:
     """Writes the last model and the best by validation; answers with the one that is the run's.
 
     With patience that is the best one, whether the run stopped early or came to its end first.
     """
-    last, _ = merge(state.parameters, parts.model, parts.objective)
+    last = finished_model(merge(state.parameters, parts.model, parts.objective)[0], plan, narrator)
     best = None
     notes = {"data": plan.dataset.name, "recipe": plan.options.recipe}
     if state.best is not None and np.isfinite(float(state.best.loss)):
-        best, _ = merge(state.best.parameters, parts.model, parts.objective)
+        best = last
+        if int(state.best.step) != int(state.step):
+            best, _ = merge(state.best.parameters, parts.model, parts.objective)
+            best = finished_model(best, plan, narrator)
         _save_model(directory, BEST, best, {**notes, "step": int(state.best.step), "which": "best"})
     patient = plan.options.training.patience is not None
     if patient and best is not None and state.best is not None:
@@ -354,6 +384,20 @@ def _save_models(
         return best, "best"
     _save_model(directory, MODEL, last, {**notes, "step": int(state.step), "which": "last"})
     return last, "last"
+
+
+def finished_model(
+    model: LatentVariableModel, plan: Plan, narrator: Narrator
+) -> LatentVariableModel:
+    """The model after training: with a density fitted to its latents for its prior, if asked."""
+    kind = plan.options.training.fit_prior
+    if kind == "none":
+        return model
+    rows = told(model, plan.dataset.train)[:FITTED_ROWS]
+    narrator.note(
+        f"prior   fitting a {kind.replace('-', ' ')} to the latents of {len(rows):,} rows"
+    )
+    return fitted(model, rows, kind, seed=plan.options.run.seed)
 
 
 def _save_model(
@@ -366,16 +410,24 @@ def _save_model(
 
 
 def _measure(
-    plan: Plan, model: LatentVariableModel, which: str, state: State, outcome: Outcome, clock: Clock
+    plan: Plan,
+    parts: Parts,
+    model: LatentVariableModel,
+    which: str,
+    state: State,
+    outcome: Outcome,
+    clock: Clock,
 ) -> dict[str, Any]:
     """The content of ``results.json``."""
     seed = plan.options.run.seed
-    bounds = {name: measure(model, plan.dataset.split(name).x, seed) for name in ("train", "test")}
+    bounds = {name: measure(model, plan.dataset.split(name), seed) for name in ("train", "test")}
     for name, bound in bounds.items():
+        if bound is not None and "elbo" not in bound:
+            bound["terms"] = _terms(plan, parts, model, state, name)
         units = tables.own_units(plan.dataset, plan.dataset.split(name).x)
         if bound is not None and units is not None:
             bound["log_jacobian"] = units
-    rows = plan.dataset.test.x if len(plan.dataset.test) else plan.dataset.train.x
+    rows = told(model, plan.dataset.test if len(plan.dataset.test) else plan.dataset.train)
     best = None
     if state.best is not None and np.isfinite(float(state.best.loss)):
         best = {"step": int(state.best.step), "validation_loss": float(state.best.loss)}
@@ -394,28 +446,84 @@ def _measure(
     }
 
 
+def _terms(
+    plan: Plan, parts: Parts, model: LatentVariableModel, state: State, split: str
+) -> dict[str, float]:
+    """The loss and its terms on a split, of a model without a bound."""
+    _, objective = merge(state.parameters, parts.model, parts.objective)
+    return losses(
+        model,
+        objective,
+        rows_of(plan, split),
+        batch_size=plan.options.training.batch_size,
+        state=state.objective_state,
+        step=int(state.step),
+        key=evaluation_key(plan.options.run.seed),
+    )
+
+
 def measure(
-    model: LatentVariableModel, rows: np.ndarray, seed: int, samples: int | None = None
+    model: LatentVariableModel,
+    split: Split,
+    seed: int,
+    samples: int | None = None,
+    limit: int | None = None,
 ) -> dict[str, Any] | None:
     """The bound on some rows with standard errors, in nats per datum; None where there are no rows.
 
+    Of a model without a bound (its posterior is a point) it has the reconstruction alone. Of one
+    that is told labels the bound is on log p(x|y), and says so (`given`); of one that classifies it
+    is on log p(x), and what concerns labels stands apart (`labels`): the bound on log p(x, y), and
+    how often q(y|x) is right.
+
     Args:
         model: The model.
-        rows: Data as stored.
+        split: Data as stored, and their labels.
         seed: Of the draws z ~ q(z|x).
         samples: Draws a row; by default 10, and one where the rows are many.
+        limit: The first so many rows; None takes all.
     """
-    if len(rows) == 0:
+    if len(split) == 0:
         return None
+    classifies = isinstance(model.encoder, ClassifyingEncoder)
+    rows = split.x[:limit] if classifies else told(model, split)[:limit]
+    if not has_bound(model):
+        rebuilt = mean(reconstruction(model, rows, key=evaluation_key(seed)))
+        error = {"reconstruction": _number(rebuilt.standard_error)}
+        return {"reconstruction": rebuilt.mean, "standard_error": error}
     if samples is None:
         samples = default_samples(len(rows))
     estimate = elbo(model, rows, key=evaluation_key(seed), samples=samples)
     means = estimate.means()
     errors = {name: _number(value.standard_error) for name, value in means.items()}
-    return {**{name: value.mean for name, value in means.items()}, "standard_error": errors}
+    found: dict[str, Any] = {name: value.mean for name, value in means.items()}
+    found["standard_error"] = errors
+    if isinstance(rows, Conditioned):
+        found["given"] = "label"
+    if classifies and split.label is not None:
+        found["labels"] = _of_labels(model, split.x[:limit], split.label[:limit], seed, samples)
+    return found
 
 
-def count_active(model: LatentVariableModel, rows: np.ndarray) -> int | None:
+def _of_labels(
+    model: LatentVariableModel, x: np.ndarray, label: np.ndarray, seed: int, samples: int
+) -> dict[str, Any]:
+    """The bound on log p(x, y), y uniform, and the share of rows that q(y|x) classifies rightly."""
+    rows = Conditioned(x, labels.one_hot(label, model.condition_dim))
+    given = elbo(model, rows, key=evaluation_key(seed), samples=samples).elbo
+    bound = mean(given - np.log(model.condition_dim))
+    right = mean((labels.predicted(model, x) == label).astype(float))
+    return {
+        "bound": bound.mean,
+        "accuracy": right.mean,
+        "standard_error": {
+            "bound": _number(bound.standard_error),
+            "accuracy": _number(right.standard_error),
+        },
+    }
+
+
+def count_active(model: LatentVariableModel, rows: Rows) -> int | None:
     """How many latents are active on some rows; None where that is not defined."""
     try:
         return int(active_units(model, rows).sum())

@@ -71,6 +71,13 @@ class Plan:
 
         return reading_scale(self.family.support, self.dataset.scale, self.options.data.binarize)
 
+    @property
+    def classes(self) -> int:
+        """How many labels the model is told of; 0 where it is told none."""
+        from elbax.app import labels
+
+        return labels.classes_of(self.dataset) if labels.needed(self.options) else 0
+
     def to_config(
         self, *, parameters: int, device: str, versions: dict[str, str]
     ) -> dict[str, Any]:
@@ -107,6 +114,8 @@ class Plan:
                 },
                 "splits": data.splits,
                 "fingerprint": data.fingerprint,
+                "classes": self.classes,
+                "label_names": list(data.label_names),
             },
             "run": run,
             "likelihood": {
@@ -134,7 +143,9 @@ def make(data: Any, options: Options) -> Plan:
     """
     from elbax.recipes import parts
 
-    options = dataclasses.replace(options, model=parts.settled(options.model))
+    options = dataclasses.replace(
+        options, model=parts.settled(options.model), training=parts.settled(options.training)
+    )
     _check_hidden(options)
     dataset = load(data, options)
     options = tables.settle(options, dataset)
@@ -210,13 +221,76 @@ def check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
     """Refuses parts that do not fit together, or not these data.
 
     Raises:
-        ValueError: One line: what does not fit, why, and what would.
+        ValueError: One line: what does not fit, why, and what would; where the recipe itself does
+            not suit the data, its name.
     """
-    from elbax.recipes import fit
-    from elbax.recipes.compose import objective
+    try:
+        _check_fit(dataset, options, likelihood)
+    except ValueError as error:
+        recipe = recipes.find(options.recipe)
+        if options.recipe == recipes.DEFAULT or not _is_of_recipe(options, recipe):
+            raise
+        raise ValueError(
+            f"the recipe {recipe.name} does not suit {dataset.name}: {error}"
+        ) from None
 
-    fit.check(options.model, dataset.shape, likelihood, objective(options.training))
+
+def _is_of_recipe(options: Options, recipe: recipes.Recipe) -> bool:
+    """Whether all that can fail to suit the data is the recipe's own."""
+    from elbax.recipes import parts
+
+    own = parts.settled(recipe.model), parts.settled(recipe.training)
+    names = (*option_tools.MODEL_PARTS, "condition")
+    same = all(getattr(options.model, name) == getattr(own[0], name) for name in names)
+    labelled = options.data.labelled == recipe.data.labelled
+    return same and labelled and options.training.objective == own[1].objective
+
+
+def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
+    from elbax.recipes import fit, parts
+
+    goal = parts.find("objective", options.training.objective.name).constructor
+    fit.check(options.model, dataset.shape, likelihood, goal)
+    _check_labels(dataset, options)
+    posterior = parts.find("posterior", options.model.posterior.name)
+    kind = posterior.constructor.latent
+    if options.training.fit_prior != "none" and kind not in ("real", "point"):
+        raise ValueError(
+            f"fit_prior (--fit-prior) is {options.training.fit_prior}, a density of real vectors, "
+            f"and the posterior {posterior.name} is over others: leave it out"
+        )
     check_values(dataset, likelihood, options.data.binarize)
+
+
+def _check_labels(dataset: Dataset, options: Options) -> None:
+    """Refuses training that is to be told labels which are not there.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    from elbax.app import labels
+    from elbax.recipes import parts
+
+    goal = parts.find("objective", options.training.objective.name).constructor
+    asked = options.data.labelled
+    if asked is not None and not goal.needs_labels:
+        raise ValueError(
+            f"labelled (--labelled) is {asked}, and the objective {goal.name} does not learn from "
+            "labels of some rows: leave it out, or choose --objective semi-supervised"
+        )
+    if goal.needs_labels and options.model.condition == "label":
+        raise ValueError(
+            f"condition (--condition) is label, and the objective {goal.name} tells the model "
+            "labels itself: leave it out"
+        )
+    if not labels.needed(options):
+        return
+    classes = labels.classes_of(dataset)
+    if asked is not None and not classes <= asked <= len(dataset.train):
+        raise ValueError(
+            f"labelled (--labelled) is {asked}: give from {classes}, one of each class, to "
+            f"{len(dataset.train):,}, the rows to train on"
+        )
 
 
 def check_values(dataset: Dataset, likelihood: Choice, binarize: str = "none") -> None:
@@ -304,6 +378,14 @@ def likelihood_of(config: Mapping[str, Any]) -> Choice:
     return Choice(chosen["name"]).with_options(chosen.get("options", {}))
 
 
+def objective_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a run's objective by name, by its ``config.json``: defaults too."""
+    from elbax.recipes import parts
+
+    choice = Choice.of(config["training"]["objective"]) or Choice("elbo")
+    return parts.find("objective", choice.name).complete(choice)
+
+
 def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
     """The options in a run's ``config.json``.
 
@@ -311,7 +393,7 @@ def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
         ValueError: It is damaged.
     """
     try:
-        asked = ("binarize", "validation", "columns", "labels")
+        asked = ("binarize", "validation", "columns", "labels", "labelled")
         data = {name: config["data"].get(name) for name in asked}
         return Options(
             config["recipe"],

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from elbax.app.figures import FIGURES
 from elbax.app.files import write_bytes
+from elbax.app.terms import readable
 from elbax.recipes.choice import Choice
 
 Trend = Literal["improving", "level", "worse", "unknown"]
@@ -46,7 +47,7 @@ class ReportFacts:
         latent_dim: the number of latents.
         kl_per_latent: nats per latent, in the latents' order; empty where the KL does not split.
         validation_steps: steps at which the validation rows were measured, ascending.
-        validation_losses: −ELBO there.
+        validation_losses: −ELBO there; the loss, where there is no bound.
         kept: "last", or "best" where the numbers are those of the best parameters by validation.
         best_step: the step of the best validation, where there was one.
         kind: "images" or "vectors".
@@ -132,7 +133,7 @@ def facts_from_run(
         latent_dim=model["latent_dim"],
         kl_per_latent=[float(value) for value in per_latent[-1]] if len(per_latent) else (),
         validation_steps=[int(step) for step in validation.get("step", ())],
-        validation_losses=[-float(elbo) for elbo in validation.get("elbo", ())],
+        validation_losses=_validation_losses(validation),
         kept=results.get("model", "last"),
         best_step=(results.get("best") or {}).get("step"),
         kind=data["kind"],
@@ -140,13 +141,22 @@ def facts_from_run(
         grey=_is_grey(data, likelihood),
         data=_data_rows(data),
         model=_model_rows(config),
-        training={_words(name): value for name, value in training.items()},
+        training={
+            _words(name): Choice.of(value) if isinstance(value, dict) else value
+            for name, value in training.items()
+        },
         command=config["command"] if isinstance(config["command"], str) else "",
         resume=resume if goes_on else "",
         versions={**config["versions"], "device": config["device"]},
         left_out=left_out or {},
         created=config.get("created", ""),
     )
+
+
+def _validation_losses(validation: Mapping[str, Any]) -> list[float]:
+    if "elbo" in validation:
+        return [-float(elbo) for elbo in validation["elbo"]]
+    return [float(loss) for loss in validation.get("loss", ())]
 
 
 def _is_grey(data: Mapping[str, Any], likelihood: str) -> bool:
@@ -245,6 +255,12 @@ def _bound(facts: ReportFacts) -> str:
     noun = f"{which} image" if facts.kind == "images" else f"{which} row"
     if not numbers:
         return f"the bound on a {noun} was not measured"
+    if "elbo" not in numbers:
+        value, error = numbers["reconstruction"], numbers["standard_error"]["reconstruction"]
+        return (
+            f"the log-likelihood of a {noun} at its own latent is {_plus_minus(value, error)} nats "
+            "on average, and there is no bound, for the posterior is a point"
+        )
     elbo, error = numbers["elbo"], numbers.get("standard_error", {}).get("elbo")
     if elbo is None or not math.isfinite(elbo):
         return f"the bound on a {noun} is not a finite number"
@@ -356,6 +372,21 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .6r
 """
 
 _NAMES = {"elbo": "ELBO", "kl": "KL"}
+_LABELS = (
+    (
+        "bound on log p(x, y)",
+        "bound",
+        (
+            "The evidence lower bound of a row together with its label, in nats: where the label "
+            "is known. It does not compare with the bound on log p(x) above."
+        ),
+    ),
+    ("accuracy", "accuracy", "The share of rows that the classifier q(y|x) gets right."),
+)
+_TERM = (
+    "A term of what training minimised, averaged over batches as large as those of training; it is "
+    "no bound on log p(x)."
+)
 
 DEFINITIONS = {
     "elbo": (
@@ -451,7 +482,8 @@ def _tiles(facts: ReportFacts) -> str:
     numbers, which = (facts.test, "test") if facts.test else (facts.train, "training")
     if numbers:
         for key, name in (("elbo", "ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL")):
-            tiles.append((_value(numbers, key), f"{name}, {which}, nats"))
+            if key in numbers:
+                tiles.append((_value(numbers, key), f"{name}, {which}, nats"))
     if facts.active_latents is not None:
         tiles.append((f"{facts.active_latents} of {facts.latent_dim}", "latents active"))
     if facts.ms_per_step is not None:
@@ -469,6 +501,10 @@ def _value(numbers: Mapping[str, Any] | None, key: str) -> str:
         return "–"
     errors = (numbers or {}).get("standard_error") or {}
     return _plus_minus(value, errors.get(key)) if math.isfinite(value) else str(value)
+
+
+def _term(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}".replace("-", "−")
 
 
 def _pictures(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
@@ -507,10 +543,24 @@ def _numbers(facts: ReportFacts) -> str:
     rows = [
         (name, _value(facts.test, name), _value(facts.train, name), DEFINITIONS[name])
         for name in ("elbo", "reconstruction", "kl")
+        if name in (facts.test or facts.train or {})
+    ]
+    test, train = (readable((given or {}).get("terms", {})) for given in (facts.test, facts.train))
+    rows += [
+        (name, _term(test.get(name)), _term(train.get(name)), _TERM)
+        for name in test or train
+        if name != "reconstruction"
+    ]
+    labels, of_train = ((given or {}).get("labels") for given in (facts.test, facts.train))
+    rows += [
+        (name, _value(labels, key), _value(of_train, key), words)
+        for name, key, words in _LABELS
+        if labels or of_train
     ]
     rows += [(name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(facts) if value]
     body = "".join(
-        f'<tr><th scope="row">{_text(_NAMES.get(name, name))}</th><td class="n">{_text(test)}</td>'
+        f'<tr><th scope="row">{_text(_NAMES.get(name, name))}</th>'
+        f'<td class="n">{_text(test)}</td>'
         f'<td class="n">{_text(train)}</td><td>{_text(words)}</td></tr>'
         for name, test, train, words in rows
     )

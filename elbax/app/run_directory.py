@@ -139,7 +139,9 @@ class RunDirectory:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def history(self) -> dict[str, Any]:
-        """The log as arrays: step, loss, elbo, reconstruction, kl; `validation` has the same.
+        """The log as arrays: step, loss, and the objective's terms; `validation` has the same.
+
+        Where there is a bound these are elbo, reconstruction, kl, and what else there may be.
 
         Where KLs per latent were logged, `kl_per_latent` has their `step` and `value` (n,
         latent_dim).
@@ -358,8 +360,13 @@ def _line(error: Exception) -> str:
     return reason.splitlines()[0] if reason else type(error).__name__
 
 
+_NO_TERMS = ("step", "evaluation", "kl_per_latent")
+_USUAL = ["loss", "elbo", "reconstruction", "kl"]
+
+
 def _columns(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-    names = ("loss", "elbo", "reconstruction", "kl")
+    # All rows of an objective have the same terms; an empty log has the usual ones.
+    names = [name for name in rows[-1] if name not in _NO_TERMS] if rows else _USUAL
     columns: dict[str, np.ndarray] = {
         "step": np.array([row["step"] for row in rows], dtype=np.int64)
     }

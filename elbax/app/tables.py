@@ -14,6 +14,7 @@ import numpy as np
 from elbax import recipes
 from elbax.data.errors import shown
 from elbax.recipes import options as option_tools
+from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ _SIZES = ((2_000, (64, 64), 3_000), (20_000, (128, 128), 6_000), (None, (256, 25
 _MOST_LATENTS = 10
 _SETTLED = (
     "hidden", "latent_dim", "iterations", "batch_size", "validate_every", "patience",
-    "objective", "samples",
+    "objective",
 )  # fmt: skip
 # Of few rows with many holes the evidence lower bound is often highest with latents that say
 # nothing; the importance-weighted one is not, and it is the tighter (Mattei & Frellsen 2019).
-_BOUND: dict[str, Any] = {"objective": "importance-weighted", "samples": 5}
-_OF_THE_BOUND = (*_BOUND, "beta", "kl_warm_up", "free_bits", "kl_estimate", "posterior")
+_BOUND = {"objective": Choice("importance-weighted")}
+_OF_THE_BOUND = {"objective", "posterior"}
 
 
 def settle(options: Options, dataset: Dataset) -> Options:
@@ -41,7 +42,7 @@ def settle(options: Options, dataset: Dataset) -> Options:
 
     Where there are validation rows, a validation every 100 steps and a stop after 10 without a
     better one, in the place of a number of steps. Without a recipe, and where nothing was said of
-    the bound, it is the importance-weighted one of five draws.
+    the bound, it is the importance-weighted one.
 
     Args:
         options: What was asked for.
@@ -64,7 +65,7 @@ def settle(options: Options, dataset: Dataset) -> Options:
     if len(dataset.validation):
         wanted |= {"validate_every": 100, "patience": 10}
     base = recipes.find(options.recipe).options()
-    if options.recipe == "vae" and not options.asked & set(_OF_THE_BOUND):
+    if options.recipe == "vae" and not options.asked & _OF_THE_BOUND:
         wanted |= _BOUND
     changes = {
         name: value

@@ -9,9 +9,10 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from elbax.app import environment, tables
 from elbax.app.plan import Plan, is_grey, shape_in_words, size_of
+from elbax.app.terms import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from elbax.recipes.choice import Choice
@@ -74,8 +75,10 @@ class Narrator:
     def placed(self, path: Path, plan: Plan) -> None:
         """Where the run goes."""
         training = plan.options.training
+        plain = str(training.objective) == "elbo"
+        objective = "" if plain else f"objective {training.objective}, "
         self.note(
-            f"run     {path}: {plan.iterations:,} steps of {training.batch_size}, "
+            f"run     {path}: {plan.iterations:,} steps of {training.batch_size}, {objective}"
             f"{training.optimizer} {training.learning_rate:g}, seed {plan.options.run.seed}"
         )
 
@@ -92,8 +95,7 @@ class Narrator:
             self._begun = (now, report.step)
         seconds, steps = now - self._begun[0], report.step - self._begun[1]
         rate = steps / seconds if steps and seconds > 0 else None
-        losses = {name: float(report.metrics[name].mean()) for name in ("reconstruction", "kl")}
-        losses["loss"] = float(report.metrics["loss"].mean())
+        losses = {n: float(v.mean()) for n, v in report.metrics.items() if v.ndim == 1}
         if self._stream.isatty():
             if self._bar is None:
                 self._bar = _Bar(self._stream, plan.iterations)
@@ -104,12 +106,12 @@ class Narrator:
             self._said, self._said_at = part, now
             self.note(progress_line(report.step, plan.iterations, rate, losses))
 
-    def stalled(self, step: int, bound: float) -> None:
+    def stalled(self, step: int, loss: float) -> None:
         """Validation has stopped improving; said once."""
         if not self._stalled:
             self._stalled = True
             self.note(
-                f"note    no better validation since step {step:,} ({bound:.2f} nats): "
+                f"note    no better validation since step {step:,} (loss {loss:.2f} nats): "
                 "more steps may not pay, and --patience 5 would stop here"
             )
 
@@ -172,11 +174,20 @@ def progress_line(
     if short:
         parts.append(f"{losses['loss']:.1f}")
     else:
-        parts.append(
-            f"loss {losses['loss']:.2f}: reconstruction {-losses['reconstruction']:.2f}, "
-            f"KL {losses['kl']:.2f}"
-        )
+        parts.append(f"loss {losses['loss']:.2f}: {', '.join(_terms(losses))}")
     return "  ".join(parts)
+
+
+def _terms(losses: Mapping[str, float]) -> Iterator[str]:
+    """The parts of a loss: reconstruction and KL, and of an objective without a KL its own."""
+    if "reconstruction" in losses:
+        yield f"reconstruction {-losses['reconstruction']:.2f}"
+    if "kl" in losses:
+        yield f"KL {losses['kl']:.2f}"
+        return
+    for name, value in readable(losses).items():
+        if name != "reconstruction":
+            yield f"{name} {value:.4g}"
 
 
 def data_in_words(plan: Plan) -> str:
@@ -209,8 +220,22 @@ def model_in_words(plan: Plan, parameters: int) -> str:
     return (
         f"{plan.options.recipe}: {sizes} and back, {network}{model.activation}, "
         f"{parameters:,} parameters; {_spaced(model.posterior)} posterior, "
-        f"{_spaced(model.prior)} prior"
+        f"{_spaced(model.prior)} prior{_afterwards(plan)}{_told(plan)}"
     )
+
+
+def _told(plan: Plan) -> str:
+    count = plan.options.data.labelled
+    if plan.options.model.condition == "label":
+        return f"; encoder, decoder and prior are told one of {plan.classes} labels"
+    if plan.classes == 0:
+        return ""
+    return f"; with labels of {'all' if count is None else f'{count:,}'} training rows"
+
+
+def _afterwards(plan: Plan) -> str:
+    kind = plan.options.training.fit_prior
+    return "" if kind == "none" else f" (after training a {kind.replace('-', ' ')} in its place)"
 
 
 def _spaced(choice: Choice) -> str:
@@ -236,6 +261,8 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
     where = shlex.quote(str(path))
     which = "test" if results.get("test") else "train"
     lines = [f"{which:<7} {bound_in_words(results[which])}"]
+    if "labels" in results[which]:
+        lines.append(f"labels  {labels_in_words(results[which]['labels'])}")
     if results.get("active_latents") is not None:
         lines.append(
             f"latents {results['active_latents']} of {results['latent_dim']} active "
@@ -254,12 +281,34 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
 
 
 def bound_in_words(bound: Mapping[str, Any]) -> str:
-    """``ELBO −104.21 ± 0.31 nats per datum = reconstruction −84.9 ± 0.3 − KL 19.3 ± 0.1``."""
+    """``ELBO −104.21 ± 0.31 nats per datum = reconstruction −84.9 ± 0.3 − KL 19.3 ± 0.1``.
+
+    Of a model without a bound: its reconstruction and the terms of its loss.
+    """
     error = bound["standard_error"]
+    if "elbo" not in bound:
+        terms = readable(bound.get("terms", {}))
+        told = [
+            f"; {name} {value:.4g}" for name, value in terms.items() if name != "reconstruction"
+        ]
+        return (
+            f"reconstruction {_pm(bound['reconstruction'], error['reconstruction'])} nats per "
+            f"datum, and no bound (the posterior is a point){''.join(told)}"
+        )
+    given = " given its label" if bound.get("given") == "label" else ""
     return (
-        f"ELBO {_pm(bound['elbo'], error['elbo'])} nats per datum = "
+        f"ELBO {_pm(bound['elbo'], error['elbo'])} nats per datum{given} = "
         f"reconstruction {_pm(bound['reconstruction'], error['reconstruction'])} "
         f"− KL {_pm(bound['kl'], error['kl'])}"
+    )
+
+
+def labels_in_words(found: Mapping[str, Any]) -> str:
+    """What a model that classifies says of rows whose labels are known."""
+    error = found["standard_error"]
+    return (
+        f"bound on log p(x, y) {_pm(found['bound'], error['bound'])} nats; q(y|x) is right for "
+        f"{found['accuracy']:.1%} ± {error['accuracy'] or 0.0:.1%} of rows"
     )
 
 

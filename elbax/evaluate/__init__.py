@@ -8,8 +8,10 @@ from elbax.evaluate.bounds import ElboEstimate as ElboEstimate
 from elbax.evaluate.bounds import Mean as Mean
 from elbax.evaluate.bounds import bits_per_dimension as bits_per_dimension
 from elbax.evaluate.bounds import elbo as elbo
+from elbax.evaluate.bounds import has_bound as has_bound
 from elbax.evaluate.bounds import mean as mean
 from elbax.evaluate.bounds import quantity as quantity
+from elbax.evaluate.bounds import reconstruction as reconstruction
 from elbax.evaluate.conditional import ConditionalDraws as ConditionalDraws
 from elbax.evaluate.conditional import conditional_draws as conditional_draws
 from elbax.evaluate.disentangle import DCI as DCI
@@ -43,6 +45,7 @@ from elbax.evaluate.likelihoods import log_weights as log_weights
 from elbax.evaluate.likelihoods import prior as prior
 from elbax.evaluate.likelihoods import running as running
 from elbax.evaluate.likelihoods import samples_needed as samples_needed
+from elbax.evaluate.losses import losses as losses
 from elbax.evaluate.samples import Memorisation as Memorisation
 from elbax.evaluate.samples import PrecisionRecall as PrecisionRecall
 from elbax.evaluate.samples import frechet_distance as frechet_distance
@@ -53,6 +56,8 @@ from elbax.evaluate.samples import (
 )
 from elbax.evaluate.scores import Scores as Scores
 from elbax.evaluate.scores import score as score
+from elbax.evaluate.tiles import Conditioned as Conditioned
+from elbax.evaluate.tiles import Rows as Rows
 from elbax.evaluate.tiles import content_numbers as content_numbers
 from elbax.evaluate.tiles import map_rows as map_rows
 from elbax.evaluate.weights import LogWeights as LogWeights

@@ -24,7 +24,7 @@ from numpyro.distributions import constraints
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
-from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.tiles import Rows, map_rows
 from elbax.model.distributions import sample
 from elbax.model.latent_variable_model import Encoder, LatentVariableModel
 
@@ -62,7 +62,7 @@ class Sandwich:
 
 def annealed(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     chains: int = 16,

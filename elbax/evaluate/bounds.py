@@ -11,8 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.evaluate.tiles import map_rows
-from elbax.model.latent_variable_model import Decoder, LatentVariableModel
+from elbax.evaluate.tiles import Rows, map_rows, stored
+from elbax.model.distributions import sample
+from elbax.model.latent_variable_model import (
+    ClassifyingEncoder,
+    Decoder,
+    Encoder,
+    LatentVariableModel,
+)
 from elbax.model.likelihoods import Bernoulli
 from elbax.model.objectives import ElboTerms, KLEstimate, elbo_terms
 
@@ -62,7 +68,7 @@ def mean(values: Float[np.ndarray, " rows"]) -> Mean:
 
 def elbo(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int = 10,
@@ -70,6 +76,9 @@ def elbo(
     numbers: np.ndarray | None = None,
 ) -> ElboEstimate:
     """The evidence lower bound of each row (Kingma & Welling 2013, eq. 3).
+
+    Of a model with a classifier beside its encoder, and rows without a condition, it is the bound
+    on log p(x) with the label summed out (Kingma et al. 2014, eq. 7).
 
     Args:
         model: The model.
@@ -93,8 +102,33 @@ def elbo(
     return ElboEstimate(terms.elbo, terms.reconstruction, terms.kl, terms.kl_per_latent)
 
 
+def has_bound(model: LatentVariableModel) -> bool:
+    """Whether there is a KL and an evidence lower bound: not where q(z|x) is a point."""
+    encoder = model.encoder
+    return not isinstance(encoder, Encoder) or encoder.posterior.has_density
+
+
+def reconstruction(
+    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray
+) -> Float[np.ndarray, " rows"]:
+    """Log p(x|z) of each row at one draw z ~ q(z|x), in nats: of a deterministic encoder at f(x).
+
+    Args:
+        model: Any model.
+        rows: Data as stored (the model's preprocessing is applied), rows along the leading axis.
+        key: The randomness of each row.
+    """
+    return map_rows(_reconstruction_of_row, model, rows, key)
+
+
+def _reconstruction_of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
+    binarize, latent = jax.random.split(key)
+    x = model.preprocessing(row, binarize)
+    return model.log_likelihood(x, sample(model.encode(x), latent))
+
+
 def quantity(
-    model: LatentVariableModel, rows: np.ndarray
+    model: LatentVariableModel, rows: Rows
 ) -> Literal["log-mass", "log-density", "binarised-bound"]:
     """What log p(x) means for this model and these data.
 
@@ -121,7 +155,7 @@ def quantity(
     if not discrete:
         return "log-density"
     if isinstance(likelihood, Bernoulli) and model.preprocessing.binarize == "none":
-        levels = np.unique(rows) * model.preprocessing.scale
+        levels = np.unique(stored(rows)) * model.preprocessing.scale
         # 255 · (1 / 255) is 1 in double precision.
         if not np.isin(levels, (0.0, 1.0)).all():
             return "binarised-bound"
@@ -138,12 +172,32 @@ def bits_per_dimension(nats: float, model: LatentVariableModel) -> float:
     return -nats / (math.prod(model.shape) * math.log(2))
 
 
+def _summed_out(
+    model: LatentVariableModel,
+    encoder: ClassifyingEncoder,
+    x: Array,
+    key: PRNGKeyArray,
+    kl: KLEstimate,
+) -> ElboTerms:
+    """The bound on log p(x), y uniform: the KL is that of q(y, z|x) to p(y) p(z|y)."""
+    log_q = encoder.classify(x)
+    terms = jax.vmap(lambda y: elbo_terms(model, x, key, condition=y, kl=kl))(
+        jnp.eye(encoder.classes)
+    )
+    of_label = log_q + math.log(encoder.classes)
+    weigh = lambda values: jnp.sum(jnp.exp(log_q) * values)  # noqa: E731
+    return ElboTerms(weigh(terms.reconstruction), weigh(terms.kl + of_label), None)
+
+
 @functools.cache  # the same function for the same words, so that it is compiled once
 def _averaged_terms(samples: int, kl: KLEstimate) -> Callable[..., ElboTerms]:
     def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> ElboTerms:
         def draw(number: Array) -> ElboTerms:
             binarize, latent = jax.random.split(jax.random.fold_in(key, number))
-            return elbo_terms(model, model.preprocessing(row, binarize), latent, kl=kl)
+            x = model.preprocessing(row, binarize)
+            if isinstance(model.encoder, ClassifyingEncoder):
+                return _summed_out(model, model.encoder, x, latent, kl)
+            return elbo_terms(model, x, latent, kl=kl)
 
         draws = jax.lax.map(draw, jnp.arange(samples))
         return jax.tree.map(lambda a: jnp.mean(a, axis=0), draws)

@@ -15,7 +15,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate.bounds import Mean, elbo, mean
-from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.tiles import Rows, map_rows
 from elbax.model.distributions import sample_and_log_prob
 from elbax.model.interfaces import AbstractPosterior, SamplesWithLogProb
 from elbax.model.latent_variable_model import Encoder, LatentVariableModel
@@ -102,7 +102,7 @@ class ElboSplit:
 
 def inference_gap(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     steps: int = 500,
@@ -150,7 +150,7 @@ def inference_gap(
 
 
 def rate_distortion(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 10
+    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 10
 ) -> RateDistortion:
     """Rate and distortion of a model on data (Alemi et al. 2018, §2): ELBO = −(rate + distortion).
 
@@ -168,7 +168,7 @@ def rate_distortion(
 
 
 def elbo_split(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 10
+    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 10
 ) -> ElboSplit:
     """The bound as reconstruction − mutual information − KL(aggregate posterior ‖ prior).
 

@@ -14,7 +14,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
-from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.tiles import Rows, map_rows
 from elbax.model.distributions import OneHotCategorical, location, sample
 from elbax.model.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -29,7 +29,7 @@ _BLOCK = 2**20  # log-densities computed at a time: 8 MB
 
 
 def posterior_moments(
-    model: LatentVariableModel, rows: np.ndarray
+    model: LatentVariableModel, rows: Rows
 ) -> dict[str, Float[np.ndarray, "rows latent"]]:
     """The mean and the standard deviation of q(z|x) for each row.
 
@@ -58,7 +58,7 @@ def active(means: Float[np.ndarray, "rows latent"]) -> Bool[np.ndarray, " latent
     return np.var(np.asarray(means, np.float64), axis=0) > ACTIVE
 
 
-def active_units(model: LatentVariableModel, rows: np.ndarray) -> Bool[np.ndarray, " latent"]:
+def active_units(model: LatentVariableModel, rows: Rows) -> Bool[np.ndarray, " latent"]:
     """Which latents of a model are active: `active` of its posterior means.
 
     Defined for continuous latents whose posterior has a mean. (A latent that speaks through its
@@ -94,9 +94,7 @@ def _continuous_mean(model: LatentVariableModel, row: Array, _: PRNGKeyArray) ->
     return q.mean
 
 
-def kl_by_latent(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray
-) -> tuple[Mean, ...]:
+def kl_by_latent(model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray) -> tuple[Mean, ...]:
     """KL(q(z_j|x) ‖ p(z_j)) of each latent dimension in nats, averaged over the rows.
 
     Defined for a posterior and a prior of independent normals: then these sum to the KL.
@@ -139,7 +137,7 @@ def _base(distribution: Any) -> Any:
     return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
 
 
-def _check_rows(rows: np.ndarray) -> None:
+def _check_rows(rows: Rows) -> None:
     if len(rows) < 1:
         raise ValueError("there are no rows; give at least one")
 
@@ -178,7 +176,7 @@ class TotalCorrelation:
 
 
 def total_correlation(
-    model: LatentVariableModel, rows: np.ndarray, *, key: PRNGKeyArray, samples: int = 1
+    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 1
 ) -> TotalCorrelation:
     """The total correlation of the aggregate posterior (Chen et al. 2018, eq. 2, the middle term).
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate import weights
 from elbax.evaluate.bounds import Mean, mean
-from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.tiles import Rows, map_rows
 from elbax.evaluate.weights import LogWeights
 from elbax.model.distributions import sample, sample_and_log_prob
 from elbax.model.interfaces import SamplesWithLogProb
@@ -97,7 +97,7 @@ class LogLikelihoodEstimate:
 
 def importance(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int = 1000,
@@ -125,7 +125,7 @@ def importance(
 
 def prior(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int = 1000,
@@ -164,7 +164,7 @@ def samples_needed(
 
 def running(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int,
@@ -194,7 +194,7 @@ def running(
 
 def log_weights(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int,
@@ -219,7 +219,7 @@ def log_weights(
 
 def conditional_log_likelihoods(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     *,
     key: PRNGKeyArray,
     samples: int,
@@ -231,7 +231,7 @@ def conditional_log_likelihoods(
 
 def _estimate(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     key: PRNGKeyArray,
     samples: int,
     proposal: Proposal,
@@ -260,7 +260,7 @@ def _estimate(
 
 def _draws(
     model: LatentVariableModel,
-    rows: np.ndarray,
+    rows: Rows,
     key: PRNGKeyArray,
     samples: int,
     proposal: Proposal,
@@ -271,7 +271,7 @@ def _draws(
     return log_w, log_likelihood
 
 
-def check_numbers(rows: np.ndarray, samples: int) -> None:
+def check_numbers(rows: Rows, samples: int) -> None:
     """Refuses an estimate of nothing.
 
     Raises:

@@ -5,6 +5,7 @@ runs in tiles of one shape, because a float32 product changes in its last bits w
 batch that it stands in.
 """
 
+import dataclasses
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -12,15 +13,47 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+
+from elbax.model.conditioning import told
+from elbax.model.latent_variable_model import LatentVariableModel
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioned:
+    """Rows, with what a conditional model is told of each.
+
+    Whatever is measured of them by `map_rows` is then of x given the condition.
+
+    Attributes:
+        x: Data as stored, rows along the leading axis.
+        condition: (rows, numbers): a label as a one-hot vector, say.
+    """
+
+    x: np.ndarray
+    condition: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, rows: Any) -> "Conditioned":
+        return Conditioned(self.x[rows], self.condition[rows])
+
+
+Rows = np.ndarray | Conditioned
+
+
+def stored(rows: Rows) -> np.ndarray:
+    """The rows themselves."""
+    return rows.x if isinstance(rows, Conditioned) else rows
 
 
 def map_rows(
     function: Callable[..., PyTree],
     model: PyTree,
-    rows: np.ndarray,
+    rows: Rows,
     key: PRNGKeyArray,
     tile: int = TILE,
     numbers: np.ndarray | None = None,
@@ -29,7 +62,8 @@ def map_rows(
 
     Args:
         function: A function of the model, one datum as stored, and a key.
-        model: Any pytree, passed through.
+        model: Any pytree, passed through; the models in it are told each row's condition, where the
+            rows have one.
         rows: The data as stored, rows along the leading axis; at least one.
         key: Row i gets `fold_in(key, i)`.
         tile: How many rows stand together; a constant of the caller, never a user's choice. Fewer
@@ -42,15 +76,15 @@ def map_rows(
     """
     numbers = np.arange(len(rows)) if numbers is None else numbers
     parts = []
+    x, condition = stored(rows), rows.condition if isinstance(rows, Conditioned) else None
     for start in range(0, len(rows), tile):
-        part = rows[start : start + tile]
-        part_numbers = np.asarray(numbers[start : start + tile], np.int32)
-        if len(part) < tile:
-            filling = tile - len(part)
-            part = np.concatenate([part, np.repeat(part[-1:], filling, axis=0)])
-            part_numbers = np.pad(part_numbers, (0, filling))
+        # Past the end the last row stands again.
+        chosen = np.minimum(np.arange(start, start + tile), len(rows) - 1)
+        part = x[start : start + tile] if chosen[-1] == start + tile - 1 else x[chosen]
+        given = None if condition is None else condition[chosen]
+        part_numbers = np.asarray(numbers[chosen], np.int32)
         # Fetched only at the end, so that the next tile is prepared while this one is computed.
-        parts.append(_map_tile(function, model, part, part_numbers, key))
+        parts.append(_map_tile(function, model, part, part_numbers, key, given))
     return jax.tree.map(lambda *tiles: np.concatenate(tiles)[: len(rows)], *parts)
 
 
@@ -70,9 +104,23 @@ def content_numbers(rows: np.ndarray) -> Int[np.ndarray, " rows"]:
 
 @eqx.filter_jit
 def _map_tile(
-    function: Callable[..., PyTree], model: PyTree, tile: Any, numbers: Any, key: PRNGKeyArray
+    function: Callable[..., PyTree],
+    model: PyTree,
+    tile: Any,
+    numbers: Any,
+    key: PRNGKeyArray,
+    condition: Any = None,
 ) -> PyTree:
-    def one(row: Any, number: Any) -> PyTree:
-        return function(model, row, jax.random.fold_in(key, number))
+    def one(row: Any, condition: Any, number: Any) -> PyTree:
+        knowing = model if condition is None else _told(model, condition)
+        return function(knowing, row, jax.random.fold_in(key, number))
 
-    return jax.vmap(one)(tile, numbers)
+    return jax.vmap(one)(tile, condition, numbers)
+
+
+def _told(model: PyTree, condition: Array) -> PyTree:
+    return jax.tree.map(
+        lambda part: told(part, condition) if isinstance(part, LatentVariableModel) else part,
+        model,
+        is_leaf=lambda part: isinstance(part, LatentVariableModel),
+    )

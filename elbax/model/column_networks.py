@@ -98,8 +98,12 @@ class ColumnNetwork(eqx.Module):
     network: Any
 
     def __call__(self, x: Array) -> Array:
-        """One row, perhaps with NaN where it was not observed."""
-        return self.network(self.features(x))
+        """One row, perhaps with NaN where it was not observed; a condition may follow it."""
+        count = len(self.features.columns)
+        features = self.features(x[:count])
+        if len(x) > count:
+            features = jnp.concatenate([features, x[count:]])
+        return self.network(features)
 
 
 _LOGARITHMS = (

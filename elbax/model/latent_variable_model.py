@@ -96,12 +96,15 @@ class LatentVariableModel(eqx.Module):
         decoder: z → p(x|z).
         preprocessing: From the stored datum (bytes, say) to the numbers that the likelihood speaks
             of.
+        condition_dim: How many numbers the model must be told of each datum besides (classes, where
+            it is a label as a one-hot vector); 0: none.
     """
 
     prior: AbstractPrior
     encoder: AbstractEncoder
     decoder: AbstractDecoder
     preprocessing: Preprocessing = Preprocessing()
+    condition_dim: int = eqx.field(static=True, default=0)
 
     def encode(self, x: Array, condition: Array | None = None) -> Any:
         """The approximate posterior q(z|x) of one datum."""

@@ -179,6 +179,8 @@ class _Rebuild:
             raise self._missing(name, place)
         kind = self._allowed[name]
         expected = {field.name for field in dataclasses.fields(kind)}
+        if name == LatentVariableModel.__name__:  # files of before there were conditions
+            fields = {"condition_dim": 0, **fields}
         if set(fields) != expected:
             raise ModelFileError(
                 f"the fields of {name} at {place!r} are {sorted(fields)}, not {sorted(expected)}"
@@ -259,7 +261,7 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
         x = model.preprocessing(x, key)
         # A prior that must be told a condition says how long it is; both networks are told it too.
         prior: Any = model.prior
-        length = prior.condition_dim if prior.conditional else 0
+        length = prior.condition_dim if prior.conditional else model.condition_dim
         if isinstance(model.encoder, ClassifyingEncoder):
             length = model.encoder.classes
         condition = jnp.zeros(length) if length else None

@@ -1,11 +1,12 @@
-"""Recipes: named, cited compositions of the parts, one short file per paper.
+"""Recipes: named, cited compositions of the parts, one short file per paper in `papers`.
 
 Imports no jax; `elbax.recipes.compose` does, when a model is built.
 """
 
-from elbax.recipes import aevb as _aevb
-from elbax.recipes import iwae as _iwae
-from elbax.recipes import vae as _vae
+import importlib
+import pkgutil
+
+from elbax.recipes import papers
 from elbax.recipes.options import DataOptions as DataOptions
 from elbax.recipes.options import ModelOptions as ModelOptions
 from elbax.recipes.options import Options as Options
@@ -14,7 +15,18 @@ from elbax.recipes.options import TrainingOptions as TrainingOptions
 from elbax.recipes.options import nearest as nearest
 from elbax.recipes.recipe import Recipe as Recipe
 
-RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (_vae, _aevb, _iwae)}
+DEFAULT = "vae"
+
+
+def _found() -> dict[str, Recipe]:
+    """What the files in `papers` hold, the default first and the others by name."""
+    names = [module.name for module in pkgutil.iter_modules(papers.__path__)]
+    recipes = [importlib.import_module(f"{papers.__name__}.{name}").RECIPE for name in names]
+    ordered = sorted(recipes, key=lambda recipe: (recipe.name != DEFAULT, recipe.name))
+    return {recipe.name: recipe for recipe in ordered}
+
+
+RECIPES: dict[str, Recipe] = _found()
 """Every recipe by its name; the first is the default."""
 
 

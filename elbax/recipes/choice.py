@@ -64,6 +64,11 @@ class Choice:
             found += [f"--{flag}.{name.replace('_', '-')}", _word(value)]
         return found
 
+    @classmethod
+    def named(cls, name: str, **options: Any) -> Choice:
+        """A part with options: `Choice.named("mixture", components=20)`."""
+        return cls(name).with_options(options)
+
     def __str__(self) -> str:
         """For people: ``mixture (components 20)``."""
         told = [f"{name.replace('_', ' ')} {_word(value)}" for name, value in self.options]

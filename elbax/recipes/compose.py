@@ -16,14 +16,19 @@ from elbax.model.interfaces import (
     AbstractNetworkPair,
     AbstractObjective,
 )
-from elbax.model.latent_variable_model import Decoder, Encoder, LatentVariableModel
-from elbax.model.objectives import ImportanceWeightedELBO, NegativeELBO
+from elbax.model.latent_variable_model import (
+    ClassifyingEncoder,
+    Decoder,
+    Encoder,
+    LatentVariableModel,
+)
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import Support
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions, TrainingOptions
-from elbax.train.schedules import kl_weight, learning_rate
+from elbax.train.schedules import kl_weight as rising
+from elbax.train.schedules import learning_rate
 
 
 def compose(
@@ -36,6 +41,8 @@ def compose(
     precision: Literal["float32", "bfloat16"] = "float32",
     data: Array | np.ndarray | None = None,
     features: ColumnFeatures | None = None,
+    classes: int = 0,
+    classify: bool = False,
     key: PRNGKeyArray,
 ) -> LatentVariableModel:
     """The model that the options describe, with its initial parameters.
@@ -52,6 +59,10 @@ def compose(
         data: Some rows as stored, for a prior that starts at data (`wants_data`); a prior without
             them starts at random.
         features: What the encoder sees of a table's columns, and what they are; None elsewhere.
+        classes: How many labels there are, where encoder, decoder and prior are told the label as a
+            one-hot vector; 0: they are told nothing.
+        classify: Whether the encoder has a classifier beside, for labels that are known of some
+            rows only.
         key: The randomness of the weights.
 
     Raises:
@@ -69,6 +80,7 @@ def compose(
         "hidden": options.hidden,
         "activation": options.activation,
         "compute_dtype": None if precision == "float32" else precision,
+        "condition_dim": classes,
     }
 
     def build(kind: str, choice: Choice, **more: Any) -> Any:
@@ -84,16 +96,21 @@ def compose(
         data=None if data is None else _filled(jax.vmap(preprocessing)(jnp.asarray(data))),
         bounds=_bounds(family.support),
     )
+    count, latents = posterior.parameter_count, options.latent_dim + classes
+    encoder: Any = Encoder(
+        _encoder(network, shape, count, features, encoder_key, classes), posterior
+    )
+    if classify:
+        classifier = _encoder(network, shape, classes, features, jax.random.fold_in(encoder_key, 1))
+        encoder = ClassifyingEncoder(classifier, encoder, classes)
     return LatentVariableModel(
         prior=prior,
-        encoder=Encoder(
-            _encoder(network, shape, posterior.parameter_count, features, encoder_key), posterior
-        ),
+        encoder=encoder,
         decoder=Decoder(
-            network.decoder(options.latent_dim, shape, family.parameter_count, key=decoder_key),
-            family,
+            network.decoder(latents, shape, family.parameter_count, key=decoder_key), family
         ),
         preprocessing=preprocessing,
+        condition_dim=classes,
     )
 
 
@@ -131,12 +148,31 @@ def reading_scale(
     return 1.0 if counts and binarize != "dynamic" else scale
 
 
-def objective(options: TrainingOptions) -> AbstractObjective:
-    """The bound that the options ask for, with its draws, the weight of the KL and its warm-up."""
-    if options.objective == "importance-weighted":
-        return ImportanceWeightedELBO(options.samples)
-    beta = kl_weight(options.beta, warm_up=options.kl_warm_up)
-    return NegativeELBO(beta, options.samples, options.kl_estimate, options.free_bits)
+def objective(
+    options: TrainingOptions,
+    *,
+    steps: int | None = None,
+    latent_dim: int | None = None,
+    key: PRNGKeyArray | None = None,
+) -> AbstractObjective:
+    """What the options ask to be minimised.
+
+    Args:
+        options: The training's options.
+        steps: The length of the run, for a schedule that is cut into cycles.
+        latent_dim: The number of dimensions of z, for an objective with a network of its own.
+        key: The randomness of that network's weights.
+
+    Raises:
+        ValueError: An unknown objective, an option that it doesn't have, or an impossible value.
+    """
+    part = parts.find("objective", options.objective.name)
+    asked = dict(parts.settle("objective", options.objective).options)
+    rise = {name: asked.pop(name) for name in parts.SCHEDULE if name in asked}
+    if rise and part.scheduled is not None:
+        value = asked.get(part.scheduled, part.options[part.scheduled].default)
+        asked[part.scheduled] = rising(value, **rise, steps=steps)
+    return part.build(Choice(part.name).with_options(asked), {"latent_dim": latent_dim, "key": key})
 
 
 def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformation:
@@ -175,11 +211,13 @@ def _encoder(
     out_size: int,
     features: ColumnFeatures | None,
     key: PRNGKeyArray,
+    condition_dim: int = 0,
 ) -> Any:
     """The encoder's network; of a table it sees the columns' features."""
     if features is None:
-        return pair.encoder(shape, out_size, key=key)
-    return ColumnNetwork(features, pair.encoder((features.size,), out_size, key=key))
+        return pair.encoder(shape, out_size, condition_dim=condition_dim, key=key)
+    inner = pair.encoder((features.size,), out_size, condition_dim=condition_dim, key=key)
+    return ColumnNetwork(features, inner)
 
 
 def _bounds(support: Support | tuple[Support, ...]) -> tuple[float, float] | None:

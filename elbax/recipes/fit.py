@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import equinox as eqx
+import jax
+
 from elbax.model.objectives import unsuited
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
@@ -31,7 +34,8 @@ def check(
         options: The model's options, settled (`parts.settled`).
         shape: The shape of one datum.
         likelihood: The family of p(x|z), settled.
-        objective: What is to be minimised (an `AbstractObjective`); None leaves it out.
+        objective: What is to be minimised (an `AbstractObjective`, or its class); None leaves it
+            out.
 
     Raises:
         ValueError: One line: which do not fit, why, and what would.
@@ -57,13 +61,27 @@ def _problems(
         )
         yield (
             f"the posterior {posterior.name} does not suit the objective {objective.name}: "
-            f"{reason}; choose --posterior {names}"
+            f"{reason}; choose --posterior {names}, or --objective {_objectives(q)}"
         )
-    if p.conditional:
+    if objective is not None and objective.fixed_prior and _learned(prior, options, shape):
+        names = _names(
+            "prior",
+            lambda part: (
+                _meet(part, q)
+                and not part.conditional
+                and not _learned(parts.find("prior", part.name), options, shape)
+            ),
+        )
+        yield (
+            f"the prior {prior.name} does not suit the objective {objective.name}, which compares "
+            f"draws with draws of the prior and would not train it rightly: choose --prior {names}"
+        )
+    told = options.condition == "label" or getattr(objective, "needs_labels", False)
+    if p.conditional and not told:
         names = _names("prior", lambda part: not part.conditional and _meet(part, q))
         yield (
-            f"the prior {prior.name} must be told a condition, and nothing tells it one: choose "
-            f"--prior {names}"
+            f"the prior {prior.name} must be told a condition, and nothing tells it one: give "
+            f"--condition label, or choose --prior {names}"
         )
     for part in (prior, posterior):
         least = part.constructor.least_latent_dim
@@ -79,6 +97,21 @@ def _problems(
             f"the network {network.name} is for images, and a datum here has the shape {shape}: "
             f"choose --network {names}"
         )
+
+
+def _objectives(posterior: Any) -> str:
+    """Those that suit a posterior and need no labels."""
+    return _names(
+        "objective", lambda part: unsuited(part, posterior) is None and not part.needs_labels
+    )
+
+
+def _learned(prior: Part, options: ModelOptions, shape: tuple[int, ...]) -> bool:
+    """Whether a prior has parameters, by what it would be made of."""
+    own = options.prior if options.prior.name == prior.name else Choice(prior.name)
+    context = {"latent_dim": options.latent_dim, "shape": shape, "condition_dim": 1}
+    made = eqx.filter_eval_shape(lambda: prior.build(own, {**context, "key": jax.random.key(0)}))
+    return bool(jax.tree.leaves(made))
 
 
 def _space(prior: Part, posterior: Part) -> Iterator[str]:

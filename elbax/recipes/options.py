@@ -46,6 +46,9 @@ class ModelOptions:
     likelihood: Choice | None = None
     """Likelihood p(x|z), such as normal with --likelihood.scale predicted. Without it: chosen from
     the data, and the choice is printed."""
+    condition: Literal["none", "label"] = "none"
+    """What encoder, decoder and prior are told besides: nothing, or each row's label; the model is
+    then of x given the label."""
 
     def __post_init__(self) -> None:
         """Refuse values that no model can have."""
@@ -82,22 +85,14 @@ class TrainingOptions:
     """What adam and adamw add to the root of the mean squared gradient."""
     gradient_clip: float | None = None
     """Largest norm of the gradient; longer ones are scaled down to it."""
-    objective: Literal["elbo", "importance-weighted"] = "elbo"
-    """Bound to maximise: the evidence lower bound, or the importance-weighted one (the IWAE's)."""
-    samples: int = 1
-    """Draws z ~ q(z|x) of each row in a step: averaged in the elbo; k, of the importance-weighted
-    bound."""
-    kl_estimate: Literal["closed", "monte-carlo"] = "closed"
-    """KL term: its closed form where there is one, or log q(z|x) - log p(z) at the draws (which the
-    importance-weighted bound takes anyway)."""
-    beta: float = 1.0
-    """Weight of the KL term in the loss (1: the evidence lower bound itself)."""
-    kl_warm_up: int = 0
-    """Steps over which that weight rises linearly from 0."""
-    free_bits: float = 0.0
-    """Nats of KL that each latent may hold at no price."""
+    objective: Choice = Choice("elbo")  # noqa: RUF009 - frozen
+    """What is minimised, such as beta-tc with --objective.beta 6: a part with options of its own
+    too."""
+    fit_prior: Literal["none", "gaussian", "gaussian-mixture", "flow"] = "none"
+    """What takes the prior's place after training, fitted to latents of the training rows: nothing,
+    one normal, a mixture of ten, or a normalising flow."""
     validate_every: int = 500
-    """Steps between measurements of the bound on the validation rows."""
+    """Steps between measurements of the loss on the validation rows."""
     patience: int | None = None
     """Stop after this many validations without a better one, and keep the best parameters."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -107,28 +102,48 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that no training run can have."""
-        for name in ("iterations", "batch_size", "validate_every", "samples"):
+        for name in ("iterations", "batch_size", "validate_every"):
             _at_least(self, name, 1)
         for name in ("epochs", "patience"):
             if getattr(self, name) is not None:
                 _at_least(self, name, 1)
-        for name in ("learning_rate_warm_up", "kl_warm_up"):
-            _at_least(self, name, 0)
+        _at_least(self, "learning_rate_warm_up", 0)
         _positive(self, "learning_rate")
         _positive(self, "adam_epsilon")
         if self.gradient_clip is not None:
             _positive(self, "gradient_clip")
-        for name in ("beta", "free_bits", "checkpoint_seconds"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{_flag(name)} is {value}: give a number of at least 0")
+        _not_negative(self, "checkpoint_seconds")
         _check_choices(self)
-        for name, only in (("beta", 1.0), ("kl_warm_up", 0)):
-            if self.objective == "importance-weighted" and getattr(self, name) != only:
-                raise ValueError(
-                    f"{_flag(name)} is {getattr(self, name)}: the importance-weighted bound has no "
-                    "KL term to weigh; leave it out, or choose --objective elbo"
-                )
+
+
+@dataclass(frozen=True)
+class ShortOptions:
+    """Short words for options of the objective, of those objectives that have them."""
+
+    beta: float | None = None
+    """Short for --objective.beta: of the elbo, the weight of the KL term (1: the evidence lower
+    bound itself)."""
+    kl_warm_up: int | None = None
+    """Short for --objective.warm-up: steps over which that weight rises linearly from 0."""
+    free_bits: float | None = None
+    """Short for --objective.free-bits: nats of KL that each latent may hold at no price."""
+    samples: int | None = None
+    """Short for --objective.samples: draws z ~ q(z|x) of each row in a step, averaged in the elbo;
+    k, of the importance-weighted bound."""
+    kl_estimate: Literal["closed", "monte-carlo"] | None = None
+    """Short for --objective.kl: the KL term in closed form where there is one, or log q(z|x) - log
+    p(z) at the draws."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no objective takes."""
+        if self.samples is not None:
+            _at_least(self, "samples", 1)
+        if self.kl_warm_up is not None:
+            _at_least(self, "kl_warm_up", 0)
+        for name in ("beta", "free_bits"):
+            if getattr(self, name) is not None:
+                _not_negative(self, name)
+        _check_choices(self)
 
 
 @dataclass(frozen=True)
@@ -144,11 +159,16 @@ class DataOptions:
     A kind is continuous, positive, count, binary, categorical, ordinal, or ignore."""
     labels: str | None = None
     """The column of a table that holds labels: it is left out of the data."""
+    labelled: int | None = None
+    """Training rows whose labels are shown to an objective that learns from few (semi-supervised):
+    drawn by the seed, the same number of each class. Without it: all."""
 
     def __post_init__(self) -> None:
         """Refuse a negative number of rows."""
         if self.validation is not None:
             _at_least(self, "validation", 0)
+        if self.labelled is not None:
+            _at_least(self, "labelled", 1)
         _check_choices(self)
 
 
@@ -195,8 +215,20 @@ class Options:
     asked: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
 
-PARTS = ("network", "prior", "posterior", "likelihood")
-"""The options that choose a part: fields of `ModelOptions`, and the kinds of `elbax parts`."""
+MODEL_PARTS = ("network", "prior", "posterior", "likelihood")
+"""The options that choose a part of the model: fields of `ModelOptions`."""
+
+PARTS = (*MODEL_PARTS, "objective")
+"""The options that choose a part, and the kinds of `elbax parts`."""
+
+SHORT = {
+    "beta": "beta",
+    "kl_warm_up": "warm_up",
+    "free_bits": "free_bits",
+    "samples": "samples",
+    "kl_estimate": "kl",
+}
+"""Fields of `ShortOptions`, and the option of the objective that each is short for."""
 
 SECTIONS: Mapping[str, type] = {
     "model": ModelOptions,
@@ -208,6 +240,8 @@ SECTIONS: Mapping[str, type] = {
 
 def section_of(name: str) -> str | None:
     """The section that the option ``name`` (underscores) belongs to, or None."""
+    if name in SHORT:
+        return "training"
     for section, options in SECTIONS.items():
         if name in {field.name for field in dataclasses.fields(options)}:
             return section
@@ -216,7 +250,8 @@ def section_of(name: str) -> str | None:
 
 def option_names() -> list[str]:
     """Every option's name, over all sections."""
-    return [field.name for options in SECTIONS.values() for field in dataclasses.fields(options)]
+    classes = [*SECTIONS.values(), ShortOptions]
+    return [field.name for options in classes for field in dataclasses.fields(options)]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -232,12 +267,13 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
     Args:
         options: What to start from.
         changes: Option name (underscores) to value; values are coerced as in a TOML file. An option
-            of a part has a dotted name: ``prior.components``.
+            of a part has a dotted name: ``prior.components``; some of the objective's have a short
+            one too (`SHORT`).
 
     Raises:
         ValueError: An unknown name (with the nearest one), an impossible value, or two lengths.
     """
-    changes = _undotted(one_length(changes))
+    changes = _undotted(_spelled_out(one_length(changes)))
     by_section: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():
         section = section_of(name)
@@ -250,6 +286,27 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
         for section, values in by_section.items()
     }
     return dataclasses.replace(options, **parts, asked=options.asked | frozenset(changes))
+
+
+def _spelled_out(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, with short words in full: ``beta`` as ``objective.beta``.
+
+    Raises:
+        ValueError: An impossible value, or both are given.
+    """
+    found = {name: value for name, value in changes.items() if name not in SHORT}
+    for name, value in changes.items():
+        if name not in SHORT or value is None:
+            continue
+        full = f"objective.{SHORT[name]}"
+        if full in changes:
+            raise ValueError(
+                f"{_flag(name)} is short for --{full.replace('_', '-')}, and both are given: "
+                "give one"
+            )
+        short = ShortOptions(**{name: coerce(ShortOptions, name, value)})
+        found[full] = getattr(short, name)
+    return found
 
 
 def _undotted(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -295,10 +352,22 @@ def from_json(options: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
         ValueError: An unknown name or an impossible value.
     """
     names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
+    values = _of_before(values)
     for name in values:
         if name not in names:
             raise ValueError(f"unknown option '{name}': {nearest(name, names)}")
     return options(**{name: coerce(options, name, value) for name, value in values.items()})
+
+
+def _of_before(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A training section of before objectives had options of their own, as one of now."""
+    flat = {SHORT[name]: value for name, value in values.items() if name in SHORT}
+    if not flat:
+        return values
+    if values["objective"] == "importance-weighted":
+        flat = {"samples": flat["samples"]}
+    rest = {name: value for name, value in values.items() if name not in SHORT}
+    return {**rest, "objective": {"name": values["objective"], **flat}}
 
 
 def to_json(options: Any) -> dict[str, Any]:
@@ -425,6 +494,12 @@ def _positive(options: Any, name: str) -> None:
     value = getattr(options, name)
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{_flag(name)} is {value}: give a number above 0")
+
+
+def _not_negative(options: Any, name: str) -> None:
+    value = getattr(options, name)
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{_flag(name)} is {value}: give a number of at least 0")
 
 
 def _check_choices(options: Any) -> None:

@@ -1,7 +1,10 @@
-"""The parts that a model is composed of, by their names: found, described, checked and made.
+"""The parts of a model and of its training, by name: found, described, checked and made.
 
 A part is a class of `elbax.model` with a `name`; its summary, its source and its options are read
 off the class itself (the docstring and the constructor), so that a new part needs no line here.
+
+An argument that may be a function of the step (the weight of a KL, a target rate) is a number here,
+and `SCHEDULE` says how it gets there.
 """
 
 from __future__ import annotations
@@ -12,17 +15,18 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 from elbax.recipes.choice import Choice
-from elbax.recipes.options import PARTS, ModelOptions, nearest, widths
+from elbax.recipes.options import SHORT, nearest, widths
 
 KINDS = {
     "network": "AbstractNetworkPair",
     "prior": "AbstractPrior",
     "posterior": "AbstractPosterior",
     "likelihood": "AbstractLikelihood",
+    "objective": "AbstractObjective",
 }
 
 # What a composition hands to a constructor that asks for it by name; the rest are options.
@@ -55,11 +59,32 @@ class Option:
         """What a value may be, None apart."""
         union = typing.get_origin(self.kind) in (typing.Union, types.UnionType)
         found = typing.get_args(self.kind) if union else (self.kind,)
-        return tuple(one for one in found if one is not type(None))
+        return tuple(one for one in found if one is not type(None) and not _is_function(one))
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it may be a function of the step."""
+        return any(map(_is_function, typing.get_args(self.kind)))
 
     def in_words(self) -> str:
         """What a value may be, in words."""
         return " or ".join(dict.fromkeys(_words(wanted) for wanted in self.types))
+
+
+SCHEDULE = {
+    option.name: option
+    for option in (
+        Option("warm_up", int, 0, "Steps over which {} rises linearly from 0."),
+        Option(
+            "cycles",
+            int,
+            1,
+            "How often it does so: with more than one, in the first half of each part of the run "
+            "(Fu et al. 2019), and without a warm-up.",
+        ),
+    )
+}
+"""What a part with an argument that may be a function of the step has for it besides its value."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +102,20 @@ class Part:
 
     kind: str
     name: str
-    constructor: type
+    constructor: Any
     summary: str
     source: str
     options: Mapping[str, Option]
+
+    @property
+    def scheduled(self) -> str | None:
+        """The option that `SCHEDULE` is of, if there is one."""
+        return next((name for name, option in self.options.items() if option.scheduled), None)
+
+    def complete(self, choice: Choice) -> dict[str, Any]:
+        """All its options, at their defaults where the choice says nothing of them."""
+        defaults = {name: option.default for name, option in self.options.items()}
+        return {**defaults, **dict(choice.options)}
 
     def wants(self, name: str) -> bool:
         """Whether its constructor asks for this of `CONTEXT`."""
@@ -131,21 +166,26 @@ def settle(kind: str, choice: Choice) -> Choice:
     for name, value in choice.options:
         if name not in part.options:
             mend = nearest(name, part.options) if part.options else "it has no options"
-            raise ValueError(f"unknown option '{name}' (--{kind}.{name}) of {choice.name}: {mend}")
+            raise ValueError(
+                f"unknown option '{name}' ({_flags(kind, name)}) of {part.name}: {mend}"
+            )
         settled[name] = _coerce(kind, part.options[name], value)
     return Choice(choice.name).with_options(settled)
 
 
-def settled(model: ModelOptions) -> ModelOptions:
-    """The model's options with every choice of a part settled.
+SectionT = TypeVar("SectionT")
+
+
+def settled(section: SectionT) -> SectionT:
+    """A section of the options, such as `ModelOptions`, with every choice of a part settled.
 
     Raises:
         ValueError: As `settle` does.
     """
-    chosen = {kind: getattr(model, kind) for kind in PARTS}
-    return dataclasses.replace(
-        model, **{kind: settle(kind, one) for kind, one in chosen.items() if one is not None}
-    )
+    fields = [field.name for field in dataclasses.fields(section)]  # type: ignore[arg-type]
+    chosen = {name: getattr(section, name) for name in fields}
+    settled = {kind: settle(kind, one) for kind, one in chosen.items() if isinstance(one, Choice)}
+    return dataclasses.replace(section, **settled)  # type: ignore[type-var]
 
 
 @functools.cache
@@ -167,11 +207,16 @@ def _describe(kind: str, name: str, constructor: type) -> Part:
 def _options(constructor: Any) -> list[Option]:
     hints = typing.get_type_hints(constructor.__init__)
     helps = _described(constructor)
-    return [
+    found = [
         Option(name, hints.get(name, str), parameter.default, helps.get(name, ""))
         for name, parameter in inspect.signature(constructor).parameters.items()
         if name not in CONTEXT and parameter.default is not inspect.Parameter.empty
     ]
+    rising = [option.name for option in found if option.scheduled]
+    if not rising:
+        return found
+    schedule = SCHEDULE.values()
+    return found + [dataclasses.replace(one, help=one.help.format(rising[0])) for one in schedule]
 
 
 def _described(constructor: Any) -> dict[str, str]:
@@ -190,8 +235,19 @@ def _coerce(kind: str, option: Option, value: Any) -> Any:
         converted = _as(wanted, value)
         if converted is not None:
             return converted
-    flag = f"{option.name} (--{kind}.{option.name.replace('_', '-')})"
+    flag = f"{option.name} ({_flags(kind, option.name)})"
     raise ValueError(f"{flag} is {value!r}: give {option.in_words()}")
+
+
+def _flags(kind: str, name: str) -> str:
+    """What an option is called on the command line; some have a short word too."""
+    full = f"--{kind}.{name.replace('_', '-')}"
+    short = [word for word, option in SHORT.items() if kind == "objective" and option == name]
+    return " or ".join([*(f"--{word.replace('_', '-')}" for word in short), full])
+
+
+def _is_function(wanted: Any) -> bool:
+    return typing.get_origin(wanted) is Callable
 
 
 def _as(wanted: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type

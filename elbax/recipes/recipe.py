@@ -29,6 +29,8 @@ class Recipe:
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     data: DataOptions = dataclasses.field(default_factory=DataOptions)
+    meant_for: str = "mnist"
+    """What it was published for, or what here is nearest: a data set's name, or "table"."""
 
     def options(self) -> Options:
         """This recipe as the options that a run starts from."""

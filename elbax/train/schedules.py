@@ -74,8 +74,12 @@ def kl_weight(
     Raises:
         ValueError: A number is out of range, or cycles come with a warm-up.
     """
-    if cycles < 1:
-        raise ValueError(f"cycles is {cycles}; it must be at least 1")
+    if not beta >= 0:
+        raise ValueError(f"beta is {beta}; it must be at least 0")
+    if cycles < 1 or warm_up < 0:
+        raise ValueError(
+            f"cycles is {cycles} and warm_up {warm_up}; they must be at least 1 and at least 0"
+        )
     if cycles == 1:
         return optax.linear_schedule(0.0, beta, warm_up) if warm_up else beta
     if warm_up:

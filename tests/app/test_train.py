@@ -29,6 +29,7 @@ def test_the_folder_holds_what_the_design_says(finished_run):
     assert figures == {
         "normal.png", "reparam.png", "reconstruct.png", "generated.png", "train_process.png",
         "top_infer.png", "top_label.png", "bound.png", "active_units.png", "nearest.png",
+        "traverse.png", "interpolate.png",
     }  # fmt: skip
 
 

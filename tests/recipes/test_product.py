@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from elbax.recipes import parts
-from elbax.recipes.options import PARTS
+from elbax.recipes.options import MODEL_PARTS
 from tests.product import Composition, cover, exempt, fitting, holds, pairs, traced
 
 MEETING = ("network", "prior", "posterior")  # a likelihood sees of these the network's numbers only
@@ -22,7 +22,7 @@ def quickly_compiled():
 
 def test_every_part_is_in_a_composition_unless_a_trait_exempts_it():
     for chosen in (cover(), cover(MEETING)):
-        for kind in PARTS:
+        for kind in MODEL_PARTS:
             there = {getattr(one, kind) for one in chosen}
             assert there == {name for name in parts.catalogue(kind) if not exempt(kind, name)}
     assert set().union(*map(pairs, cover())) == set().union(*map(pairs, fitting()))

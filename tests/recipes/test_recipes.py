@@ -10,9 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from elbax.model import ImportanceWeightedELBO, NegativeELBO
+from elbax.model import BetaTC, ImportanceWeightedELBO, NegativeELBO, TargetRate
 from elbax.model.networks import ACTIVATIONS
-from elbax.recipes import RECIPES, ModelOptions, TrainingOptions, find, options
+from elbax.recipes import RECIPES, ModelOptions, TrainingOptions, find, options, parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
 
@@ -23,6 +23,10 @@ def build(recipe, **arguments) -> Any:
     return compose(
         recipe.model, shape=(28, 28, 1), likelihood="bernoulli", key=jax.random.key(0), **arguments
     )
+
+
+def asked(**changes) -> TrainingOptions:
+    return options.replace(options.Options(), changes).training
 
 
 def parameter_count(model):
@@ -72,7 +76,7 @@ def test_iwae_is_the_papers_network_and_optimiser():
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_every_recipe_is_cited(recipe):
     assert recipe.summary
-    assert "arXiv" in recipe.source
+    assert any(where in recipe.source for where in ("arXiv:", "openreview.net", "papers.nips.cc"))
 
 
 def test_the_nearest_recipe_is_offered():
@@ -126,6 +130,7 @@ def test_options_survive_json(section):
         (TrainingOptions, {"gradient_clip": -1.0}),
         (TrainingOptions, {"beta": -0.1}),
         (TrainingOptions, {"kl_warm_up": -1}),
+        (TrainingOptions, {"free_bits": float("nan")}),
         (TrainingOptions, {"epochs": 0}),
         (TrainingOptions, {"patience": 0}),
         (TrainingOptions, {"samples": 0}),
@@ -150,26 +155,73 @@ def test_the_largest_seed_works():
 
 
 def test_warm_up_of_the_kl_ends_at_beta():
-    goal = objective(TrainingOptions(beta=2.0, kl_warm_up=10))
+    goal = objective(asked(beta=2.0, kl_warm_up=10))
     assert isinstance(goal, NegativeELBO)
     assert callable(goal.beta)
     np.testing.assert_allclose(
         [goal.beta(jnp.asarray(step)) for step in (0, 5, 10, 50)], [0, 1, 2, 2]
     )
-    assert objective(TrainingOptions(beta=3.0)) == NegativeELBO(3.0)
+    assert objective(asked(beta=3.0)) == NegativeELBO(3.0)
 
 
 def test_the_objective_is_the_one_that_was_asked_for():
-    training = TrainingOptions(samples=3, kl_estimate="monte-carlo")
+    training = asked(samples=3, kl_estimate="monte-carlo")
     assert objective(training) == NegativeELBO(1.0, 3, "monte-carlo")
-    training = TrainingOptions(objective="importance-weighted", samples=7)
+    training = asked(objective="importance-weighted", samples=7)
     assert objective(training) == ImportanceWeightedELBO(7)
 
 
-@pytest.mark.parametrize("changes", [{"beta": 4.0}, {"kl_warm_up": 100}])
-def test_the_importance_weighted_bound_has_no_kl_to_weigh(changes):
-    with pytest.raises(ValueError, match=r"the importance-weighted bound has no KL term to weigh"):
-        TrainingOptions(objective="importance-weighted", **changes)
+def test_a_short_word_is_the_objectives_own_option():
+    for changes in ({"beta": 4.0}, {"objective.beta": "4"}, {"objective": {"beta": 4}}):
+        assert parts.settled(asked(**changes)).objective == Choice.named("elbo", beta=4.0)
+    # Of another objective it is that one's, over what the recipe says.
+    iwae = options.replace(find("iwae").options(), {"samples": 50}).training
+    assert objective(iwae) == ImportanceWeightedELBO(50)
+    assert objective(asked(objective="beta-tc", beta=3.0)) == BetaTC(beta=3.0)
+    with pytest.raises(ValueError, match=r"\(--beta\) is short for --objective\.beta, and both"):
+        asked(**{"beta": 4.0, "objective.beta": 3.0})
+
+
+@pytest.mark.parametrize("changes", [{"beta": 4.0}, {"kl_warm_up": 100}, {"free_bits": 1.0}])
+def test_an_objective_refuses_what_it_cannot_take(changes):
+    said = r"unknown option '\w+' \(--[\w-]+ or --objective\.[\w-]+\) of importance-w.*samples"
+    with pytest.raises(ValueError, match=said):
+        parts.settled(asked(objective="importance-weighted", **changes))
+
+
+def test_a_training_section_of_before_is_still_read():
+    before = {
+        "objective": "elbo", "samples": 1, "kl_estimate": "closed", "beta": 4.0, "kl_warm_up": 10,
+        "free_bits": 0.0, "batch_size": 7,
+    }  # fmt: skip
+    read = options.from_json(TrainingOptions, before)
+    assert read.batch_size == 7
+    assert dict(read.objective.options)["beta"] == 4.0
+    assert dict(read.objective.options)["warm_up"] == 10
+    weighted = {**before, "objective": "importance-weighted", "samples": 7, "beta": 1.0}
+    assert objective(options.from_json(TrainingOptions, weighted)) == ImportanceWeightedELBO(7)
+
+
+def test_a_weight_can_rise_again_and_again():
+    goal = objective(asked(**{"beta": 2.0, "objective.cycles": 2}), steps=40)
+    assert isinstance(goal, NegativeELBO)
+    assert callable(goal.beta)
+    steps = (0, 5, 10, 19, 20, 25, 40)
+    found = [goal.beta(jnp.asarray(step)) for step in steps]
+    np.testing.assert_allclose(found, [0, 1, 2, 2, 0, 1, 2])
+    rate = objective(asked(objective="target-rate", kl_warm_up=10))
+    assert isinstance(rate, TargetRate)
+    assert callable(rate.rate)
+    np.testing.assert_allclose(rate.rate(jnp.asarray(5)), 12.5)
+    with pytest.raises(ValueError, match="each cycle has its own rise"):
+        objective(asked(**{"kl_warm_up": 3, "objective.cycles": 2}), steps=40)
+
+
+@pytest.mark.parametrize("name", parts.catalogue("objective"))
+def test_every_objective_is_made_of_its_defaults(name):
+    training = asked(objective=name)
+    made = objective(training, steps=10, latent_dim=2, key=jax.random.key(0))
+    assert made.name == name  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @pytest.mark.parametrize(

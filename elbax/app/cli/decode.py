@@ -35,6 +35,8 @@ class Arguments:
     """Give the mean of p(x|z): of a Bernoulli the probability of a 1, in [0, 1]. The default."""
     draw: bool = False
     """Give a draw from p(x|z) instead."""
+    label: str | None = None
+    """What a model that is told labels is told: a label's number or name."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -51,12 +53,13 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "decode", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, job, outputs
+    from elbax.app import apply, job, labels, outputs
 
     outputs.check_target(arguments.out, FORMATS, tuple(directory.config()["data"]["shape"]))
     z = _latents(arguments)
     model = job.model_of(directory)
-    arrays = apply.decode(model, z, seed=arguments.seed, draw=arguments.draw)
+    label = labels.number_of(arguments.label, directory.config())
+    arrays = apply.decode(model, z, seed=arguments.seed, draw=arguments.draw, label=label)
     outputs.write_arrays(arguments.out, arrays, "x")
     print(f"{arguments.out}: {len(z):,} decoded")
     return 0

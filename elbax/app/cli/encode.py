@@ -41,12 +41,13 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "encode", words)
     config = open_existing(arguments.run).config()
     environment.prepare(config["run"]["device"])
-    from elbax.app import apply, outputs
+    from elbax.app import apply, labels, outputs
+    from elbax.data.source import Split
 
     outputs.check_target(arguments.out, FORMATS)
     applied = apply.open_for(arguments.run, arguments.data)
     rows, label = applied.rows(arguments.split)
-    arrays = apply.encode(applied.model, rows, label)
+    arrays = apply.encode(applied.model, labels.told(applied.model, Split(rows, label)), label)
     outputs.write_table(arguments.out, arrays)
     held = ", ".join(arrays)
     print(f"{arguments.out}: {held} of {len(rows):,} rows ({applied.name}, {arguments.split})")

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Arguments:
-    """The parts that a model is composed of: networks, priors, posteriors and likelihoods.
+    """The parts that a model and its training are composed of.
+
+    They are networks, priors, posteriors, likelihoods and objectives.
 
     Each with its source, and its own options with their defaults.
     """
 
     kind: Annotated[str, tyro.conf.Positional] = "all"
-    """Only those of one kind: network, prior, posterior or likelihood."""
+    """Only those of one kind: network, prior, posterior, likelihood or objective."""
     seed: int = 0
     """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False

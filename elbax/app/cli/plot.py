@@ -23,8 +23,8 @@ class Arguments:
     """Draw figures of a run as PNG.
 
     There are reconstruct, generated, train_process, top_infer, top_label, bound, active_units,
-    nearest, rate_distortion, normal and reparam. Asked for by name, bound also has the annealed
-    value, which takes half a minute.
+    traverse, interpolate, nearest, rate_distortion, normal and reparam. Asked for by name, bound
+    also has the annealed value, which takes half a minute.
     """
 
     run: Annotated[Path, tyro.conf.Positional]

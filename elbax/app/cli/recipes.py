@@ -17,18 +17,19 @@ class Arguments:
     seed: int = 0
     """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
-    """Print a JSON list of objects with name, summary and source."""
+    """Print a JSON list of objects with name, summary, source and meant_for."""
 
 
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "recipes", words)
     if arguments.json:
-        names = ("name", "summary", "source")
+        names = ("name", "summary", "source", "meant_for")
         objects = [{name: getattr(recipe, name) for name in names} for recipe in RECIPES.values()]
         print(json.dumps(objects))
         return 0
     for recipe in RECIPES.values():
-        print(f"{recipe.name:<15} {recipe.summary}")
-        print(f"{'':<15} {recipe.source}")
+        print(f"{recipe.name:<21} {recipe.summary}")
+        meant_for = "a table" if recipe.meant_for == "table" else recipe.meant_for
+        print(f"{'':<21} for {meant_for}; {recipe.source}")
     return 0

@@ -50,13 +50,14 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "reconstruct", words)
     config = open_existing(arguments.run).config()
     environment.prepare(config["run"]["device"])
-    from elbax.app import apply, outputs, tables
+    from elbax.app import apply, labels, outputs, tables
+    from elbax.data.source import Split
 
     columns = tables.columns_of(config)
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
     outputs.check_target(arguments.out, formats, tuple(config["data"]["shape"]))
     applied = apply.open_for(arguments.run, arguments.data)
-    rows, _ = applied.rows(arguments.split)
+    rows = labels.told(applied.model, Split(*applied.rows(arguments.split)))
     picture = arguments.out.suffix.lower() == ".png"
     rows = rows[: arguments.count or (100 if picture else len(rows))]
     arrays = apply.reconstruct(applied.model, rows, seed=arguments.seed)

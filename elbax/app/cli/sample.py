@@ -46,6 +46,9 @@ class Arguments:
     importance sampling from the joint."""
     proposals: int = 20_000
     """Latents that --given chooses from."""
+    label: str | None = None
+    """Of a model that is told labels: all with this one, a number or a name. Without it: one label
+    after the other."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -68,7 +71,7 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "sample", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, conditioning, job, outputs, tables
+    from elbax.app import apply, conditioning, job, labels, outputs, tables
 
     shape = tuple(directory.config()["data"]["shape"])
     columns = tables.columns_of(directory.config())
@@ -101,7 +104,8 @@ def main(words: Sequence[str]) -> int:
         return 0
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
-    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw)
+    label = labels.number_of(arguments.label, directory.config())
+    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw, label=label)
     if as_table:
         tables.write(arguments.out, columns, arrays["x"])
     else:

@@ -20,10 +20,12 @@ from elbax.app.terminal import Narrator
 from elbax.recipes import options as option_tools
 from elbax.recipes.options import (
     PARTS,
+    SHORT,
     DataOptions,
     ModelOptions,
     Options,
     RunOptions,
+    ShortOptions,
     TrainingOptions,
     one_length,
 )
@@ -44,6 +46,7 @@ class Arguments:
     folder of images."""
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
+    short: ShortOptions = dataclasses.field(default_factory=ShortOptions)
     reading: DataOptions = dataclasses.field(default_factory=DataOptions)
     run: RunOptions = dataclasses.field(default_factory=RunOptions)
     recipe: str = "vae"
@@ -79,7 +82,7 @@ def main(words: Sequence[str]) -> int:
         arguments.run,
         _asked(words, arguments.config),
     )
-    options = option_tools.replace(options, of_parts)
+    options = option_tools.replace(options, {**of_parts, **vars(arguments.short)})
     environment.prepare(options.run.device)
     from elbax.app.run import start
 
@@ -100,6 +103,7 @@ def _defaults(words: Sequence[str]) -> Arguments:
         None if data is None else str(data),
         options.model,
         options.training,
+        ShortOptions(),
         options.data,
         options.run,
         options.recipe,
@@ -112,7 +116,9 @@ def _asked(words: Sequence[str], config: Path | None) -> frozenset[str]:
     flags = {word.split("=", 1)[0].removeprefix("--") for word in words if word.startswith("--")}
     typed = {flag.removeprefix("no-").replace("-", "_") for flag in flags}
     written = settings.read_toml(config) if config is not None else {}
-    return frozenset((typed | written.keys()) & set(option_tools.option_names()))
+    # A short word is one for an option of the objective.
+    given = {"objective" if name in SHORT else name for name in typed | written.keys()}
+    return frozenset(given & set(option_tools.option_names()))
 
 
 def _name_the_parts() -> None:

@@ -56,13 +56,15 @@ def movers(
     """The movers of a composition: the same for the same options, so that programs serve again.
 
     Args:
-        model: The model's options; like `features`, only told apart.
+        model: The model's options.
         training: The options of training.
-        features: What the encoder sees.
-        steps: The length of a learning-rate schedule.
+        features: What the encoder sees: only told apart.
+        steps: The length of a schedule.
     """
-    del model, features
-    return Movers(objective(training), optimizer(training, steps), {})
+    del features
+    own = jax.random.key(0)  # of the weights that an objective has itself, as FactorVAE's
+    goal = objective(training, steps=steps, latent_dim=model.latent_dim, key=own)
+    return Movers(goal, optimizer(training, steps), {})
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,9 @@ def _numbers(leaf: Any) -> np.ndarray:
 
 
 def _constant(training: TrainingOptions) -> bool:
-    return training.learning_rate_schedule == "constant"
+    """Whether nothing that is compiled knows how long training takes."""
+    cycles = "cycles" in dict(training.objective.options)
+    return training.learning_rate_schedule == "constant" and not cycles
 
 
 def _without_best(state: State) -> State:

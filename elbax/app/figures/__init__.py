@@ -23,8 +23,10 @@ from elbax.app.figures.subject import (
     needs_labels,
     needs_map,
     needs_means,
+    needs_moves,
     needs_nothing,
     needs_rows,
+    needs_ways,
 )
 from elbax.app.files import write_bytes
 
@@ -113,6 +115,21 @@ FIGURES: dict[str, FigureSpec] = {
             "definition). One that is not follows the prior, costs nothing and says nothing; where "
             "none is, the posterior has collapsed.",
             needs_means,
+        ),
+        FigureSpec(
+            "traverse",
+            "What each latent does",
+            "One datum, and what the decoder makes of it when one latent is moved and the others "
+            "stay. Where latents are disentangled, each row changes one thing (a place, a size, a "
+            "turn); a row that does not change belongs to a latent that says nothing.",
+            needs_moves,
+        ),
+        FigureSpec(
+            "interpolate",
+            "From one to another",
+            "Latents on the way from one datum's to another's, decoded. Where the latent space is "
+            "well filled, what lies between two data looks like data, too.",
+            needs_ways,
         ),
         FigureSpec(
             "nearest",

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from elbax.app.figures.compute import ACTIVITY_ROWS
 from elbax.app.figures.style import BLUE, LINE, MUTED, RED, outline, page
 from elbax.app.figures.subject import Subject, held_out
-from elbax.evaluate import elbo, posterior_moments
+from elbax.app.labels import told
+from elbax.evaluate import elbo, has_bound, posterior_moments
 from elbax.evaluate.latents import ACTIVE
 
 NAMED = 40  # latents: beyond that the ticks would touch
@@ -20,10 +21,12 @@ FLOOR = 1e-7  # variances below it are drawn at it: float32 says nothing smaller
 def figure(subject: Subject) -> Figure:
     """Var_x E[z|x] of every latent, most active first, and its KL beside it."""
     split, which = held_out(subject.dataset)
-    rows = split.x[:ACTIVITY_ROWS]
+    rows = told(subject.model, split)[:ACTIVITY_ROWS]
     means = posterior_moments(subject.model, rows)["mean"]
     activity = np.var(np.asarray(means, np.float64), axis=0)
-    kl = elbo(subject.model, rows, key=jax.random.key(subject.seed), samples=1).kl_per_latent
+    kl = None
+    if has_bound(subject.model):
+        kl = elbo(subject.model, rows, key=jax.random.key(subject.seed), samples=1).kl_per_latent
     order = np.argsort(-activity, kind="stable")
     active, latents = int((activity > ACTIVE).sum()), len(activity)
     verb = "is" if active == 1 else "are"
@@ -33,7 +36,8 @@ def figure(subject: Subject) -> Figure:
         f"{active} of {latents} latent{'s' * (latents > 1)} {verb} active",
         "A latent that is used has a posterior mean that moves with the datum: its variance over "
         f"{len(rows):,} {which} rows exceeds {ACTIVE:g} (Burda, Grosse & Salakhutdinov 2015, "
-        "§5.2). Its KL to the prior is what it costs, in nats per datum.",
+        "§5.2)."
+        + ("" if kl is None else " Its KL to the prior is what it costs, in nats per datum."),
         subject.title,
     )
     panels = np.atleast_1d(drawing.subplots(1, 1 if kl is None else 2, sharey=True))

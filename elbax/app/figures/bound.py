@@ -15,10 +15,12 @@ from elbax.app.figures import compute
 from elbax.app.figures.mosaic import display_range, is_image, to_rgb
 from elbax.app.figures.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
 from elbax.app.figures.subject import FigureUnavailable, Subject, held_out
+from elbax.app.labels import told
 from elbax.evaluate import elbo
 from elbax.evaluate.annealed import annealed, check_annealable
 from elbax.evaluate.bounds import quantity
 from elbax.evaluate.likelihoods import conditional_log_likelihoods, running
+from elbax.evaluate.tiles import Rows
 
 if TYPE_CHECKING:
     from elbax.model import LatentVariableModel
@@ -71,7 +73,7 @@ def figure(subject: Subject) -> Figure:
     split, which = held_out(subject.dataset)
     count = min(ROWS, len(split))
     chosen = np.random.default_rng(subject.seed).choice(len(split), count, replace=False)
-    rows = split.x[np.sort(chosen)]
+    rows = told(subject.model, split)[np.sort(chosen)]
     try:
         found = estimate(subject, rows)
     except ValueError as why:
@@ -85,7 +87,8 @@ def figure(subject: Subject) -> Figure:
         "Estimates after n samples z. P(X|z) is nearly zero for most z from the prior, so plain "
         "Monte Carlo needs an extremely large n; of z from Q(z|X), weighted by P(z)/Q(z|X), few "
         f"are enough. Pale: {REPEATS} repetitions; strong: their median."
-        + (GREY if kind == "binarised-bound" else ""),
+        + (GREY if kind == "binarised-bound" else "")
+        + (" All given the label." if subject.model.condition_dim else ""),
         subject.title,
     )
     grid = drawing.add_gridspec(2, 2, height_ratios=[1.7, 1])
@@ -104,7 +107,7 @@ def figure(subject: Subject) -> Figure:
     return drawing
 
 
-def estimate(subject: Subject, rows: np.ndarray) -> Estimates:
+def estimate(subject: Subject, rows: Rows) -> Estimates:
     """Computes what is shown, the one datum being the first of the rows.
 
     Raises:
@@ -113,7 +116,7 @@ def estimate(subject: Subject, rows: np.ndarray) -> Estimates:
     model = subject.model
     one_key, many_key, elbo_key, anneal_key = jax.random.split(jax.random.key(subject.seed), 4)
     counts = np.unique(np.geomspace(1, SAMPLES, 34).round().astype(int))
-    repeated = np.repeat(rows[:1], REPEATS, axis=0)
+    repeated = rows[[0] * REPEATS]
     prior, posterior = (
         tuple(
             running(
@@ -140,9 +143,7 @@ def estimate(subject: Subject, rows: np.ndarray) -> Estimates:
     )
 
 
-def _annealed(
-    model: LatentVariableModel, rows: np.ndarray, key: jax.Array
-) -> tuple[float, float] | None:
+def _annealed(model: LatentVariableModel, rows: Rows, key: jax.Array) -> tuple[float, float] | None:
     try:
         check_annealable(model)
     except ValueError:  # a latent space without gradients: the line is left out

@@ -12,7 +12,9 @@ import jax
 import numpy as np
 from scipy.stats import norm
 
+from elbax.app.labels import to_draw
 from elbax.evaluate import map_rows
+from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.distributions import location
 
 if TYPE_CHECKING:
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
 ACTIVITY_ROWS = 2000  # rows from which the latents' activity is judged
 
 
-def preprocessed(model: LatentVariableModel, raw: np.ndarray) -> np.ndarray:
+def preprocessed(model: LatentVariableModel, raw: Rows) -> np.ndarray:
     """Stored rows as the likelihood's mean would show them: scaled, not binarised; (n, *shape)."""
     return map_rows(_preprocess_one, model, raw, jax.random.key(0))
 
 
 def reconstruct(
-    model: LatentVariableModel, raw: np.ndarray, key: jax.Array
+    model: LatentVariableModel, raw: Rows, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each row as the encoder saw it, and the mean of p(x|z) at z = the centre of q(z|x).
 
@@ -36,16 +38,25 @@ def reconstruct(
     return map_rows(_reconstruct_one, model, raw, key)
 
 
-def decode(model: LatentVariableModel, z: np.ndarray) -> np.ndarray:
+def decode(model: LatentVariableModel, z: Rows) -> np.ndarray:
     """The mean of p(x|z) at each z (n, latent_dim); (n, *shape)."""
-    return map_rows(_decode_one, model, z.astype(np.float32), jax.random.key(0))
+    return map_rows(_decode_one, model, z, jax.random.key(0))
+
+
+def same_condition(rows: Rows, z: np.ndarray) -> Rows:
+    """Latents (…, latent_dim) as rows, under the conditions of as many rows if these have any."""
+    flat = z.reshape(-1, z.shape[-1]).astype(np.float32)
+    return Conditioned(flat, rows.condition) if isinstance(rows, Conditioned) else flat
 
 
 def generate(
     model: LatentVariableModel, count: int, key: jax.Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """At `count` draws z from the prior, the mean of p(x|z) and a draw from it; (count, *shape)."""
-    return map_rows(_generate_one, model, np.zeros(count, np.uint8), key)
+    """At `count` draws z from the prior, the mean of p(x|z) and a draw from it; (count, *shape).
+
+    A model that is told labels is told one after the other.
+    """
+    return map_rows(_generate_one, model, to_draw(model, count), key)
 
 
 def _preprocess_one(model: LatentVariableModel, raw: jax.Array, key: jax.Array) -> jax.Array:  # noqa: ARG001

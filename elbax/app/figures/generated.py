@@ -49,8 +49,9 @@ def _sheets(
         max(7.5, 2 * inches + 0.45),
         tall,
         "100 images that nobody drew",
-        "Each z is drawn from the prior. Left: the mean of p(x|z), the decoder's best guess. "
-        "Right: a draw from p(x|z) at the same z; every pixel is drawn by itself, hence the grain.",
+        _from(subject)
+        + " Left: the mean of p(x|z), the decoder's best guess. Right: a draw from p(x|z) at the "
+        "same z; every pixel is drawn by itself, hence the grain.",
         subject.title,
     )
     for axes, image, title in zip(
@@ -60,6 +61,14 @@ def _sheets(
         axes.set_title(title)
         picture_axes(axes)
     return drawing
+
+
+def _from(subject: Subject) -> str:
+    classes = subject.model.condition_dim
+    if classes == 0:
+        return "Each z is drawn from the prior."
+    each = "each column has another" if SIDE % classes == 0 else "one after the other"
+    return f"Each z is drawn from the prior, and the decoder is told a label: {each}."
 
 
 def _heat(

@@ -20,6 +20,7 @@ from elbax.app.figures.mosaic import (
 )
 from elbax.app.figures.style import BLUE, MUTED, page, picture_axes
 from elbax.app.figures.subject import Subject, held_out
+from elbax.app.labels import told
 
 PAIRS, COLUMNS = 100, 20
 
@@ -30,7 +31,7 @@ def figure(subject: Subject) -> Figure:
     key = jax.random.key(subject.seed)
     count = min(PAIRS, len(split))
     rows = np.random.default_rng(subject.seed).choice(len(split), count, replace=False)
-    originals, means = compute.reconstruct(subject.model, split.x[rows], key)
+    originals, means = compute.reconstruct(subject.model, told(subject.model, split)[rows], key)
     if is_image(tuple(subject.model.shape)):
         return _sheet(subject, originals, means, which)
     return _heat(subject, originals, means, which)

@@ -142,6 +142,8 @@ def needs_map(subject: Subject) -> str | None:
         return without
     from elbax.model.priors import StandardNormal
 
+    if subject.model.condition_dim:
+        return "a map of the latent space is of one label, and this model is told one besides"
     prior = subject.model.prior
     if isinstance(prior, StandardNormal):
         return None
@@ -157,13 +159,43 @@ def needs_means(subject: Subject) -> str | None:
     without = needs_rows(subject)
     if without is not None:
         return without
+    from elbax.app.labels import told
     from elbax.evaluate import active_units
 
     try:
-        active_units(subject.model, held_out(subject.dataset)[0].x[:2])
+        active_units(subject.model, told(subject.model, held_out(subject.dataset)[0])[:2])
     except ValueError as why:
         return f"active_units needs real latents with a mean: {why}"
     return None
+
+
+def needs_moves(subject: Subject) -> str | None:
+    """For moving one latent at a time: images, and real latents with a mean."""
+    without = _needs_images(subject, "traverse") or needs_means(subject)
+    return None if without is None else without.replace("active_units", "traverse")
+
+
+def needs_ways(subject: Subject) -> str | None:
+    """For ways between two data: two images, and latents that are not one of a few."""
+    without = _needs_images(subject, "interpolate")
+    if without is not None:
+        return without
+    if len(held_out(subject.dataset)[0]) < 2:
+        return "interpolate needs two rows"
+    from elbax.app.fitted_prior import latent_kind
+
+    if latent_kind(subject.model) == "categorical":
+        return "interpolate needs latents with something between them: this model's are one-hot"
+    return None
+
+
+def _needs_images(subject: Subject, name: str) -> str | None:
+    from elbax.app.figures.mosaic import is_image
+
+    without = needs_rows(subject)
+    if without is None and not is_image(tuple(subject.model.shape)):
+        return f"{name} is of images, and a datum of {subject.dataset.name!r} is a row of numbers"
+    return without
 
 
 def needs_held_out(subject: Subject) -> str | None:

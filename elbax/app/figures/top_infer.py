@@ -32,7 +32,7 @@ def figure(subject: Subject) -> Figure:
     axes = latent_axes(subject)
     model = subject.model
     grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
-    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim))
+    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim).astype(np.float32))
     split, _ = held_out(subject.dataset)
     real = compute.preprocessed(model, split.x[: compute.ACTIVITY_ROWS])
     if is_image(tuple(model.shape)):

@@ -98,7 +98,8 @@ def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.nda
     train, model = subject.dataset.train, subject.model
     chosen = _choose(len(train), TRAINING_ROWS, subject.seed)
     grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
-    decoded = _coordinates(compute.decode(model, grid.reshape(-1, model.latent_dim)))
+    latents = grid.reshape(-1, model.latent_dim).astype(np.float32)
+    decoded = _coordinates(compute.decode(model, latents))
     rows = _coordinates(compute.preprocessed(model, train.x[chosen]))
     own = np.searchsorted(labels.values, np.asarray(train.label)[chosen])
     metric = "euclidean"

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from elbax.app.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, outline, page
 from elbax.app.figures.subject import FigureUnavailable, Subject, needs_history
+from elbax.app.terms import readable
 
 BINS_PER_DECADE = 30
 
@@ -92,6 +93,8 @@ def figure(subject: Subject) -> Figure:
     problem = needs_history(subject)
     if problem is not None:
         raise FigureUnavailable(problem)
+    if "kl" not in subject.history:
+        return _terms(subject)
     step = np.asarray(subject.history["step"], dtype=np.float64)
     kl = np.asarray(subject.history["kl"], dtype=np.float64)
     turn = turning_point(step, kl)
@@ -120,6 +123,45 @@ def figure(subject: Subject) -> Figure:
     if turn is not None:
         _mark(upper, lower, step, kl, turn)
     _finish(upper, lower)
+    return drawing
+
+
+def _terms(subject: Subject) -> Figure:
+    """Of an objective without a bound: the loss, and a panel for each of its terms."""
+    names = [
+        name
+        for name, value in subject.history.items()
+        if name not in ("validation", "kl_per_latent", "step") and len(value)
+    ]
+    step = np.asarray(subject.history["step"], dtype=np.float64)
+    curves = {"loss": np.asarray(subject.history["loss"], dtype=np.float64)}
+    curves |= readable({n: np.asarray(subject.history[n], np.float64) for n in names})
+    checked = dict(subject.history.get("validation") or {})
+    marks = {**readable(checked), **{name: checked[name] for name in ("loss",) if name in checked}}
+    tenth = max(1, len(step) // 10)
+    falls = np.nanmean(curves["loss"][-tenth:]) < np.nanmean(curves["loss"][:tenth])
+    drawing = page(
+        9.6,
+        0.9 + 1.75 * len(curves),
+        "The loss falls" if falls else "The loss does not fall",
+        "What is minimised, and its terms, against iterations on a logarithmic axis: pale, every "
+        "step; strong, means over equal slices of the axis. It is no bound on log p(x).",
+        subject.title,
+    )
+    panels = np.atleast_1d(drawing.subplots(len(curves), 1, sharex=True))
+    colours = [INK, GREEN, BLUE, MUTED]
+    for number, (axes, (name, values)) in enumerate(zip(panels, curves.items(), strict=True)):
+        _curve(axes, step, values, colours[min(number, len(colours) - 1)], name)
+        if marks.get(name) is not None:
+            _validation(axes, {"step": checked["step"], "value": marks[name]}, "value", 1.0)
+        axes.set_title(name)
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        axes.margins(x=0.01)
+    panels[-1].set_xscale("log")
+    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    panels[-1].xaxis.set_minor_formatter(NullFormatter())
+    panels[-1].set_xlabel("iteration")
     return drawing
 
 

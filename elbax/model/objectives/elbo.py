@@ -20,7 +20,7 @@ from elbax.model.objectives.terms import (
 
 
 class NegativeELBO(AbstractObjective):
-    """−E_q[log p(x|z)] + β KL(q(z|x) ‖ p(z)), averaged over the batch.
+    """−E_q[log p(x|z)] + β KL(q(z|x) ‖ p(z)), over the batch (Kingma & Welling 2013, eq. 3).
 
     The summary's loss at β = 1; Higgins et al. 2017 for another β; a β that grows from 0 is the
     warm-up of Sønderby et al. 2016, and one that grows again and again is Fu et al. 2019's.
@@ -48,6 +48,8 @@ class NegativeELBO(AbstractObjective):
     def __check_init__(self) -> None:
         check_samples(self.samples)
         check_not_negative(free_bits=self.free_bits)
+        if not callable(self.beta):
+            check_not_negative(beta=self.beta)
         if self.kl not in ("closed", "monte-carlo"):
             raise ValueError(f"kl is {self.kl!r}; it can be 'closed' or 'monte-carlo'")
 

@@ -29,7 +29,7 @@ class FactorVAE(AbstractObjective):
     has an optimiser of its own, and permutes the draws of a second batch; here both come from one.)
 
     Attributes:
-        gamma: γ.
+        gamma: γ, the weight of the total correlation.
         discriminator: From a latent to two logits: of z ~ q(z), and of permuted draws.
     """
 

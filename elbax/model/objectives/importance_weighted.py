@@ -14,9 +14,9 @@ from elbax.model.objectives.terms import ElboTerms, check_samples, draws, mean, 
 
 
 class ImportanceWeightedELBO(AbstractObjective):
-    """−E[log 1/k Σᵢ p(x, zᵢ) / q(zᵢ|x)], z₁ … z_k ~ q(z|x), averaged over the batch.
+    """−E[log 1/k Σᵢ p(x, zᵢ) / q(zᵢ|x)], zᵢ ~ q(z|x), over the batch (Burda et al. 2015, eq. 8).
 
-    Burda, Grosse & Salakhutdinov 2015, eq. 8. The bound rises with k, from the evidence lower bound
+    The bound rises with k, from the evidence lower bound
     at k = 1 to log p(x). Its gradient is that of the draws as they move with the parameters of
     q(z|x) (eq. 13, each draw's term by its normalised weight).
 
@@ -25,7 +25,7 @@ class ImportanceWeightedELBO(AbstractObjective):
     random. Nothing else is needed but that cells are filled before they meet the encoder.
 
     Attributes:
-        samples: k.
+        samples: k, the draws z ~ q(z|x) of a datum.
     """
 
     name: ClassVar[str] = "importance-weighted"

@@ -24,15 +24,15 @@ from elbax.model.objectives.terms import (
 
 
 class InfoVAE(AbstractObjective):
-    """−E_q[log p(x|z)] + (1 − α) KL(q(z|x) ‖ p(z)) + (α + λ − 1) MMD²(q(z), p(z)).
+    """−E_q[log p(x|z)] + (1 − α) KL + (α + λ − 1) MMD²(q(z), p(z)) (Zhao et al. 2017, eq. 6).
 
-    Zhao, Song & Ermon 2017, eq. 6, with maximum mean discrepancy for the divergence of the
-    aggregate posterior. The KL of each datum makes the latent say less of x than it could (α adds
-    mutual information); the discrepancy asks only that all data together look like the prior. α = 1
-    is their MMD-VAE; α = 0 and λ = 1 is the evidence lower bound.
+    Maximum mean discrepancy is the divergence of the aggregate posterior. The KL of each datum
+    makes the latent say less of x than it could (α adds mutual information); the discrepancy asks
+    only that all data together look like the prior. α = 1 is their MMD-VAE; α = 0 and λ = 1 is the
+    evidence lower bound.
 
     Attributes:
-        alpha: α, at most 1.
+        alpha: α, at most 1; 1 leaves the KL out.
         scale: λ, at least 1 − α; 1,000 is theirs for images.
         kernel: Of the discrepancy; see `elbax.model.objectives.discrepancy`.
     """

@@ -42,7 +42,7 @@ class StickingTheLanding(AbstractObjective):
     decoder is the plain one.
 
     Attributes:
-        samples: k.
+        samples: k, the draws z ~ q(z|x) of a datum.
     """
 
     name: ClassVar[str] = "sticking-the-landing"
@@ -90,7 +90,7 @@ class DoublyReparameterised(AbstractObjective):
     of such a prior too, for less noise: not done here.)
 
     Attributes:
-        samples: k.
+        samples: k, the draws z ~ q(z|x) of a datum.
     """
 
     name: ClassVar[str] = "doubly-reparameterised"

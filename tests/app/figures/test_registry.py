@@ -32,6 +32,8 @@ NAMES = {
     "top_label",
     "bound",
     "active_units",
+    "traverse",
+    "interpolate",
     "nearest",
     "rate_distortion",
 }

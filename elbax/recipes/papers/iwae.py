@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from elbax.recipes.choice import Choice
 from elbax.recipes.options import DataOptions, ModelOptions, TrainingOptions
 from elbax.recipes.recipe import Recipe
 
@@ -25,8 +26,7 @@ RECIPE = Recipe(
         adam_epsilon=1e-4,
         learning_rate=1e-3,
         learning_rate_schedule="staged",
-        objective="importance-weighted",
-        samples=5,
+        objective=Choice.named("importance-weighted", samples=5),
     ),
     data=DataOptions(binarize="dynamic"),
 )

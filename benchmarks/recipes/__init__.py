@@ -1,0 +1,1 @@
+"""Every recipe, trained on the data it is meant for, in one table: docs/recipes.md."""
