@@ -322,6 +322,8 @@ def test_likelihoods_by_the_columns():
         ({"options": {"kl_warmup": 3}}, "did you mean 'kl_warm_up'"),
         ({"options": {"epochs": 3}}, "give the parameter max_iter instead"),
         ({"options": {"out": "x"}}, "which is of runs on disk"),
+        ({"recipe": "conditional"}, "train on labels, and X has none"),
+        ({"recipe": "two-stage"}, "fit_prior is .*, which is of runs"),
         (
             {"early_stopping": True, "validation_fraction": 0.999},
             "leaves 0 of 150 rows",

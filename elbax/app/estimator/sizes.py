@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elbax import recipes
-from elbax.app import tables
+from elbax.app import labels, tables
 from elbax.recipes import options as option_tools
 from elbax.recipes.options import Options
 
@@ -127,6 +127,7 @@ def _options(params: dict[str, Any], rows: int, columns: int) -> Options:
     further = params["options"] or {}
     _check_further(further)
     options = option_tools.replace(base, {**changes, **further})
+    _check_fits(options)
     if options.model.likelihood is not None:
         options = dataclasses.replace(
             options, model=dataclasses.replace(options.model, likelihood=None)
@@ -146,6 +147,19 @@ def _check_further(options: dict[str, Any]) -> None:
             raise ValueError(f"options holds {name!r}: give the parameter {said} instead")
         if option_tools.section_of(name) in ("data", "run"):
             raise ValueError(f"options holds {name!r}, which is of runs on disk: leave it out")
+
+
+def _check_fits(options: Options) -> None:
+    """Refuses what takes more than X.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    told = "choose another recipe, or train with elbax.train"
+    if labels.needed(options):
+        raise ValueError(f"the recipe or options train on labels, and X has none: {told}")
+    if options.training.fit_prior != "none":
+        raise ValueError(f"fit_prior is {options.training.fit_prior}, which is of runs: {told}")
 
 
 def _widths(hidden: Any) -> tuple[int, ...]:
