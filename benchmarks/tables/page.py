@@ -28,8 +28,8 @@ training rows too. scikit-learn's imputers at their defaults.
 """
 
 _COVERAGE_TEXT = """\
-Share of the missing cells that lie in their 90 % intervals (it should be near 90 %).
-`IterativeImputer` gives none; here it is the normal of 20 draws with `sample_posterior=True`.
+Share of the missing cells that lie in the 90 % intervals that elbax gives them (it should be near
+90 %), by the share of cells that are missing. scikit-learn's imputers give no intervals.
 """
 
 _DENSITY_TEXT = """\
@@ -69,7 +69,7 @@ def _impute(records: list[Record]) -> str:
             *_compare(rows, "rmse", 3),
             "",
             _COVERAGE_TEXT,
-            *_plain(rows, "coverage"),
+            *_coverage(records),
             "",
         ]
     )
@@ -117,13 +117,16 @@ def _compare(rows: list[tuple[str, list[Record]]], metric: str, digits: int) -> 
     return lines
 
 
-def _plain(rows: list[tuple[str, list[Record]]], metric: str) -> list[str]:
-    methods = list(rows[0][1][0][metric])
-    lines = [_line(["", *methods]), _line(["---"] * (len(methods) + 1))]
-    for name, group in rows:
-        means, errors = _summary(group, metric)
-        cells = [f"{100 * means[m]:.0f} % ± {100 * errors[m]:.0f}" for m in methods]
-        lines.append(_line([name, *cells]))
+def _coverage(records: list[Record]) -> list[str]:
+    """A table of coverages: tables down, percentages of missing cells across."""
+    shares = sorted({record["what"] for record in records})
+    lines = [_line(["", *(f"{share} %" for share in shares)]), _line(["---"] * (len(shares) + 1))]
+    for name, group in _by(records, lambda r: r["table"]):
+        cells = []
+        for share in shares:
+            found = [record["coverage"] for record in group if record["what"] == share]
+            cells.append(f"{100 * np.mean(found):.0f} %" if found else "")
+        lines.append(_line([_table(name), *cells]))
     return lines
 
 
@@ -181,6 +184,8 @@ def _where(records: list[Record]) -> str:
             f"{machine['commit']}"
         )
         found[line] = found.get(line, 0) + 1
+    if not records:
+        return "Nothing was run yet.\n"
     seconds = [record["seconds"]["elbax"] for record in records]
     lines = ["## Where and when\n"]
     lines += [f"- {count} units: {line}." for line, count in found.items()]

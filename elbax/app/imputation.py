@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from elbax.app import tables
+from elbax.app import labels, tables
 from elbax.data import tables as data_tables
 from elbax.data.errors import DataError, shown
 from elbax.evaluate.imputation import impute
@@ -84,11 +84,7 @@ def fill(
     Raises:
         ValueError: A column is missing, or holds what training did not see.
     """
-    if model.condition_dim:
-        raise ValueError(
-            "this model is told labels besides the columns, which impute does not do yet: take one "
-            "trained without --condition or semi-supervised"
-        )
+    labels.refuse(model, "impute")
     x = data_tables.encode(table, columns)
     missing = np.isnan(x)
     key = jax.random.key(seed)

@@ -111,6 +111,19 @@ def told(model: LatentVariableModel, split: Split) -> Rows:
     return Conditioned(split.x, one_hot(split.label, model.condition_dim))
 
 
+def refuse(model: LatentVariableModel, what: str) -> None:
+    """Refuses a model that is told labels, where only the data alone are dealt with.
+
+    Raises:
+        ValueError: It is one; in one line.
+    """
+    if model.condition_dim:
+        raise ValueError(
+            f"this model is told labels besides the data, which {what} does not do yet: take a run "
+            "without --condition label and without semi-supervised"
+        )
+
+
 def predicted(model: LatentVariableModel, x: np.ndarray) -> np.ndarray:
     """The most probable label by q(y|x) of each row, of a model that classifies."""
     return map_rows(_most_probable, model, x, jax.random.key(0))
