@@ -13,8 +13,7 @@ from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
 
-# A row stands alone with its samples: in a larger tile its last bits would depend on its place.
-_ROWS = 1
+_ROWS = 4  # in a tile, as in `elbax.evaluate.likelihoods`
 
 
 def shares(
