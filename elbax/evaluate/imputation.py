@@ -18,7 +18,7 @@ from elbax.model.likelihoods.mixed import Columns
 LEVEL = 0.9  # of the intervals
 DRAWS = 400  # of a row's cells, from which intervals and shares are read
 
-# A row stands alone with its draws: in a larger tile its last bits would depend on its place.
+# A row stands alone with its draws: in a tile of 20 its last bits depended on its place there.
 _ROWS = 1
 
 
