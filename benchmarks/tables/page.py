@@ -111,7 +111,9 @@ def _compare(rows: list[tuple[str, list[Record]]], metric: str, digits: int) -> 
         best = _BETTER[metric](means.values())
         cells = []
         for method in methods:
-            cell = f"{means[method]:.{digits}f} ± {errors[method]:.{digits}f}"
+            cell = f"{means[method]:.{digits}f}"
+            if _seeds(group) > 1:
+                cell += f" ± {errors[method]:.{digits}f}"
             cells.append(f"**{cell}**" if means[method] == best else cell)
         lines.append(_line([name, *cells, str(_seeds(group))]))
     return lines
