@@ -54,7 +54,7 @@ def test_the_best_of_a_row_is_bold_and_losses_are_said():
     ]  # fmt: skip
     text = page.render(records)
     assert "| iris | -1.50 ± 0.71 | **-0.50 ± 0.71** | 2 |" in text
-    assert "densities: the best mean in 0 of 1; not in iris (Gaussian)" in text
+    assert "densities: the best mean in 0 of 1 (of 2 seeds); not in iris (Gaussian)" in text
     assert "## Outliers" not in text
 
 

@@ -165,7 +165,7 @@ def _verdict(records: list[Record]) -> str:
             if best != "elbax":
                 lost.append(f"{where} ({best})")
         lines.append(
-            f"- {_TITLES[task]}: the best mean in {wins} of {wins + len(lost)}"
+            f"- {_TITLES[task]}: the best mean in {wins} of {wins + len(lost)} (of {_counted(groups)})"
             + (f"; not in {', '.join(lost)}." if lost else ".")
         )
     return "\n".join([*lines, ""])
@@ -207,6 +207,13 @@ def _by(records: Iterable[Record], key: Callable[[Record], Any]) -> list[tuple[A
     for record in records:
         found.setdefault(key(record), []).append(record)
     return sorted(found.items())
+
+
+def _counted(groups: list[tuple[Any, list[Record]]]) -> str:
+    """``1 to 3 seeds``."""
+    counts = sorted({_seeds(group) for _, group in groups})
+    words = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{words} seed{'' if words == '1' else 's'}"
 
 
 def _seeds(group: list[Record]) -> int:
