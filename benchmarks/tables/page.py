@@ -164,10 +164,9 @@ def _verdict(records: list[Record]) -> str:
             wins += best == "elbax"
             if best != "elbax":
                 lost.append(f"{where} ({best})")
-        lines.append(
-            f"- {_TITLES[task]}: the best mean in {wins} of {wins + len(lost)} (of {_counted(groups)})"
-            + (f"; not in {', '.join(lost)}." if lost else ".")
-        )
+        share = f"{wins} of {wins + len(lost)} (of {_counted(groups)})"
+        but = f"; not in {', '.join(lost)}." if lost else "."
+        lines.append(f"- {_TITLES[task]}: the best mean in {share}{but}")
     return "\n".join([*lines, ""])
 
 
