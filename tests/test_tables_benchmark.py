@@ -54,5 +54,11 @@ def test_the_best_of_a_row_is_bold_and_losses_are_said():
     ]  # fmt: skip
     text = page.render(records)
     assert "| iris | -1.50 ± 0.71 | **-0.50 ± 0.71** | 2 |" in text
-    assert "densities: the best mean in 0 of 1; not in iris (Gaussian)" in text
+    assert "densities: the best mean in 0 of 1 (of 2 seeds); not in iris (Gaussian)" in text
     assert "## Outliers" not in text
+
+
+def test_the_readme_says_the_same():
+    written = tables_benchmark.PAGE.read_text(encoding="utf-8")
+    verdict = written.split("## Where elbax wins and loses\n\n")[1].split("\n\n")[0]
+    assert verdict in (tables_benchmark.ROOT / "README.md").read_text(encoding="utf-8")

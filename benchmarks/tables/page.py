@@ -111,7 +111,9 @@ def _compare(rows: list[tuple[str, list[Record]]], metric: str, digits: int) -> 
         best = _BETTER[metric](means.values())
         cells = []
         for method in methods:
-            cell = f"{means[method]:.{digits}f} ± {errors[method]:.{digits}f}"
+            cell = f"{means[method]:.{digits}f}"
+            if _seeds(group) > 1:
+                cell += f" ± {errors[method]:.{digits}f}"
             cells.append(f"**{cell}**" if means[method] == best else cell)
         lines.append(_line([name, *cells, str(_seeds(group))]))
     return lines
@@ -162,10 +164,9 @@ def _verdict(records: list[Record]) -> str:
             wins += best == "elbax"
             if best != "elbax":
                 lost.append(f"{where} ({best})")
-        lines.append(
-            f"- {_TITLES[task]}: the best mean in {wins} of {wins + len(lost)}"
-            + (f"; not in {', '.join(lost)}." if lost else ".")
-        )
+        share = f"{wins} of {wins + len(lost)} (of {_counted(groups)})"
+        but = f"; not in {', '.join(lost)}." if lost else "."
+        lines.append(f"- {_TITLES[task]}: the best mean in {share}{but}")
     return "\n".join([*lines, ""])
 
 
@@ -205,6 +206,13 @@ def _by(records: Iterable[Record], key: Callable[[Record], Any]) -> list[tuple[A
     for record in records:
         found.setdefault(key(record), []).append(record)
     return sorted(found.items())
+
+
+def _counted(groups: list[tuple[Any, list[Record]]]) -> str:
+    """``1 to 3 seeds``."""
+    counts = sorted({_seeds(group) for _, group in groups})
+    words = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{words} seed{'' if words == '1' else 's'}"
 
 
 def _seeds(group: list[Record]) -> int:
