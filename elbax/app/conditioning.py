@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from elbax.app import labels
 from elbax.data import columns as one
 from elbax.data import tables as data_tables
 from elbax.data.errors import DataError, nearest, shown
@@ -81,6 +82,7 @@ def draw(
     Raises:
         ValueError: What is given is impossible under the model.
     """
+    labels.refuse(model, "sample --given")
     row = np.full(len(columns), np.nan, np.float32)
     for i, column in enumerate(columns):
         if column.name in given:

@@ -123,6 +123,9 @@ def sizes_in_words(options: Options) -> str:
     words = []
     for name in _SETTLED:
         value = _of(options, name)
+        if isinstance(value, Choice):
+            words += value.words(name)
+            continue
         shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
         words.append(f"--{name.replace('_', '-')} {shown}")
     return " ".join(words)

@@ -53,10 +53,11 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "score", words)
     environment.prepare(open_existing(arguments.run).config()["run"]["device"])
-    from elbax.app import apply, outputs, scoring
+    from elbax.app import apply, labels, outputs, scoring
 
     outputs.check_target(arguments.out, FORMATS)
     applied = apply.open_for(arguments.run, arguments.data)
+    labels.refuse(applied.model, "score")
     rows, _ = applied.rows(arguments.split)
     scored = scoring.score_rows(
         applied.model,
