@@ -7,7 +7,9 @@ so that a fresh clone finds it.
 """
 
 import os
+import resource
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 _cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -34,6 +36,7 @@ from jaxtyping import install_import_hook  # noqa: E402
 install_import_hook("elbax", "beartype.beartype")
 
 import hypothesis  # noqa: E402
+import jax  # noqa: E402
 import pytest  # noqa: E402
 
 # Compilation makes the first example slow: no deadline. The same examples each time: green stays.
@@ -46,3 +49,16 @@ def pytest_configure(config: pytest.Config) -> None:
     cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
     if cache is not None:
         os.environ["MPLCONFIGDIR"] = str(cache.mkdir("matplotlib"))
+
+
+_PAGE = resource.getpagesize()
+_PLENTY = 3 * 2**30  # bytes: a process of the tests has no need of more
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_heap_of_programs() -> Iterator[None]:
+    """Lets go of compiled programs, which JAX keeps for ever, when a process has grown large."""
+    yield
+    statm = Path("/proc/self/statm")
+    if statm.exists() and int(statm.read_text().split()[1]) * _PAGE > _PLENTY:
+        jax.clear_caches()

@@ -18,7 +18,8 @@ the densities of scikit-learn choose their settings by it and are then fitted to
 scaled by mean and standard deviation of the observed training cells. Each column is taken as
 continuous; columns that never vary are left out. Figures are means over the seeds ± the standard
 deviation over them; the best mean of a row is bold. With tables this small the seeds often differ
-more than the methods do.
+more than the methods do. The default model of a table (the importance-weighted bound) was chosen on
+trials with seed 0 of breast cancer, wine, iris and diabetes: there seed 0 leans to elbax.
 """
 
 _IMPUTE_TEXT = """\
