@@ -9,7 +9,7 @@ Record = dict[str, Any]
 
 _HEAD = """# Small tables, as measured
 
-elbax with its default recipe for tables beside scikit-learn, on the tables that scikit-learn ships.
+What elbax trains on a table by default, beside scikit-learn, on the tables that scikit-learn ships.
 This page is written by `benchmarks/tables/run` from `benchmarks/tables/results/`; what was not run
 is not in it.
 

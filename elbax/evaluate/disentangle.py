@@ -8,7 +8,9 @@ et al. 2019), so give more than one.
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -101,7 +103,7 @@ def attribute_predictability(codes: np.ndarray, factors: np.ndarray) -> Mean:
             tree = DecisionTreeClassifier(
                 max_leaf_nodes=max(leaves, 2), class_weight="balanced", random_state=0
             )
-            tree.fit(column[fitted, None], factor[fitted])
+            _fit(tree, column[fitted, None], factor[fitted])
             guesses[i, :, k] = tree.predict(column[scored, None])
 
     def score(rows: np.ndarray) -> float:
@@ -143,7 +145,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, *, trees: int = 20, seed: int = 
             max_features=None,  # pyright: ignore[reportArgumentType] - its own default says str
             random_state=seed,
         )
-        forest.fit(codes[fitted], factor[fitted])
+        _fit(forest, codes[fitted], factor[fitted])
         columns.append(forest.feature_importances_)
         right.append(forest.predict(codes[scored]) == factor[scored])
     importance = np.stack(columns, axis=1)
@@ -206,6 +208,13 @@ def factor_vae_score(
     stands_for = found[0].argmax(axis=1)
     share = float(found[1, np.arange(used.shape[1]), stands_for].sum() / votes)
     return Mean(share, math.sqrt(share * (1 - share) / votes))
+
+
+def _fit(classifier: Any, codes: np.ndarray, factor: np.ndarray) -> None:
+    with warnings.catch_warnings():
+        # Of few rows, a factor of forty values looks like a number to scikit-learn.
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")
+        classifier.fit(codes, factor)
 
 
 def _checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
