@@ -187,7 +187,7 @@ def _intervals(columns: tuple[Column, ...], found: Any, missing: np.ndarray) -> 
             else:
                 made = [None] * len(holes)
             cells[name] += [None if cell is None else str(cell) for cell in made]
-        share = found.share[holes, i].tolist()
+        share = found.share[holes, i].astype(float).round(4).tolist()  # of some hundred draws
         cells["probability"] += share if column.categories else [None] * len(holes)
     order = sorted(range(len(rows)), key=lambda k: (rows[k], k))
     return pa.table(

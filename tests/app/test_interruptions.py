@@ -15,6 +15,14 @@ import pytest
 from tests.app.conftest import SMALL, command
 
 
+@pytest.fixture(autouse=True, scope="module")
+def ctrl_c_counts():
+    """Where a shell runs the tests in the background, Ctrl-C is ignored, by their children too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def start(*words, cwd=None):
     return subprocess.Popen(
         [sys.executable, "-m", "elbax", *map(str, words)],
