@@ -16,11 +16,12 @@ from scripts import command_line_page
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-# guide-compose.md trains in full, and is looked at more closely, in tests/test_guide.py.
+# These are run, and looked at more closely, in test_guide.py and test_guide_estimator.py.
+ELSEWHERE = ("guide-compose.md", "guide-estimator.md")
 RUN = [
     page
     for page in PAGES
-    if BLOCK.search(page.read_text(encoding="utf-8")) and page.name != "guide-compose.md"
+    if BLOCK.search(page.read_text(encoding="utf-8")) and page.name not in ELSEWHERE
 ]
 STEPS = 20
 
