@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from elbax.app import job, labels
+from elbax.app import job, labels, measuring
 from elbax.app import plan as plans
+from elbax.app.keys import evaluation_key
 from elbax.app.plan import Plan
 from elbax.app.terminal import Narrator
 from elbax.evaluate import has_bound, importance
@@ -71,8 +72,8 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
     after = measure(plan, model)
     log_likelihood = None
     if has_bound(model) and not isinstance(model.encoder, ClassifyingEncoder):
-        rows = job.told(model, plan.dataset.test)[:WEIGHED]
-        key = job.evaluation_key(plan.options.run.seed)
+        rows = labels.told(model, plan.dataset.test)[:WEIGHED]
+        key = evaluation_key(plan.options.run.seed)
         found = importance(model, rows, key=key, samples=SAMPLES)
         mean, (trust, _) = found.mean(), found.trust()
         log_likelihood = {
@@ -93,7 +94,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
         "before": before,
         "after": after,
         "log_likelihood": log_likelihood,
-        "active": job.count_active(model, job.told(model, plan.dataset.test)[:ROWS]),
+        "active": measuring.count_active(model, labels.told(model, plan.dataset.test)[:ROWS]),
         "latent_dim": model.latent_dim,
         "classified": _classified(plan, model),
     }
@@ -123,7 +124,7 @@ def _classified(plan: Plan, model: Any) -> dict[str, Any] | None:
 
 def measure(plan: Plan, model: Any) -> dict[str, Any]:
     """The bound (or the reconstruction alone) on the first test rows."""
-    found = job.measure(model, plan.dataset.test, plan.options.run.seed, 1, limit=ROWS)
+    found = measuring.measure(model, plan.dataset.test, plan.options.run.seed, 1, limit=ROWS)
     assert found is not None
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from elbax.app import job, labels, tables
+from elbax.app import labels, tables, trained
 from elbax.app import plan as plans
 from elbax.app.fitted_prior import ROWS as FITTED_ROWS
 from elbax.app.fitted_prior import fitted, latent_kind
@@ -86,9 +86,9 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
     directory = open_existing(run)
     config = directory.config()
     options = plans.read_options(directory, config)
-    model = job.model_of(directory)
-    trained: Binarize = options.data.binarize
-    chosen = trained if binarize is None else binarize
+    model = trained.model_of(directory)
+    own: Binarize = options.data.binarize
+    chosen = own if binarize is None else binarize
 
     def read(how: Binarize) -> Dataset:
         if data is not None and tables.columns_of(config):
@@ -97,7 +97,7 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
             return load_data(data, binarize=how, check=False)
         asked = dataclasses.replace(options.data, binarize=how)
         changed = dataclasses.replace(options, data=asked)
-        return plans.load_again(config, changed, changed=how != trained)
+        return plans.load_again(config, changed, changed=how != own)
 
     dataset = read(chosen)
     if data is not None and dataset.shape != model.shape:
@@ -108,7 +108,7 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
     likelihood = plans.likelihood_of(config)
     if data is not None:
         plans.check_values(dataset, likelihood, chosen)
-    if chosen != trained:
+    if chosen != own:
         if likelihood.name != "bernoulli":
             raise ValueError(
                 f"binarize (--binarize) is {chosen}, and the likelihood is {likelihood.name}, "
@@ -119,7 +119,7 @@ def open_for(run: Path, data: str | None, binarize: Binarize | None = None) -> A
                 f"binarize (--binarize) is {chosen}, and {dataset.name} has no grey levels, only 0 "
                 "and 1: leave it out"
             )
-    if data is not None or chosen != trained:
+    if data is not None or chosen != own:
         support = model.decoder.likelihood.support if isinstance(model.decoder, Decoder) else REAL
         reading = Preprocessing(
             scale=reading_scale(support, dataset.scale, chosen),

@@ -6,11 +6,12 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from elbax.app import comparison, job
+from elbax.app import comparison, job, trained
 from elbax.app import plan as plans
 from elbax.app import run_directory as directories
 from elbax.app.figures import RatePoint
 from elbax.app.figures.subject import held_out
+from elbax.app.keys import evaluation_key
 from elbax.app.labels import told
 from elbax.app.plan import Plan
 from elbax.app.run_directory import BETAS, RunDirectory
@@ -49,9 +50,9 @@ def curve(
         if not _is_there(folder, copy):
             said(f"training at β = {beta:g}: {steps:,} steps into {folder.path}")
             _train(folder, copy)
-        model = job.model_of(folder)
+        model = trained.model_of(folder)
         rows = told(model, held_out(plan.dataset)[0])[:ROWS]
-        terms = elbo(model, rows, key=job.evaluation_key(plan.options.run.seed))
+        terms = elbo(model, rows, key=evaluation_key(plan.options.run.seed))
         settings = {"objective.beta": beta}
         points.append(comparison.point(f"β = {beta:g}", terms.kl, -terms.reconstruction, settings))
     return tuple(points)
@@ -95,7 +96,7 @@ def _is_there(folder: RunDirectory, plan: Plan) -> bool:
     )
     data = config["data"]["fingerprint"] == plan.dataset.fingerprint
     seed = config["run"]["seed"] == plan.options.run.seed
-    return same and data and seed and job.finished(folder) is not None
+    return same and data and seed and trained.finished(folder) is not None
 
 
 def _train(folder: RunDirectory, plan: Plan) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from elbax.app import apply, evaluation, job
+from elbax.app import apply, evaluation, measuring
 from elbax.app import plan as plans
 from elbax.app.apply import Applied, Binarize
 from elbax.app.evaluation import number, plain
 from elbax.app.evaluation_words import pm
 from elbax.app.figures import RatePoint
+from elbax.app.keys import evaluation_key
 from elbax.app.labels import told
 from elbax.app.run_directory import SCHEMA
 from elbax.data.source import Split
@@ -166,8 +167,8 @@ def compare(
 
 
 def _measure(name: str, applied: Applied, rows: Rows, seed: int, samples: int) -> Measured:
-    model, key = applied.model, job.evaluation_key(seed)
-    terms = elbo(model, rows, key=key, samples=job.default_samples(len(rows)))
+    model, key = applied.model, evaluation_key(seed)
+    terms = elbo(model, rows, key=key, samples=measuring.default_samples(len(rows)))
     estimate = likelihoods.importance(model, rows, key=key, samples=samples)
     per_row = {
         "elbo": terms.elbo,
@@ -181,7 +182,7 @@ def _measure(name: str, applied: Applied, rows: Rows, seed: int, samples: int) -
         _settings(applied.directory.config()),
         {key: np.asarray(values, np.float64) for key, values in per_row.items()},
         estimate,
-        job.count_active(model, rows),
+        measuring.count_active(model, rows),
     )
 
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from elbax.app import apply, environment, job, tables
+from elbax.app import apply, environment, measuring, tables
 from elbax.app import plan as plans
 from elbax.app.apply import Applied
+from elbax.app.keys import evaluation_key
 from elbax.app.labels import told
 from elbax.app.run_directory import SCHEMA
 from elbax.data.source import Split
@@ -85,7 +86,7 @@ class Task:
     @property
     def key(self) -> Any:
         """The randomness of evaluation, the same as after training."""
-        return job.evaluation_key(self.seed)
+        return evaluation_key(self.seed)
 
     def head(self, estimator: str) -> dict[str, Any]:
         """What every object begins with."""
@@ -127,7 +128,7 @@ def make_task(
 def default_samples(estimator: str, rows: int) -> int | None:
     """Draws a row (chains, for annealed) where nothing is asked for; None where it has none."""
     if estimator == "elbo":
-        return job.default_samples(rows)
+        return measuring.default_samples(rows)
     if estimator in ("importance", "prior", "gap"):
         return 1000 if rows <= MANY_ROWS else 200
     return 16 if estimator == "annealed" else None
@@ -207,9 +208,9 @@ def number(value: float | np.floating[Any]) -> float | None:
 
 def _bound(task: Task, samples: int | None) -> dict[str, Any]:
     started = time.perf_counter()
-    samples = samples or job.default_samples(len(task.rows))
+    samples = samples or measuring.default_samples(len(task.rows))
     part = Split(stored(task.rows), task.labels)
-    found = job.measure(task.applied.model, part, task.seed, samples) or {}
+    found = measuring.measure(task.applied.model, part, task.seed, samples) or {}
     kind = bounds.quantity(task.applied.model, task.rows)
     units = tables.own_units(task.applied.dataset, stored(task.rows))
     if units is not None:  # added to a mean in nats, it is that of the table's own units

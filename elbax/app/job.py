@@ -8,7 +8,6 @@ changes a number.
 from __future__ import annotations
 
 import contextlib
-import shlex
 import statistics
 import time
 from collections.abc import Iterator
@@ -20,22 +19,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from elbax.app import environment, files, labels, tables
-from elbax.app.figures import Subject, render_all
+from elbax.app import environment, files, labels, measuring, tables
 from elbax.app.fitted_prior import ROWS as FITTED_ROWS
 from elbax.app.fitted_prior import fitted
+from elbax.app.keys import evaluation_key, keys
 from elbax.app.labels import told
 from elbax.app.plan import Plan
-from elbax.app.run_directory import BEST, CONFIG, MODEL, REPORT, RESULTS, SCHEMA, RunDirectory
+from elbax.app.run_directory import BEST, CONFIG, MODEL, RESULTS, SCHEMA, RunDirectory
 from elbax.app.signals import Interrupted, SignalWatch
 from elbax.app.terminal import Narrator
-from elbax.data.source import Split
-from elbax.evaluate import active_units, elbo, has_bound, losses, mean, reconstruction
-from elbax.evaluate.tiles import Conditioned, Rows
+from elbax.app.trained import illustrate, resume_command
+from elbax.evaluate import losses
 from elbax.model.divergences import kl_per_dimension
 from elbax.model.interfaces import AbstractObjective, Batch
-from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
-from elbax.model.serialise import load_model, save_model
+from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.serialise import save_model
 from elbax.recipes.compose import compose, objective, optimizer, wants_data
 from elbax.recipes.parts import find as parts_of
 from elbax.train.checkpoint import CheckpointError, Checkpoints
@@ -45,7 +43,6 @@ _CHUNKS_KEPT = 1000  # chunk times that a checkpoint carries along, for the medi
 _STALLED = 5  # validations without a better one before it is remarked on
 _KL_EVERY = 100  # steps between logged KLs per latent
 _NOTES = 100_000  # bytes of a checkpoint beside its arrays
-_MANY = 10_000  # rows above which one draw a row is precise enough
 _STARTS = 2000  # rows, evenly spaced, that a prior may start at
 _OBJECTIVE = 1 << 16  # the stream of the objective's own weights: no part of the model has it
 
@@ -94,7 +91,7 @@ class Parts:
 
 def build(plan: Plan) -> Parts:
     """The model with its initial parameters, objective, optimiser, and the state before step 1."""
-    model_key, run_key, _ = _keys(plan.options.run.seed)
+    model_key, run_key, _ = keys(plan.options.run.seed)
     training = plan.options.training
     rows = plan.dataset.train.x
     # One program instead of one for each small operation: a hundred megabytes less.
@@ -202,11 +199,6 @@ def work(directory: RunDirectory, plan: Plan, parts: Parts, narrator: Narrator) 
             narrator.settled()
             raise files.WriteError(f"{error}; then: {resume_command(directory)}") from error
     return results
-
-
-def resume_command(directory: RunDirectory) -> str:
-    """The exact command that goes on with a run."""
-    return f"{environment.program()} resume {shlex.quote(str(directory.path))}"
 
 
 def _train(
@@ -420,11 +412,12 @@ def _measure(
 ) -> dict[str, Any]:
     """The content of ``results.json``."""
     seed = plan.options.run.seed
-    bounds = {name: measure(model, plan.dataset.split(name), seed) for name in ("train", "test")}
+    splits = {name: plan.dataset.split(name) for name in ("train", "test")}
+    bounds = {name: measuring.measure(model, split, seed) for name, split in splits.items()}
     for name, bound in bounds.items():
         if bound is not None and "elbo" not in bound:
             bound["terms"] = _terms(plan, parts, model, state, name)
-        units = tables.own_units(plan.dataset, plan.dataset.split(name).x)
+        units = tables.own_units(plan.dataset, splits[name].x)
         if bound is not None and units is not None:
             bound["log_jacobian"] = units
     rows = told(model, plan.dataset.test if len(plan.dataset.test) else plan.dataset.train)
@@ -441,7 +434,7 @@ def _measure(
         "outcome": outcome.value,
         "model": which,
         "best": best,
-        "active_latents": count_active(model, rows),
+        "active_latents": measuring.count_active(model, rows),
         "latent_dim": model.latent_dim,
     }
 
@@ -460,173 +453,3 @@ def _terms(
         step=int(state.step),
         key=evaluation_key(plan.options.run.seed),
     )
-
-
-def measure(
-    model: LatentVariableModel,
-    split: Split,
-    seed: int,
-    samples: int | None = None,
-    limit: int | None = None,
-) -> dict[str, Any] | None:
-    """The bound on some rows with standard errors, in nats per datum; None where there are no rows.
-
-    Of a model without a bound (its posterior is a point) it has the reconstruction alone. Of one
-    that is told labels the bound is on log p(x|y), and says so (`given`); of one that classifies it
-    is on log p(x), and what concerns labels stands apart (`labels`): the bound on log p(x, y), and
-    how often q(y|x) is right.
-
-    Args:
-        model: The model.
-        split: Data as stored, and their labels.
-        seed: Of the draws z ~ q(z|x).
-        samples: Draws a row; by default 10, and one where the rows are many.
-        limit: The first so many rows; None takes all.
-    """
-    if len(split) == 0:
-        return None
-    classifies = isinstance(model.encoder, ClassifyingEncoder)
-    rows = split.x[:limit] if classifies else told(model, split)[:limit]
-    if not has_bound(model):
-        rebuilt = mean(reconstruction(model, rows, key=evaluation_key(seed)))
-        error = {"reconstruction": _number(rebuilt.standard_error)}
-        return {"reconstruction": rebuilt.mean, "standard_error": error}
-    if samples is None:
-        samples = default_samples(len(rows))
-    estimate = elbo(model, rows, key=evaluation_key(seed), samples=samples)
-    means = estimate.means()
-    errors = {name: _number(value.standard_error) for name, value in means.items()}
-    found: dict[str, Any] = {name: value.mean for name, value in means.items()}
-    found["standard_error"] = errors
-    if isinstance(rows, Conditioned):
-        found["given"] = "label"
-    if classifies and split.label is not None:
-        found["labels"] = _of_labels(model, split.x[:limit], split.label[:limit], seed, samples)
-    return found
-
-
-def _of_labels(
-    model: LatentVariableModel, x: np.ndarray, label: np.ndarray, seed: int, samples: int
-) -> dict[str, Any]:
-    """The bound on log p(x, y), y uniform, and the share of rows that q(y|x) classifies rightly."""
-    rows = Conditioned(x, labels.one_hot(label, model.condition_dim))
-    given = elbo(model, rows, key=evaluation_key(seed), samples=samples).elbo
-    bound = mean(given - np.log(model.condition_dim))
-    right = mean((labels.predicted(model, x) == label).astype(float))
-    return {
-        "bound": bound.mean,
-        "accuracy": right.mean,
-        "standard_error": {
-            "bound": _number(bound.standard_error),
-            "accuracy": _number(right.standard_error),
-        },
-    }
-
-
-def count_active(model: LatentVariableModel, rows: Rows) -> int | None:
-    """How many latents are active on some rows; None where that is not defined."""
-    try:
-        return int(active_units(model, rows).sum())
-    except ValueError:  # discrete latents, or no mean: `elbax evaluate` says which
-        return None
-
-
-def illustrate(directory: RunDirectory, plan: Plan, model: LatentVariableModel) -> None:
-    """Draws every figure that this run allows, and the report around them."""
-    from elbax.app.report import facts_from_run, write_report
-
-    history, name = directory.history(), directory.path.name
-    subject = Subject(model, plan.dataset, history, plan.options.run.seed, name)
-    try:
-        directory.figures.mkdir(exist_ok=True)
-    except OSError as error:
-        raise files.write_error(directory.figures, error) from error
-    pictures, left_out = render_all(subject, directory.figures)
-    facts = facts_from_run(
-        name,
-        directory.config(),
-        directory.results() or {},
-        history,
-        left_out=left_out,
-        resume=resume_command(directory),
-    )
-    write_report(directory / REPORT, facts, pictures)
-
-
-def complete(directory: RunDirectory, plan: Plan) -> None:
-    """Draws what a finished run lacks: figures or the report, deleted or never reached."""
-    from elbax.app.figures import FIGURES
-
-    if not plan.options.run.report:
-        return
-
-    subject = subject_of(directory, plan)
-    wanted = [name for name, spec in FIGURES.items() if spec.unavailable(subject) is None]
-    there = all((directory.figures / f"{name}.png").exists() for name in wanted)
-    if not (there and (directory / REPORT).exists()):
-        illustrate(directory, plan, subject.model)
-
-
-def model_of(directory: RunDirectory) -> LatentVariableModel:
-    """The model in ``model.safetensors``.
-
-    Raises:
-        ValueError: The training hasn't got that far, or the file is damaged.
-    """
-    if not (directory / MODEL).exists():
-        raise ValueError(
-            f"{directory.path} has no {MODEL} yet: finish it with `{resume_command(directory)}`"
-        )
-    return load_model(directory / MODEL)
-
-
-def finished(directory: RunDirectory, iterations: int | None = None) -> dict[str, Any] | None:
-    """The results of a run that has nothing left to train, or None.
-
-    Args:
-        directory: The run's folder.
-        iterations: Steps in all that are asked for; None asks for those of ``config.json``.
-    """
-    results = directory.results()
-    if results is None or not (directory / MODEL).exists():
-        return None
-    if iterations is None:
-        stopped_early = results["outcome"] == Outcome.STOPPED_EARLY.value
-        return (
-            results
-            if stopped_early or results["iterations"] >= directory.config()["iterations"]
-            else None
-        )
-    return results if results["iterations"] >= iterations else None
-
-
-def subject_of(directory: RunDirectory, plan: Plan) -> Subject:
-    """What the figures of a run are drawn from."""
-    return Subject(
-        model_of(directory),
-        plan.dataset,
-        directory.history(),
-        plan.options.run.seed,
-        directory.path.name,
-    )
-
-
-def default_samples(rows: int) -> int:
-    """Draws z ~ q(z|x) a row for the bound: 10, and one where the rows are many."""
-    return 1 if rows > _MANY else 10
-
-
-def evaluation_key(seed: int) -> Any:
-    """The randomness of evaluation that belongs to a seed."""
-    return _keys(seed)[2]
-
-
-def _keys(seed: int) -> tuple[Any, Any, Any]:
-    """The keys of the initial parameters, of the run, and of evaluation."""
-    model, run, evaluation = jax.random.split(jax.random.key(seed), 3)
-    return model, run, evaluation
-
-
-def _number(value: float) -> float | None:
-    """NaN as None, for JSON has no NaN."""
-    return float(value) if np.isfinite(value) else None

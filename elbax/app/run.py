@@ -67,9 +67,9 @@ class Run:
         Raises:
             ValueError: The training hasn't got that far, or the file is damaged.
         """
-        from elbax.app import job
+        from elbax.app import trained
 
-        return job.model_of(self._directory)
+        return trained.model_of(self._directory)
 
     @functools.cached_property
     def dataset(self) -> Dataset:
@@ -244,25 +244,25 @@ def go_on(
 ) -> tuple[RunDirectory, dict[str, Any]]:
     """Resumes a run, or completes a finished one: what `resume` and ``elbax resume`` do."""
     directory = directories.open_existing(path)
-    from elbax.app import job
+    from elbax.app import job, trained
 
     directory.lock()
     with contextlib.closing(directory):
-        results = job.finished(directory)
+        results = trained.finished(directory)
         if iterations is not None:
             if results is not None and iterations < results["iterations"]:
                 raise ValueError(
                     f"iterations (--iterations) is {iterations}, and {directory.path} has taken "
                     f"{results['iterations']} steps already: give more, for it counts all of them"
                 )
-            results = job.finished(directory, iterations)
+            results = trained.finished(directory, iterations)
         plan = plans.from_config(directory, data=data, iterations=iterations)
         with job.on_device(plan.options.run.device) as device:
             if results is not None:
                 narrator.note(
                     f"{directory.path} is finished: {results['iterations']:,} steps taken"
                 )
-                job.complete(directory, plan)
+                trained.complete(directory, plan)
             else:
                 parts = job.build(plan)
                 narrator.planned(plan, parts.parameters)

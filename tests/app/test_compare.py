@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import elbax as library
-from elbax.app import comparison_page, job
+from elbax.app import comparison_page
+from elbax.app.keys import evaluation_key
 from elbax.evaluate import elbo, importance
 from tests.app.conftest import SMALL, command
 from tests.app.test_report import PNG, parse
@@ -43,7 +44,7 @@ def compared(runs):
 
 def test_differences_are_paired(runs, compared):
     found, _ = compared
-    rows, key = library.load_data("digits").test.x[:50], job.evaluation_key(0)
+    rows, key = library.load_data("digits").test.x[:50], evaluation_key(0)
     models = [library.load(runs / name) for name in ("first", "wide")]
     bounds = [elbo(model, rows, key=key).elbo.astype(float) for model in models]
     logs = [importance(model, rows, key=key, samples=40).log_likelihood for model in models]

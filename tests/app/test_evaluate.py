@@ -14,8 +14,9 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 import elbax as library
-from elbax.app import apply, environment, evaluation, job
+from elbax.app import apply, environment, evaluation
 from elbax.app.cli import evaluate as cli
+from elbax.app.keys import evaluation_key
 from elbax.evaluate import features
 from elbax.model import AbstractPrior
 from tests.app.conftest import SMALL
@@ -75,7 +76,7 @@ def test_the_object_of_one_estimator(measured, finished_run):
     assert found["pareto_k"]["threshold"] == pytest.approx(1 - 1 / math.log10(300))
     assert found["trust"] in ("yes", "doubtful", "no")
     model, rows = library.load(finished_run), library.load_data("digits").test.x[:30]
-    again = evaluation.estimate("importance", model, rows, job.evaluation_key(0), 300)
+    again = evaluation.estimate("importance", model, rows, evaluation_key(0), 300)
     assert found["log_likelihood"]["mean"] == again.mean().mean
     assert found["log_likelihood"]["standard_error"] == again.mean().standard_error
     assert found["log_likelihood"]["monte_carlo_error"] == again.mean_monte_carlo_error()

@@ -6,15 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from elbax.app.files import WriteError
-from elbax.app.report import (
-    DEFINITIONS,
-    ReportFacts,
-    facts_from_run,
-    page,
-    validation_trend,
-    verdict,
-    write_report,
-)
+from elbax.app.report import DEFINITIONS, page, write_report
+from elbax.app.verdict import ReportFacts, facts_from_run, validation_trend, verdict
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from elbax.app import job
+from elbax.app import job, measuring
 from elbax.app import plan as plans
 from elbax.app.terminal import Narrator
 from elbax.data.source import Dataset, Split
@@ -105,8 +105,8 @@ def test_a_recipe_trains_goes_on_and_comes_back(name, tmp_path):
     save_model(tmp_path / "model.safetensors", model)
     loaded = load_model(tmp_path / "model.safetensors")
     same(loaded, model)
-    found = job.measure(loaded, plan.dataset.test, 0, 1)
-    assert found == job.measure(model, plan.dataset.test, 0, 1)
+    found = measuring.measure(loaded, plan.dataset.test, 0, 1)
+    assert found == measuring.measure(model, plan.dataset.test, 0, 1)
     assert found is not None
     bounded = find(name).model.posterior.name != "deterministic"
     assert ("elbo" in found) == bounded

@@ -53,11 +53,11 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "decode", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, job, labels, outputs
+    from elbax.app import apply, labels, outputs, trained
 
     outputs.check_target(arguments.out, FORMATS, tuple(directory.config()["data"]["shape"]))
     z = _latents(arguments)
-    model = job.model_of(directory)
+    model = trained.model_of(directory)
     label = labels.number_of(arguments.label, directory.config())
     arrays = apply.decode(model, z, seed=arguments.seed, draw=arguments.draw, label=label)
     outputs.write_arrays(arguments.out, arrays, "x")

@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> int:
     directory = open_existing(arguments.run)
     config = directory.config()
     environment.prepare(config["run"]["device"])
-    from elbax.app import imputation, job, outputs, tables
+    from elbax.app import imputation, outputs, tables, trained
 
     columns = tables.columns_of(config)
     if not columns:
@@ -60,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     outputs.check_target(arguments.out, FORMATS)
     table = imputation.read(arguments.data)
     filled = imputation.fill(
-        job.model_of(directory),
+        trained.model_of(directory),
         table,
         columns,
         draws=arguments.draws,

@@ -71,7 +71,7 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "sample", words)
     directory = open_existing(arguments.run)
     environment.prepare(directory.config()["run"]["device"])
-    from elbax.app import apply, conditioning, job, labels, outputs, tables
+    from elbax.app import apply, conditioning, labels, outputs, tables, trained
 
     shape = tuple(directory.config()["data"]["shape"])
     columns = tables.columns_of(directory.config())
@@ -82,7 +82,7 @@ def main(words: Sequence[str]) -> int:
             raise ValueError(f"given (--given) needs a table, and {directory.path} has none")
         given, formats = conditioning.parse(arguments.given, columns), tables.FORMATS
     outputs.check_target(arguments.out, formats, shape)
-    model = job.model_of(directory)
+    model = trained.model_of(directory)
     source = "the prior"
     if arguments.sampler != "prior":
         model = apply.with_fitted_prior(
