@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import elbax as library
 from elbax.app import labels
@@ -188,3 +189,20 @@ def test_what_does_not_suit_the_data_is_refused(refused, tmp_path, data, words, 
         np.save(data, np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32))
     assert said in refused("train", data, *words.split(), "--out", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_rows_without_a_label_help_to_classify(tmp_path):
+    """Kingma et al. 2014, section 4.1: a classifier of the labelled rows alone is beaten."""
+    run = library.train(
+        "mnist-5k", out=tmp_path / "run", recipe="semi-supervised", iterations=1200, report=False
+    )
+    dataset = run.dataset
+    known = labels.shown(dataset.train.label, 100, 0) >= 0
+    pixels = {name: dataset.split(name).x.reshape(-1, 784) / 255 for name in ("train", "test")}
+    alone = LogisticRegression(max_iter=5000).fit(
+        pixels["train"][known], dataset.train.label[known]
+    )
+    assert known.sum() == 100
+    np.testing.assert_array_equal(np.bincount(dataset.train.label[known]), 10)
+    right = labels.predicted(run.model, dataset.test.x) == dataset.test.label
+    assert right.mean() > alone.score(pixels["test"], dataset.test.label)
