@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SAYS = {
-    "anomalies": r"row \d+: log p -?[\d.]+; [\w/]+ \(−[\d.]+ nats\)",
+    "anomalies": r"row \d+: log p\(x\) -?[\d.]+; [\w/]+ \(-[\d.]+ nats\)",
     "digits": r"log p -\d+\.\d+, to be trusted: ",
     "new_prior": r"LaplacePrior: log p -\d+\.\d+ ± \d+\.\d+ nats a digit",
     "own_images": r"even columns hold reconstructions",

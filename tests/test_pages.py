@@ -75,8 +75,11 @@ def test_an_option_that_does_not_exist_is_noticed(tmp_path):
 
 
 def test_the_page_of_the_command_line_has_every_option(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", str(command_line_page.WIDTH))
+    monkeypatch.setenv("NO_COLOR", "1")
     text = command_line_page.page()
+    # Written anew by: python -m scripts.command_line_page
+    assert command_line_page.PAGE.read_text(encoding="utf-8") == text
     assert re.findall(r"^## elbax (\w+)$", text, re.MULTILINE) == list(COMMANDS)
     for name, (file, _) in COMMANDS.items():
         section = text.split(f"## elbax {name}\n")[1].split("\n## elbax")[0]
