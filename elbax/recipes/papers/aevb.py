@@ -12,16 +12,12 @@ RECIPE = Recipe(
         "Kingma and Welling (2013), Auto-Encoding Variational Bayes, arXiv:1312.6114, section 5 "
         "and appendix C"
     ),
-    # Section 5: "500 hidden units" for MNIST, minibatches of M = 100, and latent spaces of
-    # 3, 5, 10, 20 and 200 in its figure 2, of which 20 is the second largest; 200 gains nothing
-    # there.
-    # Step sizes were Adagrad's with a global one "chosen from {0.01, 0.02, 0.1} based on
-    # performance
-    # on the training set in the first few iterations". Of the three, 0.02 is the middle; try the
-    # others.
-    # Road not taken: the paper's initialisation N(0, 0.01) and its small weight decay (a prior on
-    # the
-    # parameters); elbax initialises every network Glorot-uniform.
+    # Section 5, for MNIST: 500 hidden units, minibatches of 100 with one draw a datum, and a global
+    # Adagrad rate of 0.01, 0.02 or 0.1, whichever did best on the training set at the start; 0.02
+    # is the one in the middle: try the others. Appendix C: one hidden layer of tanh units each way.
+    # 20 latents are one of the sizes of its figure 2, which goes up to 200.
+    # Roads not taken: the initialisation, N(0, 0.01), for elbax initialises every network
+    # Glorot-uniform; a small weight decay (a prior on the parameters).
     model=ModelOptions(latent_dim=20, hidden=(500,), activation="tanh"),
     training=TrainingOptions(
         iterations=10_000, batch_size=100, optimizer="adagrad", learning_rate=0.02

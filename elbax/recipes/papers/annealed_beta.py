@@ -11,11 +11,11 @@ RECIPE = Recipe(
     summary="a KL held to a rate that grows to 25 nats: four convolutions, 10 latents, Adam 5e-4",
     source=(
         "Burgess, Higgins, Pal, Matthey, Watters, Desjardins and Lerchner (2018), Understanding "
-        "disentangling in beta-VAE, arXiv:1804.03599, section 5 and appendix A"
+        "disentangling in beta-VAE, arXiv:1804.03599, its objective of a growing capacity"
     ),
-    # Section 5: γ = 1,000, and C from 0 to 25 nats over 100,000 steps of dSprites; Adam 5e-4.
-    # Appendix A: four 4 × 4 convolutions of 32 channels and stride 2, two dense layers of 256, 10
-    # latents, and back; batches of 64.
+    # For dSprites: γ = 1,000, and C from 0 to 25 nats over 100,000 steps; Adam 5e-4; four 4 × 4
+    # convolutions of 32 channels and stride 2, two dense layers of 256, 10 latents, and back.
+    # Batches of 64 are those of the usual reimplementations; theirs we do not know.
     # C rises over the whole of the default length: with fewer --iterations give --objective.warm-up
     # fewer too.
     model=ModelOptions(

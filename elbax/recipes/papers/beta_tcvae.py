@@ -15,8 +15,8 @@ RECIPE = Recipe(
         "Chen, Li, Grosse and Duvenaud (2018), Isolating Sources of Disentanglement in "
         "Variational Autoencoders, arXiv:1802.04942, its experiments with dSprites"
     ),
-    # For dSprites: the perceptrons of Higgins et al. (two layers of 1,200 units), 10 latents, Adam
-    # 1e-3, β = 6 (α = γ = 1).
+    # For dSprites, by their code (rtqichen/beta-tcvae): the perceptrons of Higgins et al. (two
+    # layers of 1,200 units), 10 latents, Adam 1e-3, β = 6 (α = γ = 1).
     # Roads not taken: their batches of 2,048, which a GPU takes in its stride (`--batch-size 2048`;
     # the estimate of q(z) is better for it); their decoder of three tanh layers; and the weights
     # that their code has where the paper has the diagonal.

@@ -12,10 +12,10 @@ RECIPE = Recipe(
     source=(
         "Higgins, Matthey, Pal, Burgess, Glorot, Botvinick, Mohamed and Lerchner (2017), "
         "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework, ICLR, "
-        "openreview.net/forum?id=Sy2fzU9gl, appendix A.1"
+        "openreview.net/forum?id=Sy2fzU9gl, table 1 (2D shapes)"
     ),
     # For 2D shapes: two layers of 1,200 ReLU units to 10 latents, Bernoulli pixels, Adagrad with
-    # 1e-2, β = 4.
+    # 1e-2, β = 4. Batches and length are ours.
     # Road not taken: their decoder has three layers of 1,200 tanh units; here it mirrors the
     # encoder.
     model=ModelOptions(latent_dim=10, hidden=(1200, 1200)),

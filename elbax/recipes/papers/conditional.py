@@ -14,12 +14,12 @@ RECIPE = Recipe(
     ),
     source=(
         "Sohn, Lee and Yan (2015), Learning Structured Output Representation using Deep "
-        "Conditional Generative Models, NIPS, papers.nips.cc/paper/5775, section 4.1"
+        "Conditional Generative Models, NIPS, papers.nips.cc/paper/5775"
     ),
-    # Section 4.1: a prior p(z|y), an encoder q(z|x, y) and a decoder p(x|z, y), all networks of the
-    # condition, and a bound on log p(x|y). Here y is a label as a one-hot vector and x an image;
-    # theirs has it the other way round (an image for a condition, a segmentation for the datum).
-    # The sizes are ours.
+    # A prior p(z|y), an encoder q(z|x, y) and a decoder p(x|z, y), all networks of the condition,
+    # and a bound on log p(x|y). Here y is a label as a one-hot vector and x an image; theirs has it
+    # the other way round (an image for a condition, a segmentation for the datum). The sizes are
+    # ours.
     model=ModelOptions(
         latent_dim=10, hidden=(512, 256), prior=Choice("conditional"), condition="label"
     ),

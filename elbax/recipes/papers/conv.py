@@ -13,12 +13,11 @@ RECIPE = Recipe(
     ),
     source=(
         "Radford, Metz and Chintala (2016), Unsupervised Representation Learning with Deep "
-        "Convolutional Generative Adversarial Networks, arXiv:1511.06434, section 3 (the "
-        "networks)"
+        "Convolutional Generative Adversarial Networks, arXiv:1511.06434 (the networks)"
     ),
-    # Section 3: strides in the place of pooling, transposed convolutions back.
+    # Strides in the place of pooling, transposed convolutions back. The sizes are ours.
     # Roads not taken: batch normalisation, under which a datum's bound would depend on its batch;
-    # leaky units. The sizes are those of Burgess et al. 2018, halved in depth for 28 × 28.
+    # leaky units.
     model=ModelOptions(
         latent_dim=10, network=Choice.named("conv", channels=(32, 64), dense=(256,))
     ),

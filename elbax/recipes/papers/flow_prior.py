@@ -14,8 +14,8 @@ RECIPE = Recipe(
         "Variational Lossy Autoencoder, arXiv:1611.02731, section 3.2"
     ),
     # Section 3.2: an autoregressive flow for the prior is an inverse-autoregressive one for the
-    # posterior, at no more cost. The KL is warmed up, so that the latent is not given up at the
-    # start.
+    # posterior, at no more cost, and the decoder is the deeper for it. The KL is warmed up, so that
+    # the latent is not given up at the start (they have free bits for that).
     # Road not taken: their autoregressive decoder; whatever it can say for itself it does not leave
     # to the latent. The sizes are ours.
     model=ModelOptions(

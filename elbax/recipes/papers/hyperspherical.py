@@ -11,11 +11,12 @@ RECIPE = Recipe(
     summary="latents on the sphere of 10 dimensions: ReLU layers of 256 and 128, Adam 1e-3",
     source=(
         "Davidson, Falorsi, De Cao, Kipf and Tomczak (2018), Hyperspherical Variational "
-        "Auto-Encoders, arXiv:1804.00891, section 5 (with the power spherical of De Cao and Aziz, "
+        "Auto-Encoders, arXiv:1804.00891 (with the power spherical of De Cao and Aziz, "
         "arXiv:2006.04437)"
     ),
-    # Its experiments: an encoder of 256 and 128 ReLU units, the decoder in reverse, spheres of 2 to
-    # 40 dimensions, Adam 1e-3, batches of 64, dynamically binary images.
+    # The authors' example for MNIST (nicola-decao/s-vae-pytorch): an encoder of 256 and 128 ReLU
+    # units, the decoder in reverse, Adam 1e-3, batches of 64, binary images drawn anew. The 10
+    # dimensions of the sphere (11 of the space around it) and the length are ours.
     # Road not taken: the von Mises–Fisher distribution, whose normaliser JAX lacks; the power
     # spherical one has the same shape and a smooth sampler.
     model=ModelOptions(

@@ -13,11 +13,11 @@ RECIPE = Recipe(
         "5e-4, warm-up"
     ),
     source=(
-        "Tomczak and Welling (2018), VAE with a VampPrior, arXiv:1705.07120, section 5 (the MoG "
-        "prior)"
+        "Tomczak and Welling (2018), VAE with a VampPrior, arXiv:1705.07120 (its mixture of "
+        "Gaussians)"
     ),
-    # What the VampPrior was compared with, at the same settings: as many components as it has
-    # pseudo-inputs.
+    # A mixture of normals is one of the priors that the VampPrior is compared with; the settings
+    # are those of the recipe `vamp`, with as many components as it has pseudo-inputs.
     model=ModelOptions(
         latent_dim=40,
         hidden=(300, 300),

@@ -14,10 +14,11 @@ RECIPE = Recipe(
     ),
     source=(
         "Kingma, Salimans, Jozefowicz, Chen, Sutskever and Welling (2016), Improving Variational "
-        "Inference with Inverse Autoregressive Flow, arXiv:1606.04934, appendix"
+        "Inference with Inverse Autoregressive Flow, arXiv:1606.04934, appendix C.5"
     ),
-    # Each level's probability is what a logistic distribution puts between its neighbours, so that
-    # log P is in bits of the image itself. One scale for all pixels, as theirs (of each channel).
+    # Appendix C.5: each level's probability is what a logistic distribution puts on its interval,
+    # so that log P is in bits of the image itself. One scale for all pixels, as theirs (of each
+    # channel).
     # Road not taken: a mixture of them (Salimans et al. 2017, arXiv:1701.05517): --likelihood
     # discretized-logistic-mixture. The sizes are ours.
     model=ModelOptions(

@@ -13,11 +13,10 @@ RECIPE = Recipe(
     ),
     source=(
         "He, Zhang, Ren and Sun (2016), Deep Residual Learning for Image Recognition, "
-        "arXiv:1512.03385, section 3 (in autoencoders: Kingma et al. 2016, arXiv:1606.04934, "
-        "section 6)"
+        "arXiv:1512.03385 (in autoencoders: Kingma et al. 2016, arXiv:1606.04934, section 6)"
     ),
     # One residual block after each convolution that halves the image; activation first, as in their
-    # later paper.
+    # later paper (arXiv:1603.05027). ELU units are what Kingma et al. settle on (appendix C.7).
     # Road not taken: batch normalisation, under which a datum's bound would depend on its batch.
     # The sizes are ours.
     model=ModelOptions(

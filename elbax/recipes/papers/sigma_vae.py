@@ -11,12 +11,12 @@ RECIPE = Recipe(
     summary="normal pixels of one learned scale: convolutions, 10 latents, Adam 1e-3",
     source=(
         "Rybkin, Daniilidis and Levine (2021), Simple and Effective VAE Training with Calibrated "
-        "Decoders, arXiv:2006.13202, section 3"
+        "Decoders, arXiv:2006.13202, its shared σ-VAE"
     ),
-    # Section 3: one σ for all elements, learned with everything else, balances reconstruction and
-    # KL by itself.
-    # Road not taken: the σ that is best for each batch in closed form (their optimal σ-VAE, section
-    # 3.2); its bound is of no one model. The sizes are ours.
+    # One σ for all elements, learned with everything else, balances reconstruction and KL by
+    # itself.
+    # Road not taken: the σ that is best for each batch in closed form (their optimal σ-VAE); its
+    # bound is of no one model. The sizes are ours.
     model=ModelOptions(
         latent_dim=10,
         network=Choice.named("conv", channels=(32, 64), dense=(256,)),

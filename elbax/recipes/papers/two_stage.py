@@ -16,8 +16,9 @@ RECIPE = Recipe(
         "Dai and Wipf (2019), Diagnosing and Enhancing VAE Models, arXiv:1903.05789, its two stages"
     ),
     # A first model with a learned σ finds the manifold that the data lie on, with more latents than
-    # that has dimensions; a second one learns the density of its latents. 64 latents, batches of
-    # 64, Adam 1e-4.
+    # that has dimensions; a second one learns the density of its latents. By the authors' code
+    # (daib13/TwoStageVAE): 64 latents, batches of 64, Adam 1e-4. The network and the length are
+    # ours.
     # Roads not taken: a second variational autoencoder (three layers of 1,024 units, as many
     # latents): a flow fitted to draws of q(z|x) has the same task and an exact density; the rate,
     # which they halve every 150 passes.
