@@ -196,13 +196,12 @@ def test_rows_without_a_label_help_to_classify(tmp_path):
     run = library.train(
         "mnist-5k", out=tmp_path / "run", recipe="semi-supervised", iterations=1200, report=False
     )
-    dataset = run.dataset
-    known = labels.shown(dataset.train.label, 100, 0) >= 0
-    pixels = {name: dataset.split(name).x.reshape(-1, 784) / 255 for name in ("train", "test")}
-    alone = LogisticRegression(max_iter=5000).fit(
-        pixels["train"][known], dataset.train.label[known]
-    )
-    assert known.sum() == 100
-    np.testing.assert_array_equal(np.bincount(dataset.train.label[known]), 10)
-    right = labels.predicted(run.model, dataset.test.x) == dataset.test.label
-    assert right.mean() > alone.score(pixels["test"], dataset.test.label)
+    train, test = run.dataset.train, run.dataset.test
+    assert train.label is not None
+    assert test.label is not None
+    known = labels.shown(train.label, 100, 0) >= 0
+    np.testing.assert_array_equal(np.bincount(train.label[known]), 10)
+    pixels, others = train.x[known].reshape(100, -1) / 255, test.x.reshape(len(test), -1) / 255
+    alone = LogisticRegression(max_iter=5000).fit(pixels, train.label[known])
+    right = labels.predicted(run.model, test.x) == test.label
+    assert right.mean() > alone.score(others, test.label)
