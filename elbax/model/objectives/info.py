@@ -33,7 +33,7 @@ class InfoVAE(AbstractObjective):
 
     Attributes:
         alpha: α, at most 1; 1 leaves the KL out.
-        scale: λ, at least 1 − α; 1,000 is theirs for images.
+        scale: λ, at least 1 − α; images need hundreds, for the discrepancy is small beside nats.
         kernel: Of the discrepancy; see `elbax.model.objectives.discrepancy`.
     """
 
