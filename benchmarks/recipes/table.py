@@ -1,6 +1,8 @@
 """docs/recipes.md from the rows that are there."""
 # ruff: noqa: E501, ISC004 - lines of a page
 
+import math
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,9 +69,13 @@ def _pictures(found: Mapping[str, Any]) -> str:
 
 
 def _classified(name: str, found: Mapping[str, Any]) -> str:
+    def share(p: float) -> str:
+        error = math.sqrt(p * (1 - p) / found["rows"])
+        return f"{100 * p:.1f} ± {100 * error:.1f} %"
+
     return (
-        f"\n`{name}` with {found['labels']} labels classifies {found['accuracy']:.1%} of {found['rows']:,} test rows; "
-        f"scikit-learn's logistic regression on these {found['labels']} rows alone {found['logistic_regression']:.1%}."
+        f"\n`{name}` with {found['labels']} labels classifies {share(found['accuracy'])} of {found['rows']:,} test rows rightly; "
+        f"scikit-learn's logistic regression on these {found['labels']} rows alone {share(found['logistic_regression'])}."
         + (
             ""
             if found["accuracy"] > found["logistic_regression"]
@@ -149,8 +155,9 @@ def _mig(found: Mapping[str, Any]) -> str:
         values = found["recipes"][name]
         means[name] = sum(values) / len(values)
         shown = " | ".join(f"{value:.3f}" for value in values)
-        lines.append(f"| `{name}` | {shown} | {means[name]:.3f} |")
+        lines.append(f"| `{name}` | {shown} | {means[name]:.3f} ± {statistics.stdev(values):.3f} |")
     lines.append("")
+    lines.append("± is the standard deviation over the seeds.")
     for name in names[1:]:
         wins = sum(
             a > b for a, b in zip(found["recipes"][name], found["recipes"]["vae"], strict=True)

@@ -62,18 +62,21 @@ WITH_CLASSES = ("breast_cancer", "wine", "iris", "digits")
 
 
 def holed(table: Table, fraction: float, seed: int) -> Rows:
-    """Rows with this share of cells missing completely at random."""
+    """Rows with this share of cells missing completely at random.
+
+    Columns that never vary among the training rows are left out.
+    """
     rng = np.random.default_rng([seed, round(100 * fraction)])
-    order = rng.permutation(len(table.x))
-    while True:
-        missing = rng.random(table.x.shape) < fraction
-        parts = _parts(order)
+    parts = _parts(rng.permutation(len(table.x)))
+    x = table.x[:, table.x[parts[0]].std(axis=0) > 0]
+    missing = np.ones(x.shape, bool)
+    drawn = np.ones(x.shape[1], bool)
+    while drawn.any():
+        missing[:, drawn] = rng.random((len(x), drawn.sum())) < fraction
         # A column of which nothing was observed, or one value only, has no scale.
-        seen = np.where(missing, np.nan, table.x)[parts[0]]
-        counts = (~np.isnan(seen)).sum(axis=0)
-        if counts.min() >= 2 and np.nanstd(seen, axis=0).min() > 0:
-            break
-    return _scaled(table.x, missing, parts)
+        seen = np.ma.array(x, mask=missing)[parts[0]]
+        drawn = ((~seen.mask).sum(axis=0) < 2) | (np.ma.filled(seen.std(axis=0), 0.0) == 0)
+    return _scaled(x, missing, parts)
 
 
 def whole(table: Table, seed: int) -> Rows:

@@ -188,8 +188,9 @@ def _skeleton(
 ) -> tuple[Any, Any]:
     """A layer without the arrays that training moves, and these alone."""
     del precision
+    make = eqx.filter_jit(_layer)  # one program to compile instead of one for each operation
     with jax.ensure_compile_time_eval():  # concrete, also when first asked for within a jit
-        layer = _layer(kind, dim, context_dim, width, jax.random.key(0))
+        layer = make(kind, dim, context_dim, width, jax.random.key(0))
         moving, skeleton = eqx.partition(layer, eqx.is_inexact_array)
         return skeleton, moving
 

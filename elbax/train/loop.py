@@ -268,13 +268,15 @@ class _Program(NamedTuple):
 
         Says also whether the parameters that it ends with are finite.
         """
+        # Python runs through the step once, not a second time for the shapes of its metrics.
+        take_step = jax.jit(self.take_step, inline=True)
 
         def body(i: Int[Array, ""], carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
             state, buffers = carry
-            state, metrics = self.take_step(state, _gather(data, indices[i]))
+            state, metrics = take_step(state, _gather(data, indices[i]))
             return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), buffers, metrics)
 
-        shapes = jax.eval_shape(self.take_step, state, _gather(data, indices[0]))[1]
+        shapes = jax.eval_shape(take_step, state, _gather(data, indices[0]))[1]
         buffers = jax.tree.map(lambda s: jnp.zeros((indices.shape[0], *s.shape), s.dtype), shapes)
         # A traced trip count serves a shorter chunk without a second compilation, as fast as scan.
         state, buffers = jax.lax.fori_loop(0, count, body, (state, buffers))
