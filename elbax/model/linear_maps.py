@@ -7,8 +7,8 @@ one needs no more than its transpose. Leading axes are data: `vmap` adds another
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -36,7 +36,7 @@ def transposed_pair(
     ad.deflinear2(one, lambda cotangent, _, **options: [other.bind(cotangent, **options)])
     ad.deflinear2(other, lambda cotangent, _, **options: [one.bind(cotangent, **options)])
     for primitive in (one, other):
-        batching.primitive_batchers[primitive] = partial(_batch_leading, primitive)
+        batching.primitive_batchers[primitive] = functools.partial(_batch_leading, primitive)
     return one.bind, other.bind
 
 
@@ -61,11 +61,15 @@ def row_product(rows: Float[Array, "*data in"], matrix: Float[Array, "in out"]) 
 def _primitive(name: str, function: Callable[..., Array]) -> Primitive:
     primitive = Primitive(name)
 
+    @functools.cache
+    def compiled(**options: Any) -> Callable[..., Array]:
+        return jax.jit(functools.partial(function, **options))
+
     def impl(*values: Array, **options: Any) -> Array:
-        return jax.jit(partial(function, **options))(*values)
+        return compiled(**options)(*values)
 
     def abstract(*values: Any, **options: Any) -> Any:
-        found = jax.eval_shape(partial(function, **options), *values)
+        found = jax.eval_shape(functools.partial(function, **options), *values)
         return ShapedArray(found.shape, found.dtype)
 
     primitive.def_impl(impl)
