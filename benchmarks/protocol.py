@@ -45,18 +45,24 @@ def serve(prepare: Callable[[dict[str, Any]], tuple[Mapping[str, Action], dict[s
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), file=answers)
 
 
-def environment(threads: int) -> dict[str, str]:
-    """The environment of every measured process: the same number of threads for all."""
+def environment(threads: int, root: Path = _ROOT) -> dict[str, str]:
+    """The environment of every measured process: the same number of threads for all.
+
+    Args:
+        threads: How many.
+        root: Where elbax and the rivals are imported from.
+    """
     chosen = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    return {**os.environ, **chosen, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(_ROOT)}
+    return {**os.environ, **chosen, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": str(root)}
 
 
 class Rival:
     """The harness's side of one rival; a context manager that ends the process."""
 
-    def __init__(self, name: str, options: dict[str, Any]) -> None:
+    def __init__(self, name: str, options: dict[str, Any], root: Path = _ROOT) -> None:
         self.name = name
         self._options = options
+        self._root = root
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the process
         self._process: subprocess.Popen[str] | None = None
         self.facts: dict[str, Any] = {}
@@ -70,7 +76,8 @@ class Rival:
             stderr=self._log,
             text=True,
             bufsize=1,
-            env=environment(self._options["threads"]),
+            cwd=self._root,
+            env=environment(self._options["threads"], self._root),
         )
         try:
             self.facts = self._answer()["ready"]
