@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.recipes import work
 from elbax.app import job
 from elbax.app import plan as plans
 from elbax.data import shapes
 from elbax.evaluate import mutual_information_gap, posterior_moments
 from elbax.recipes import find
 from elbax.recipes import options as option_tools
-from elbax.train.loop import fit, merge
 
 OBJECTIVES = ("vae", "beta-tcvae", "factor-vae")
 # One network and one optimiser for all, so that nothing but the objective differs; smaller than the
@@ -32,21 +32,6 @@ def gap(name: str, seed: int, steps: int) -> float:
     if name == "factor-vae":
         changes |= {"objective.width": 256, "objective.layers": 4}
     plan = plans.make("shapes", option_tools.replace(find("vae").options(), changes))
-    parts = job.build(plan)
-    state = parts.state
-    for report in fit(
-        parts.model,
-        parts.objective,
-        job.rows_of(plan, "train"),
-        optimizer=parts.optimizer,
-        batch_size=BATCH,
-        steps=steps,
-        state=state,
-        transform=parts.model.preprocessing,
-    ):
-        state = report.state
-        if report.message:
-            raise RuntimeError(report.message)
-    model, _ = merge(state.parameters, parts.model, parts.objective)
+    model, _ = work.run(plan, job.build(plan), steps)
     means = posterior_moments(model, plan.dataset.train.x[:ROWS])["mean"]
     return float(mutual_information_gap(np.asarray(means), shapes.factors()[:ROWS]).mean)

@@ -1,22 +1,23 @@
 """One row: a recipe trained for so many steps, measured before and after on the same test rows."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from elbax.app import job, labels, measuring
 from elbax.app import plan as plans
+from elbax.app.job import Parts
 from elbax.app.keys import evaluation_key
 from elbax.app.plan import Plan
 from elbax.app.terminal import Narrator
 from elbax.evaluate import has_bound, importance
-from elbax.model.latent_variable_model import ClassifyingEncoder
+from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.recipes import Recipe
 from elbax.recipes import options as option_tools
-from elbax.train.loop import fit, merge
+from elbax.train.loop import State, fit, merge
 
 ROWS = 1000  # test rows that bounds are measured on, …
 WEIGHED, SAMPLES = 100, 500  # … and of these, rows and draws a row of the log-likelihood
@@ -50,23 +51,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
     parts = job.build(plan)
     before = measure(plan, parts.model)
     started = time.perf_counter()
-    state = parts.state
-    for report in fit(
-        parts.model,
-        parts.objective,
-        job.rows_of(plan, "train"),
-        optimizer=parts.optimizer,
-        batch_size=plan.options.training.batch_size,
-        steps=iterations,
-        state=state,
-        transform=parts.model.preprocessing,
-    ):
-        state = report.state
-        if report.message:
-            raise RuntimeError(report.message)
-        if time.perf_counter() - started > seconds:
-            break
-    model, _ = merge(state.parameters, parts.model, parts.objective)
+    model, state = run(plan, parts, iterations, seconds)
     model = job.finished_model(model, plan, Narrator())
     took = time.perf_counter() - started
     after = measure(plan, model)
@@ -98,6 +83,30 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
         "latent_dim": model.latent_dim,
         "classified": _classified(plan, model),
     }
+
+
+def run(
+    plan: Plan, parts: Parts, iterations: int, seconds: float = math.inf
+) -> tuple[LatentVariableModel, State]:
+    """The model after so many steps, or when training has lasted so many seconds."""
+    started = time.perf_counter()
+    state = parts.state
+    for report in fit(
+        parts.model,
+        parts.objective,
+        job.rows_of(plan, "train"),
+        optimizer=parts.optimizer,
+        batch_size=plan.options.training.batch_size,
+        steps=iterations,
+        state=state,
+        transform=parts.model.preprocessing,
+    ):
+        state = report.state
+        if report.message:
+            raise RuntimeError(report.message)
+        if time.perf_counter() - started > seconds:
+            break
+    return merge(state.parameters, parts.model, parts.objective)[0], state
 
 
 def _classified(plan: Plan, model: Any) -> dict[str, Any] | None:
@@ -142,8 +151,3 @@ def _table(folder: Path) -> Path:
         lines.append(",".join("" if g else f"{v:.6g}" for v, g in zip(row, gone, strict=True)))
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def device() -> str:
-    """What it ran on."""
-    return jax.devices()[0].device_kind
