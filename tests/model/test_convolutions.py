@@ -100,17 +100,29 @@ def test_padding_is_laxs():
         assert [padding(size, kernel, stride)] == list(expected)
 
 
-def test_a_batch_is_one_product_a_layer_and_no_convolution():
-    images, small, weight = inputs((8, 8), (4, 4), 2)
+@jax.jit
+def step(images, small, weight):
+    """The gradients of both, of a batch of 8 × 8 pixels, by everything."""
 
     def loss(images, small, weight):
         there = jax.vmap(lambda image: convolve(image, weight, 2))(images)
         back = jax.vmap(lambda image: convolve_transposed(image, weight, (8, 8), 2))(small)
         return jnp.sum(there**2) + jnp.sum(back**2)
 
-    step = jax.jit(jax.grad(loss, (0, 1, 2)))
+    return jax.grad(loss, (0, 1, 2))(images, small, weight)
+
+
+def test_a_batch_is_one_product_a_layer_and_no_convolution():
+    images, small, weight = inputs((8, 8), (4, 4), 2)
     # Forwards, by the input and by the kernel: three products for each of the two.
     lowered = step.lower(images, small, weight)
     assert lowered.as_text().count("stablehlo.dot_general") == 6
     assert "batching_dims" not in lowered.as_text()
     assert " convolution(" not in str(lowered.compile().as_text())
+
+
+def test_on_a_gpu_it_is_laxs_convolution():
+    images, small, weight = inputs((8, 8), (4, 4), 2)
+    lowered = jax.export.export(step, platforms=["cuda"])(images, small, weight).mlir_module()
+    assert lowered.count("stablehlo.convolution") == 6
+    assert "stablehlo.dot_general" not in lowered
