@@ -42,6 +42,13 @@ by the validation rows: the added variance of the Gaussian, that and the number 
 mixture, the bandwidth. Tables of whole numbers are spread uniformly over their unit first.
 """
 
+_RIDGES_TEXT = """\
+Where a column holds two values or follows from others a narrow ridge of density is worth many nats,
+and a likelihood with one scale for each column has none. diabetes has a column of two values, sex,
+and two that follow from others: s4 is the ratio of s1 and s3, and s1 nearly the sum of s2 and s3.
+As above, without them:
+"""
+
 _OUTLIERS_TEXT = """\
 Area under the ROC curve (higher is better) where one class is the outlier: training rows are of the
 other classes only. Mean over the classes in turn and the seeds. elbax: log p(x); scikit-learn at
@@ -90,6 +97,12 @@ def _density(records: list[Record]) -> str:
     )
 
 
+def _ridges(records: list[Record]) -> str:
+    names = {1: "without sex", 3: "without sex, s4, s1"}
+    rows = [(f"{_table(name)} {names[what]}", group) for (name, what), group in _groups(records)]
+    return "\n".join([_RIDGES_TEXT, *_compare(rows, "nats", 2), ""])
+
+
 def _outliers(records: list[Record]) -> str:
     rows = [(_table(name), group) for name, group in _by(records, lambda r: r["table"])]
     return "\n".join(
@@ -102,7 +115,12 @@ def _outliers(records: list[Record]) -> str:
     )
 
 
-_SECTIONS = {"impute": _impute, "density": _density, "outliers": _outliers}
+_SECTIONS = {
+    "impute": _impute,
+    "density": _density,
+    "ridges": _ridges,
+    "outliers": _outliers,
+}
 
 
 def _compare(rows: list[tuple[str, list[Record]]], metric: str, digits: int) -> list[str]:

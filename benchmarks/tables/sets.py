@@ -59,6 +59,13 @@ def load(name: str) -> Table:
 
 NAMES = ("breast_cancer", "wine", "diabetes", "iris", "digits", "linnerud")
 WITH_CLASSES = ("breast_cancer", "wine", "iris", "digits")
+# Columns of diabetes: sex, of two values; and s4 = s1 / s3 and s1, nearly the sum of s2 and s3.
+RIDGED, RIDGES = "diabetes", (1, 7, 4)
+
+
+def smoothed(table: Table, count: int) -> Table:
+    """The table without the first `count` of `RIDGES`."""
+    return dataclasses.replace(table, x=np.delete(table.x, RIDGES[:count], axis=1))
 
 
 def holed(table: Table, fraction: float, seed: int) -> Rows:

@@ -1,4 +1,4 @@
-"""The three tasks: one unit of work is one table, one seed, one fraction or outlying class."""
+"""The tasks: one unit of work is one table, one seed, one fraction or outlying class."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.tables import ours, rivals, sets
 
-TASKS = ("impute", "density", "outliers")
+TASKS = ("impute", "density", "ridges", "outliers")
 
 
 class Unit(NamedTuple):
@@ -18,7 +18,8 @@ class Unit(NamedTuple):
     Attributes:
         task: One of `TASKS`.
         table: One of `sets.NAMES`.
-        what: The percentage of missing cells, or the outlying class; 0 for densities.
+        what: The percentage of missing cells, the outlying class, or how many of `sets.RIDGES` are
+            left out; 0 for densities.
         seed: Of the split, the holes and the models.
     """
 
@@ -40,6 +41,8 @@ def units(seeds: int) -> Iterator[Unit]:
             for fraction in sets.FRACTIONS:
                 yield Unit("impute", name, round(100 * fraction), seed)
             yield Unit("density", name, 0, seed)
+        for left_out in (1, len(sets.RIDGES)):
+            yield Unit("ridges", sets.RIDGED, left_out, seed)
         for name in sets.WITH_CLASSES:
             classes = sets.load(name).classes
             assert classes is not None
@@ -79,7 +82,7 @@ def _impute(unit: Unit) -> dict[str, Any]:
 
 
 def _density(unit: Unit) -> dict[str, Any]:
-    rows = sets.whole(sets.load(unit.table), unit.seed)
+    rows = sets.whole(sets.smoothed(sets.load(unit.table), unit.what), unit.seed)
     methods: dict[str, Callable[[sets.Rows], np.ndarray]] = {
         "elbax": lambda rows: ours.log_p(ours.train(rows, unit.seed), rows.test, unit.seed),
         **rivals.densities(unit.seed),
@@ -109,4 +112,4 @@ def _auc(strange: np.ndarray, scores: np.ndarray) -> float:
     return float(roc_auc_score(strange, -scores))
 
 
-_MEASURES = {"impute": _impute, "density": _density, "outliers": _outliers}
+_MEASURES = {"impute": _impute, "density": _density, "ridges": _density, "outliers": _outliers}
