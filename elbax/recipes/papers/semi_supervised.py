@@ -22,7 +22,8 @@ RECIPE = Recipe(
     # tenth of all rows over the labelled ones). With the 4,000 training rows of mnist-5k, q(y|x)
     # then drifts from the classes to whatever division of the rows the bound gains most by, and
     # ends below a classifier of the 100 rows alone; where p(z|y) is learned for each y, and a
-    # labelled row weighs more, it stays above (scripts/recipes measures it).
+    # labelled row weighs more, it stays above (in trials; scripts/recipes measures only what stands
+    # here).
     model=ModelOptions(latent_dim=10, hidden=(256, 256), prior=Choice("conditional")),
     training=TrainingOptions(
         iterations=4_000,
