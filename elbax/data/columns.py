@@ -7,7 +7,7 @@ plain JSON, so that new rows can be read, and made, as the training rows were.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
@@ -231,7 +231,7 @@ def infer(name: str, cells: Cells, asked: str | None = None) -> Column:
     if cells.levels is not None:
         return _infer_levels(name, cells, asked)
     distinct = np.unique(observed)
-    kind = asked or _numeric_kind(observed, distinct)
+    kind = cast("Kind", asked) if asked else _numeric_kind(observed, distinct)
     if len(distinct) == 1:
         kind = "constant"
     _check_numeric(name, kind, observed, distinct)
@@ -240,7 +240,7 @@ def infer(name: str, cells: Cells, asked: str | None = None) -> Column:
         if len(distinct) > MOST_CATEGORIES:
             raise _too_many(name, len(distinct))
         categories = tuple(_plain(value, cells.dtype) for value in distinct)
-    return Column(name, kind, cells.dtype, categories)  # pyright: ignore[reportArgumentType]
+    return Column(name, kind, cells.dtype, categories)
 
 
 def _infer_levels(name: str, cells: Cells, asked: str | None) -> Column:

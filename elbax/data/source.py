@@ -345,9 +345,9 @@ def _freeze(part: Part) -> Split:
     return Split(x, *views)
 
 
-def _whole(name: str, value: object) -> int:
+def _whole(name: str, value: Any) -> int:
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index(value)
     except TypeError:
         raise DataError(f"{name} = {shown(repr(value))}: give a whole number") from None
     if name == "seed" and not 0 <= number < 1 << 63:

@@ -66,7 +66,9 @@ def _kernel(name: Kernel, latents: int) -> Callable[[Array], Array]:
     width = 2.0 * latents
     if name == "gaussian":
         return lambda squares: jnp.exp(-squares / width)
-    return lambda squares: sum(width * s / (width * s + squares) for s in _SCALES)  # pyright: ignore[reportReturnType]
+    return lambda squares: sum(
+        (width * s / (width * s + squares) for s in _SCALES), start=jnp.zeros(())
+    )
 
 
 def _squares(a: Float[Array, "m latent"], b: Float[Array, "n latent"]) -> Float[Array, "m n"]:
