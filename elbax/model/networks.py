@@ -26,6 +26,38 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
+class Linear(eqx.nn.Linear):
+    """x Wᵀ + b, with Glorot-uniform weights and zero biases (Equinox' are LeCun-uniform).
+
+    Equinox writes W x. Under `vmap` the data are the rows of x Wᵀ, and XLA's CPU backend then sums
+    the gradient of b over them in one pass instead of two.
+    """
+
+    def __init__(
+        self, in_size: int, out_size: int, *, bias: bool = True, key: PRNGKeyArray
+    ) -> None:
+        """Makes the layer.
+
+        Args:
+            in_size: The number of inputs.
+            out_size: The number of outputs.
+            bias: Whether there is a b.
+            key: The randomness of the weights.
+        """
+        super().__init__(in_size, out_size, use_bias=bias, key=key)
+        glorot = jax.nn.initializers.glorot_uniform(in_axis=1, out_axis=0)
+        self.weight = glorot(key, (out_size, in_size))
+        self.bias = jnp.zeros(out_size) if bias else None
+
+    def __call__(
+        self, x: Float[Array, " in_size"], *, key: PRNGKeyArray | None = None
+    ) -> Float[Array, " out_size"]:
+        """One vector; the key is ignored, as Equinox' is."""
+        del key
+        product = x @ self.weight.T
+        return product if self.bias is None else product + self.bias
+
+
 class MLP(eqx.Module):
     """A multilayer perceptron of any widths, with Glorot-uniform weights and zero biases.
 
@@ -38,7 +70,7 @@ class MLP(eqx.Module):
         compute_dtype: What the matrix products are computed in; None is the dtype of the weights.
     """
 
-    layers: tuple[eqx.nn.Linear, ...]
+    layers: tuple[Linear, ...]
     activation: str = eqx.field(static=True)
     compute_dtype: str | None = eqx.field(static=True)
 
@@ -69,7 +101,7 @@ class MLP(eqx.Module):
         sizes = _checked(in_size, hidden, out_size, activation)
         keys = jax.random.split(key, len(sizes) - 1)
         pairs = zip(sizes[:-1], sizes[1:], keys, strict=True)
-        self.layers = tuple(_glorot_linear(m, n, k) for m, n, k in pairs)
+        self.layers = tuple(Linear(m, n, key=k) for m, n, k in pairs)
         self.activation = activation
         self.compute_dtype = compute_dtype
 
@@ -96,7 +128,7 @@ class NormalizedMLP(eqx.Module):
         compute_dtype: As `MLP`'s.
     """
 
-    layers: tuple[eqx.nn.Linear, ...]
+    layers: tuple[Linear, ...]
     norms: tuple[eqx.nn.LayerNorm, ...]
     activation: str = eqx.field(static=True)
     compute_dtype: str | None = eqx.field(static=True)
@@ -115,7 +147,7 @@ class NormalizedMLP(eqx.Module):
         sizes = _checked(in_size, hidden, out_size, activation)
         keys = jax.random.split(key, len(sizes) - 1)
         pairs = zip(sizes[:-1], sizes[1:], keys, strict=True)
-        self.layers = tuple(_glorot_linear(m, n, k) for m, n, k in pairs)
+        self.layers = tuple(Linear(m, n, key=k) for m, n, k in pairs)
         self.norms = tuple(eqx.nn.LayerNorm(n) for n in sizes[1:-1])
         self.activation = activation
         self.compute_dtype = compute_dtype
@@ -142,7 +174,7 @@ class GatedMLP(eqx.Module):
         compute_dtype: As `MLP`'s.
     """
 
-    layers: tuple[eqx.nn.Linear, ...]
+    layers: tuple[Linear, ...]
     norms: tuple[eqx.nn.LayerNorm, ...] | None
     compute_dtype: str | None = eqx.field(static=True)
 
@@ -173,7 +205,7 @@ class GatedMLP(eqx.Module):
         keys = jax.random.split(key, 2 * len(sizes) - 2)
         pairs = zip(sizes[:-2], sizes[1:-1], keys[::2], keys[1::2])  # noqa: B905  one pair is left
         gated = tuple(_gated_linear(m, n, k, other) for m, n, k, other in pairs)
-        self.layers = (*gated, _glorot_linear(sizes[-2], out_size, keys[-1]))
+        self.layers = (*gated, Linear(sizes[-2], out_size, key=keys[-1]))
         self.norms = tuple(eqx.nn.LayerNorm(n) for n in sizes[1:-1]) if layer_norm else None
         self.compute_dtype = compute_dtype
 
@@ -202,9 +234,9 @@ class ResidualMLP(eqx.Module):
         compute_dtype: As `MLP`'s.
     """
 
-    first: eqx.nn.Linear
+    first: Linear
     blocks: tuple["ResidualBlock", ...]
-    last: eqx.nn.Linear
+    last: Linear
     activation: str = eqx.field(static=True)
     compute_dtype: str | None = eqx.field(static=True)
 
@@ -237,10 +269,10 @@ class ResidualMLP(eqx.Module):
         if not hidden:
             raise ValueError("hidden is empty; a residual network needs at least one width")
         first_key, last_key, *keys = jax.random.split(key, 2 + len(hidden))
-        self.first = _glorot_linear(in_size, hidden[0], first_key)
+        self.first = Linear(in_size, hidden[0], key=first_key)
         pairs = zip((hidden[0], *hidden), hidden, keys)  # noqa: B905  the last width leads on
         self.blocks = tuple(ResidualBlock(m, n, layer_norm=layer_norm, key=k) for m, n, k in pairs)
-        self.last = _glorot_linear(hidden[-1], out_size, last_key)
+        self.last = Linear(hidden[-1], out_size, key=last_key)
         self.activation = activation
         self.compute_dtype = compute_dtype
 
@@ -265,18 +297,18 @@ class ResidualBlock(eqx.Module):
     """
 
     norm: eqx.nn.LayerNorm | None
-    inner: eqx.nn.Linear
-    outer: eqx.nn.Linear
-    skip: eqx.nn.Linear | None
+    inner: Linear
+    outer: Linear
+    skip: Linear | None
 
     def __init__(self, in_size: int, out_size: int, *, layer_norm: bool, key: PRNGKeyArray) -> None:
         """Makes the block."""
         inner_key, outer_key, skip_key = jax.random.split(key, 3)
         self.norm = eqx.nn.LayerNorm(in_size) if layer_norm else None
-        self.inner = _glorot_linear(in_size, out_size, inner_key)
-        self.outer = _glorot_linear(out_size, out_size, outer_key)
+        self.inner = Linear(in_size, out_size, key=inner_key)
+        self.outer = Linear(out_size, out_size, key=outer_key)
         same = in_size == out_size
-        self.skip = None if same else _glorot_linear(in_size, out_size, skip_key, bias=False)
+        self.skip = None if same else Linear(in_size, out_size, bias=False, key=skip_key)
 
     def __call__(
         self, x: Float[Array, " in_size"], activation: Callable[[Array], Array]
@@ -353,23 +385,8 @@ def check_activation(activation: str) -> None:
         )
 
 
-def _gated_linear(
-    in_size: int, width: int, key: PRNGKeyArray, gate_key: PRNGKeyArray
-) -> eqx.nn.Linear:
+def _gated_linear(in_size: int, width: int, key: PRNGKeyArray, gate_key: PRNGKeyArray) -> Linear:
     """Two linear maps side by side, each Glorot-uniform in its own size."""
-    pair = [_glorot_linear(in_size, width, k) for k in (key, gate_key)]
-    weight = jnp.concatenate([linear.weight for linear in pair])
-    return eqx.tree_at(
-        lambda layer: (layer.weight, layer.bias),
-        eqx.nn.Linear(in_size, 2 * width, key=key),
-        (weight, jnp.zeros(2 * width)),
-    )
-
-
-def _glorot_linear(
-    in_size: int, out_size: int, key: PRNGKeyArray, *, bias: bool = True
-) -> eqx.nn.Linear:
-    linear = eqx.nn.Linear(in_size, out_size, use_bias=bias, key=key)
-    weight = jax.nn.initializers.glorot_uniform(in_axis=1, out_axis=0)(key, (out_size, in_size))
-    linear = eqx.tree_at(lambda layer: layer.weight, linear, weight)
-    return eqx.tree_at(lambda layer: layer.bias, linear, jnp.zeros(out_size)) if bias else linear
+    pair = [Linear(in_size, width, key=k) for k in (key, gate_key)]
+    both = Linear(in_size, 2 * width, key=key)
+    return eqx.tree_at(lambda layer: layer.weight, both, jnp.concatenate([w.weight for w in pair]))

@@ -1,7 +1,7 @@
 """A model to and from one safetensors file.
 
 The parameters are its tensors, the architecture is JSON in its header. Nothing of what a file says
-is executed: a module is rebuilt only if its class is one of elbax' own (or `equinox.nn.Linear`),
+is executed: a module is rebuilt only if its class is one of elbax' own (or Equinox' `LayerNorm`),
 field by field. Somebody's own network is never imported by name: the caller hands it over.
 """
 
@@ -234,7 +234,6 @@ def _allowed() -> dict[str, type]:
             LatentVariableModel,
             Preprocessing,
             NeuralFlow,
-            eqx.nn.Linear,
             eqx.nn.LayerNorm,
         )
     }
