@@ -19,4 +19,4 @@ def measure(rounds: int, steps: int, threads: int) -> dict[str, Any]:
             print(f"starting {name}", file=sys.stderr)
             options = {"threads": threads, "steps": steps}
             rivals[name] = stack.enter_context(Rival(name, options))
-        return step.measure(rivals, rounds, steps, ours=OURS, floor=False)
+        return step.measure(rivals, rounds, steps, ours=OURS, floors=())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import protocol, workload
-from benchmarks.rivals.floor import Floor
+from benchmarks.rivals.floor import Floor, Products
 
 _FOREVER = 2**30
 
@@ -144,6 +144,7 @@ def prepare(options: dict[str, Any]) -> tuple[dict[str, protocol.Action], dict[s
     actions = {
         "run": training.run,
         "floor": Floor().measure,
+        "products": Products(pixels).measure,
         "encode": through.encode,
         "sample": through.sample,
         "importance": Likelihood(training.model, pixels).importance,
