@@ -62,7 +62,7 @@ def _child() -> None:
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))[: int(os.environ["OMP_NUM_THREADS"])]
         os.sched_setaffinity(0, cores)
-    from elbax.app.environment import prepare
+    from elbax.util.environment import prepare
 
     prepare()
     import jax.numpy as jnp

@@ -11,18 +11,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from elbax.app.estimator import VAE as VAE
-    from elbax.app.estimator import LatentMapDisplay as LatentMapDisplay
-    from elbax.app.estimator import TrainingDisplay as TrainingDisplay
-    from elbax.app.estimator import VAEImputer as VAEImputer
-    from elbax.app.estimator import VAEOutlierDetector as VAEOutlierDetector
-    from elbax.app.run import Run as Run
-    from elbax.app.run import open_run as open_run
-    from elbax.app.run import resume as resume
-    from elbax.app.run import train as train
     from elbax.data import DataError as DataError
     from elbax.data import Dataset as Dataset
     from elbax.data import load as load_data
+    from elbax.estimators import VAE as VAE
+    from elbax.estimators import LatentMapDisplay as LatentMapDisplay
+    from elbax.estimators import TrainingDisplay as TrainingDisplay
+    from elbax.estimators import VAEImputer as VAEImputer
+    from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
     from elbax.model.divergences import kl_divergence as kl_divergence
     from elbax.model.image_networks import ConvDecoder as ConvDecoder
     from elbax.model.image_networks import ConvEncoder as ConvEncoder
@@ -81,6 +77,10 @@ if TYPE_CHECKING:
     from elbax.model.priors import VampPrior as VampPrior
     from elbax.model.serialise import load_model as load
     from elbax.model.serialise import save_model as save_model
+    from elbax.run.run import Run as Run
+    from elbax.run.run import open_run as open_run
+    from elbax.run.run import resume as resume
+    from elbax.run.run import train as train
 
     __version__: str
 
@@ -116,7 +116,7 @@ _HOME = {
     "InfoVAE": "elbax.model.objectives",
     "InverseAutoregressiveFlow": "elbax.model.posteriors",
     "Laplace": "elbax.model.likelihoods",
-    "LatentMapDisplay": "elbax.app.estimator",
+    "LatentMapDisplay": "elbax.estimators",
     "LatentVariableModel": "elbax.model.latent_variable_model",
     "LogNormal": "elbax.model.likelihoods",
     "MLP": "elbax.model.networks",
@@ -132,19 +132,19 @@ _HOME = {
     "PowerSpherical": "elbax.model.posteriors",
     "RegularisedL2": "elbax.model.objectives",
     "ResidualMLP": "elbax.model.networks",
-    "Run": "elbax.app.run",
+    "Run": "elbax.run.run",
     "SemiSupervised": "elbax.model.objectives",
     "StandardNormal": "elbax.model.priors",
     "StickingTheLanding": "elbax.model.objectives",
     "StudentT": "elbax.model.likelihoods",
     "SylvesterFlow": "elbax.model.posteriors",
     "TargetRate": "elbax.model.objectives",
-    "TrainingDisplay": "elbax.app.estimator",
+    "TrainingDisplay": "elbax.estimators",
     "UniformCategorical": "elbax.model.priors",
     "UniformHypersphere": "elbax.model.priors",
-    "VAE": "elbax.app.estimator",
-    "VAEImputer": "elbax.app.estimator",
-    "VAEOutlierDetector": "elbax.app.estimator",
+    "VAE": "elbax.estimators",
+    "VAEImputer": "elbax.estimators",
+    "VAEOutlierDetector": "elbax.estimators",
     "VampPrior": "elbax.model.priors",
     "WassersteinMMD": "elbax.model.objectives",
     "check_network": "elbax.model.networks",
@@ -152,10 +152,10 @@ _HOME = {
     "kl_divergence": "elbax.model.divergences",
     "load": "elbax.model.serialise:load_model",
     "load_data": "elbax.data:load",
-    "open_run": "elbax.app.run",
-    "resume": "elbax.app.run",
+    "open_run": "elbax.run.run",
+    "resume": "elbax.run.run",
     "save_model": "elbax.model.serialise",
-    "train": "elbax.app.run",
+    "train": "elbax.run.run",
 }
 
 __all__ = [

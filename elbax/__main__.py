@@ -2,7 +2,7 @@
 
 import sys
 
-from elbax.app.cli import main
+from elbax.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

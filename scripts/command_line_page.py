@@ -22,7 +22,7 @@ ones win.
 
 def page() -> str:
     """The page as the commands make it."""
-    from elbax.app.cli.main import COMMANDS
+    from elbax.cli.main import COMMANDS
 
     parts = [_HEAD, *(_section(name, what) for name, (_, what) in COMMANDS.items())]
     return "\n".join(parts)
@@ -33,7 +33,7 @@ def _section(name: str, what: str) -> str:
 
 
 def _help(name: str) -> str:
-    from elbax.app.cli import main
+    from elbax.cli import main
 
     with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
         main([name, "--help"])

@@ -39,6 +39,9 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from elbax.cli import main  # noqa: E402
+from tests.command import SMALL, command  # noqa: E402
+
 # Compilation makes the first example slow: no deadline. The same examples each time: green stays.
 hypothesis.settings.register_profile("elbax", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("elbax")
@@ -63,3 +66,44 @@ def no_heap_of_programs() -> Iterator[None]:
     if pieces.exists() and len(pieces.read_bytes().splitlines()) > _MANY_PIECES:
         jax.clear_caches()
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """A finished run with figures and report, trained by the command line as a user would."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = command("train", "digits", *SMALL, "--iterations", 60, "--out", folder / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    (folder / "stderr").write_text(done.stderr)
+    return folder / "run"
+
+
+@pytest.fixture
+def elbax(capsys):
+    """The command line in this process: status, standard output, standard error."""
+
+    def call(*words):
+        status = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def refused(elbax):
+    """Calls the command line and expects one line of refusal; answers with it."""
+
+    def call(*words, status=2):
+        got, out, err = elbax(*words)
+        lines = [line for line in err.splitlines() if line.startswith("elbax: ")]
+        assert got == status, err
+        assert out == ""
+        assert len(lines) == 1, err
+        assert err.splitlines()[-1] == lines[0]
+        assert "Traceback" not in err
+        assert "ELBAX_DEBUG" not in err
+        return lines[0]
+
+    return call

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import elbax
-from elbax.app.cli.main import COMMANDS
-from elbax.app.cli.parsing import check_flags, field_names, split_dotted
+from elbax.cli.main import COMMANDS
+from elbax.cli.parsing import check_flags, field_names, split_dotted
 from scripts import command_line_page
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,7 @@ def commands(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_has_its_options(page):
     for name, *words in commands(page):
-        module = import_module(f"elbax.app.cli.{COMMANDS[name][0]}")
+        module = import_module(f"elbax.cli.{COMMANDS[name][0]}")
         rest, _ = split_dotted(words)
         check_flags(module.Arguments, name, rest)
 
@@ -83,7 +83,7 @@ def test_the_page_of_the_command_line_has_every_option(monkeypatch):
     assert re.findall(r"^## elbax (\w+)$", text, re.MULTILINE) == list(COMMANDS)
     for name, (file, _) in COMMANDS.items():
         section = text.split(f"## elbax {name}\n")[1].split("\n## elbax")[0]
-        for field in field_names(import_module(f"elbax.app.cli.{file}").Arguments):
+        for field in field_names(import_module(f"elbax.cli.{file}").Arguments):
             flag = field.replace("_", "-")
             shown = (f"--{flag}", f"--no-{flag}", field.upper())
             assert any(word in section for word in shown), field

@@ -22,7 +22,7 @@ def main() -> int:
     """Runs one row, records it, and writes the page anew from everything recorded."""
     arguments = _arguments()
     target = TARGETS[arguments.name]
-    from elbax.app import environment
+    from elbax.util import environment
 
     environment.prepare()
     from benchmarks.published import work
@@ -51,7 +51,7 @@ def main() -> int:
 
 def record(target: Target, run: dict[str, Any]) -> None:
     """Adds a run (in the place of one of the same seed and length), and writes the page anew."""
-    from elbax.app import files
+    from elbax.util import files
 
     path = RESULTS / f"{target.name}.json"
     before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.exists() else []

@@ -77,7 +77,7 @@ def _draw(steps: int) -> None:
     """Traversals and interpolations of `shapes`, by the objective of beta-tcvae."""
     import elbax
     from benchmarks.recipes.disentanglement import BATCH, HIDDEN
-    from elbax.app.figures import save_figure
+    from elbax.figures import save_figure
     from elbax.recipes import find
 
     with tempfile.TemporaryDirectory() as folder:

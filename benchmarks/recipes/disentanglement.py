@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.recipes import work
-from elbax.app import job
-from elbax.app import plan as plans
 from elbax.data import shapes
 from elbax.evaluate import mutual_information_gap, posterior_moments
 from elbax.recipes import find
 from elbax.recipes import options as option_tools
+from elbax.run import settle as plans
+from elbax.run import training as job
 
 OBJECTIVES = ("vae", "beta-tcvae", "factor-vae")
 # One network and one optimiser for all, so that nothing but the objective differs; smaller than the

@@ -7,17 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from elbax.app import job, labels, measuring
-from elbax.app import plan as plans
-from elbax.app.job import Parts
-from elbax.app.keys import evaluation_key
-from elbax.app.plan import Plan
-from elbax.app.terminal import Narrator
 from elbax.evaluate import has_bound, importance
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.recipes import Recipe
 from elbax.recipes import options as option_tools
+from elbax.report.console import Narrator
+from elbax.run import labels
+from elbax.run import measure as measuring
+from elbax.run import settle as plans
+from elbax.run import training as job
+from elbax.run.settle import Plan
+from elbax.run.training import Parts
 from elbax.train.loop import State, fit, merge
+from elbax.util.keys import evaluation_key
 
 ROWS = 1000  # test rows that bounds are measured on, …
 WEIGHED, SAMPLES = 100, 500  # … and of these, rows and draws a row of the log-likelihood

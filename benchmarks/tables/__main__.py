@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "tables-benchmark.md"
 def main() -> int:
     """Measures what is not recorded yet, and writes the page anew from everything recorded."""
     arguments = _arguments()
-    from elbax.app import environment
+    from elbax.util import environment
 
     environment.prepare()
     wanted = [
@@ -44,7 +44,7 @@ def main() -> int:
 
 def write() -> None:
     """docs/tables-benchmark.md anew."""
-    from elbax.app import files
+    from elbax.util import files
 
     files.write_bytes(PAGE, page.render(recorded()).encode())
 
@@ -60,7 +60,7 @@ def _path(unit: work.Unit) -> Path:
 
 
 def _record(unit: work.Unit, content: dict) -> None:
-    from elbax.app import files
+    from elbax.util import files
 
     files.write_json(_path(unit), content)
 

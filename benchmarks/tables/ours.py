@@ -10,7 +10,6 @@ import numpy as np
 
 from benchmarks.tables.sets import Rows
 from elbax import evaluate, recipes
-from elbax.app import tables
 from elbax.data import Column, Dataset
 from elbax.data.source import Split
 from elbax.model import ColumnFeatures, LatentVariableModel
@@ -18,6 +17,7 @@ from elbax.model.interfaces import Batch
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
 from elbax.recipes.options import Options
+from elbax.run import tables
 from elbax.train.loop import Outcome, fit, init_state, merge
 
 DRAWS = 200  # of an imputation

@@ -6,13 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from elbax.app import job, measuring
-from elbax.app import plan as plans
-from elbax.app.terminal import Narrator
 from elbax.data.source import Dataset, Split
 from elbax.model import load_model, save_model
 from elbax.recipes import RECIPES, find, parts
 from elbax.recipes import options as option_tools
+from elbax.report.console import Narrator
+from elbax.run import measure as measuring
+from elbax.run import settle as plans
+from elbax.run import training as job
 from elbax.train.checkpoint import Checkpoints
 from elbax.train.loop import fit, merge
 from tests.product import SMALL, same

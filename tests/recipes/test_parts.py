@@ -6,11 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from elbax.app import settings
-from elbax.app.cli.parsing import UsageError, split_dotted
+from elbax.cli.parsing import UsageError, split_dotted
 from elbax.model import NegativeELBO, NormalizedMLP
 from elbax.model.support import COUNTS, REAL, UNIT_INTERVAL
-from elbax.recipes import ModelOptions, options, parts
+from elbax.recipes import ModelOptions, options, parts, settings
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, likelihood_family, reading_scale
 from elbax.recipes.fit import check

@@ -1,0 +1,78 @@
+"""``elbax decode RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import open_existing
+from elbax.util import environment
+
+FORMATS = (".npz", ".npy", ".png")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Data from latents that you give: in a file, or one on the command line.
+
+    .npz holds x and z, .npy holds x, .png shows images as tiles.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .npz, .npy or .png."""
+    latents: Path | None = None
+    """A file of latents, one a row: .npy, .npz (its z or mean) or .csv; what encode wrote fits."""
+    z: str | None = None
+    """One latent, its numbers separated by commas: --z=-1.2,0.5 (the = matters before a minus)."""
+    mean: bool = False
+    """Give the mean of p(x|z): of a Bernoulli the probability of a 1, in [0, 1]. The default."""
+    draw: bool = False
+    """Give a draw from p(x|z) instead."""
+    label: str | None = None
+    """What a model that is told labels is told: a label's number or name."""
+    seed: int = 0
+    """Seed of the draws."""
+
+    def __post_init__(self) -> None:
+        """Refuse what doesn't go together."""
+        if (self.latents is None) == (self.z is None):
+            raise ValueError("give the latents either as --latents FILE or as --z 0.5,1.2,…")
+        if self.mean and self.draw:
+            raise ValueError("--mean and --draw exclude each other: give one of them")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "decode", words)
+    directory = open_existing(arguments.run)
+    environment.prepare(directory.config()["run"]["device"])
+    from elbax.run import apply, labels, outputs, trained
+
+    outputs.check_target(arguments.out, FORMATS, tuple(directory.config()["data"]["shape"]))
+    z = _latents(arguments)
+    model = trained.model_of(directory)
+    label = labels.number_of(arguments.label, directory.config())
+    arrays = apply.decode(model, z, seed=arguments.seed, draw=arguments.draw, label=label)
+    outputs.write_arrays(arguments.out, arrays, "x")
+    print(f"{arguments.out}: {len(z):,} decoded")
+    return 0
+
+
+def _latents(arguments: Arguments):  # noqa: ANN202 - numpy is imported late
+    import numpy as np
+
+    from elbax.run.outputs import read_latents
+
+    if arguments.latents is not None:
+        return read_latents(arguments.latents)
+    try:
+        return np.array([[float(word) for word in str(arguments.z).split(",")]], dtype=np.float32)
+    except ValueError:
+        raise ValueError(f"z (--z) is '{arguments.z}': give numbers separated by commas") from None

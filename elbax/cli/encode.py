@@ -1,0 +1,54 @@
+"""``elbax encode RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import open_existing
+from elbax.util import environment
+
+FORMATS = (".npz", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The posterior q(z|x) of each datum: mean, scale (where it has one), label (if any).
+
+    An .npz file holds the arrays mean, scale and label; .csv and .parquet have a column for each
+    latent's mean and scale (mean_0, scale_0, and so on) and one for the label.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .npz, .csv or .parquet."""
+    data: str | None = None
+    """Other data of the same shape: a name or a path. Without it: those of the run."""
+    split: Literal["train", "validation", "test", "all"] = "all"
+    """Which rows; `all` keeps your own file's order, else train, validation, test in turn."""
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "encode", words)
+    config = open_existing(arguments.run).config()
+    environment.prepare(config["run"]["device"])
+    from elbax.data.source import Split
+    from elbax.run import apply, labels, outputs
+
+    outputs.check_target(arguments.out, FORMATS)
+    applied = apply.open_for(arguments.run, arguments.data)
+    rows, label = applied.rows(arguments.split)
+    arrays = apply.encode(applied.model, labels.told(applied.model, Split(rows, label)), label)
+    outputs.write_table(arguments.out, arrays)
+    held = ", ".join(arrays)
+    print(f"{arguments.out}: {held} of {len(rows):,} rows ({applied.name}, {arguments.split})")
+    return 0

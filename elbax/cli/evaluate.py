@@ -1,0 +1,148 @@
+"""``elbax evaluate RUN``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import SCHEMA, open_existing
+from elbax.util import environment
+
+_ESTIMATORS = Literal[
+    "elbo", "importance", "prior", "annealed", "gap", "latents", "samples", "disentanglement"
+]
+_LONG = 1_000_000  # draws in all, above which a line says what is being waited for
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """How good a model is: bounds and estimates of log p(x), its latents, its samples.
+
+    All in nats per datum, with standard errors over the rows and, beside them, the error of the
+    Monte Carlo draws alone. Neither covers bias.
+
+    elbo: the evidence lower bound (with the run's own seed, split and draws, what training
+    printed). importance: log p(x) by importance sampling from q(z|x). prior: by plain Monte Carlo
+    over the prior, and how many samples would be enough. annealed: by annealed importance sampling.
+    gap: what the ELBO loses to the posterior's family and to the encoder, rate and distortion, and
+    the split of the bound. latents: active units, KL of each, total correlation, collapse, accuracy
+    of neighbours and of a linear probe. samples: distances, precision, recall, density, coverage
+    and memorisation of generated data. disentanglement: whether each known factor of the data
+    (shapes) is in a latent of its own, by four published scores from 0 to 1.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    estimator: tyro.conf.UseAppendAction[tuple[_ESTIMATORS, ...]] = ()
+    """What to measure; give it several times for several. Without it: elbo and importance
+    (latents and samples, of a model without a bound)."""
+    samples: int | None = None
+    """Draws z per datum, or chains (annealed). Without it: 1,000 of importance, prior and gap (200
+    above 2,000 rows), 16 of annealed, 10 of elbo (1 above 10,000 rows). Beside others, elbo keeps
+    its own."""
+    limit: int | None = None
+    """The first so many rows. Without it: all, and 100 where annealed or gap is asked for."""
+    data: str | None = None
+    """Other data of the same shape: a name or a path. Without it: those of the run."""
+    split: Literal["train", "validation", "test", "all"] = "test"
+    """Which rows."""
+    binarize: Literal["as-trained", "dynamic", "static", "none"] = "as-trained"
+    """Grey data to 0/1 for a Bernoulli likelihood: dynamic draws by the seed, static is the same
+    for everybody."""
+    features: Literal["raw", "pca", "classifier"] | None = None
+    """The space in which samples are compared. Without it: classifier where there are labels, else
+    pca."""
+    seed: int | None = None
+    """Seed of the draws. Without it: the run's own."""
+    json: bool = False
+    """Print one JSON object; of several estimators, the objects stand under "estimates"."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        for name in ("samples", "limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} (--{name}) is {value}: give at least 1")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "evaluate", words)
+    config = open_existing(arguments.run).config()
+    environment.prepare(config["run"]["device"])
+    from elbax.run import apply, evaluation
+
+    applied = apply.open_for(
+        arguments.run,
+        arguments.data,
+        None if arguments.binarize == "as-trained" else arguments.binarize,
+    )
+    names = tuple(dict.fromkeys(arguments.estimator)) or evaluation.default(applied.model)
+    task = evaluation.make_task(
+        applied,
+        arguments.split,
+        estimators=names,
+        limit=arguments.limit,
+        seed=config["run"]["seed"] if arguments.seed is None else arguments.seed,
+        samples=arguments.samples,
+        features=arguments.features,
+    )
+    evaluation.check(task, names)
+    _announce(task, names)
+    measured = evaluation.measure(task, names)
+    if arguments.json:
+        print(json.dumps(_object(list(measured))))
+    else:
+        _print(measured)
+    return 0
+
+
+def _object(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """One estimator's object, or several with what they share."""
+    if len(found) == 1:
+        return found[0]
+    shared = ("schema", "run", "data", "split", "binarize", "count", "seed")
+    bound = next((one for one in found if one["estimator"] == "elbo"), {})
+    terms = ("rows", "elbo", "reconstruction", "kl", "standard_error")
+    head = {name: found[0][name] for name in shared} | {"schema": SCHEMA}
+    return {
+        **head,
+        **{name: bound[name] for name in terms if name in bound},
+        "estimates": found,
+    }
+
+
+def _print(measured: Any) -> None:
+    from elbax.report import evaluation_words
+    from elbax.run import evaluation
+
+    estimated = False
+    for number, found in enumerate(measured):
+        if number == 0:
+            print(evaluation_words.heading(found))
+        for line in evaluation_words.in_words(found):
+            print(line, flush=True)
+        estimated = estimated or found["estimator"] in evaluation.LIKELIHOODS
+    if estimated:
+        print(evaluation_words.BIAS)
+
+
+def _announce(task: Any, names: Sequence[str]) -> None:
+    """Says on stderr what takes long, before it does."""
+    from elbax.run import evaluation
+
+    for name in names:
+        draws = task.samples or evaluation.default_samples(name, len(task.rows)) or 1
+        work = draws * len(task.rows) * (1000 if name in evaluation.SLOW else 1)
+        if work > _LONG:
+            unit = "chains" if name == "annealed" else "samples"
+            print(
+                f"{name}: {len(task.rows):,} rows × {draws:,} {unit} …", file=sys.stderr, flush=True
+            )

@@ -1,0 +1,78 @@
+"""``elbax impute RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import open_existing
+from elbax.util import environment
+
+FORMATS = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A table with its missing cells filled: same rows, columns and order; observed cells stay.
+
+    Numbers get the posterior mean, the others the most probable category. Beside OUT stands
+    OUT.intervals.csv: for each filled cell the central 90% interval of a number, or the
+    probability of the category.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder; it was trained on a table."""
+    data: Path
+    """The table to fill: .csv or .parquet."""
+    out: Path
+    """The file to write: .csv or .parquet."""
+    draws: int = 200
+    """Importance draws of the latents for each row."""
+    multiple: int = 0
+    """Write so many tables more, OUT.1, OUT.2, …, each with its missing cells drawn at random."""
+    seed: int = 0
+    """Seed of the draws."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.draws < 1:
+            raise ValueError(f"draws (--draws) is {self.draws}: give at least 1")
+        if not 0 <= self.multiple <= 400:
+            raise ValueError(f"multiple (--multiple) is {self.multiple}: give 0 to 400")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "impute", words)
+    directory = open_existing(arguments.run)
+    config = directory.config()
+    environment.prepare(config["run"]["device"])
+    from elbax.run import imputation, outputs, tables, trained
+
+    columns = tables.columns_of(config)
+    if not columns:
+        raise ValueError(f"{directory.path} was trained on {config['data']['name']}, no table")
+    outputs.check_target(arguments.out, FORMATS)
+    table = imputation.read(arguments.data)
+    filled = imputation.fill(
+        trained.model_of(directory),
+        table,
+        columns,
+        draws=arguments.draws,
+        multiple=arguments.multiple,
+        seed=arguments.seed,
+    )
+    written = imputation.write(filled, arguments.data, arguments.out)
+    doubtful = f"; {filled.doubtful:,} rows with few effective draws: give more --draws"
+    print(
+        f"{arguments.out}: {filled.cells:,} cells filled in {filled.rows:,} of {table.rows:,} rows"
+        f"{doubtful if filled.doubtful else ''}"
+    )
+    for path in written:
+        print(path)
+    return 0

@@ -1,0 +1,70 @@
+"""``elbax inspect DATA``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import SCHEMA
+from elbax.util import environment
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What data are, without training on them, and what training on them would take."""
+
+    data: Annotated[str, tyro.conf.Positional]
+    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, .csv, .parquet, a
+    folder of images."""
+    columns: str | None = None
+    """What columns of a table are, where not as found: NAME=KIND,NAME=KIND."""
+    labels: str | None = None
+    """The column of a table that holds labels."""
+    recipe: str = "vae"
+    """The recipe whose memory and time to estimate."""
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "inspect", words)
+    environment.prepare()
+    from elbax import recipes
+    from elbax.data import describe, load
+    from elbax.data.tables import parse_kinds
+    from elbax.run import cost as inspection
+    from elbax.run import settle as plans
+    from elbax.run import tables
+
+    recipe, kinds = recipes.find(arguments.recipe), parse_kinds(arguments.columns)
+    dataset = load(arguments.data, check=False, kinds=kinds, labels=arguments.labels)
+    recipe = tables.settled_recipe(recipe, dataset)
+    description = describe(dataset)
+    likelihood, reason = plans.choose(dataset, recipe.options())
+    problem = inspection.problem(dataset, recipe, likelihood)
+    cost = inspection.estimate(dataset, recipe, likelihood)
+    if arguments.json:
+        content = {"schema": SCHEMA, **dataclasses.asdict(description)}
+        content["likelihood"] = likelihood.name
+        content |= {"reason": reason, "recipe": recipe.name, "problem": problem}
+        if dataset.columns:
+            content["table"] = tables.describe(dataset)
+        print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
+        return 0
+    sizes = tables.sizes_in_words(recipe.options()) if dataset.columns else None
+    for line in inspection.in_words(description, recipe, likelihood, reason, cost, sizes):
+        print(line)
+    for line in tables.description_in_words(dataset) if dataset.columns else ():
+        print(line)
+    if problem is not None:
+        print(f"problem   {problem}")
+    return 0

@@ -1,0 +1,175 @@
+"""Which command was asked for, and what becomes of its errors: one line and an exit status.
+
+0    done
+1    the work failed (a diverged loss, a full disk, a bug)
+2    the words or the input were wrong
+130  stopped by Ctrl-C; 143 by SIGTERM
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module in this folder, what it does)
+    "train": ("train", "train a model on data, measure it and draw its figures"),
+    "resume": ("resume", "go on with a run exactly where it was interrupted"),
+    "evaluate": ("evaluate", "bounds, log-likelihoods, latents and samples, with their errors"),
+    "compare": ("compare", "runs side by side: paired differences, one table, one page"),
+    "sample": ("sample", "new data from the prior"),
+    "reconstruct": ("reconstruct", "data through encoder and decoder, beside the originals"),
+    "encode": ("encode", "the posterior of each datum, as a table or arrays"),
+    "decode": ("decode", "data from latents that you give"),
+    "impute": ("impute", "a table with its missing cells filled, and how sure that is"),
+    "score": ("score", "how likely each row is, and each column's share of that"),
+    "plot": ("plot", "draw a run's figures"),
+    "inspect": ("inspect", "what data are, and what training on them would take"),
+    "datasets": ("datasets", "the data sets known by name"),
+    "recipes": ("recipes", "the recipes known by name"),
+    "parts": ("parts", "the parts that a model is composed of, and their options"),
+}
+
+_HELP = """usage: elbax COMMAND … [--help]
+
+Variational autoencoders: trained in one compiled program, measured with error bars, explored in
+pictures.
+
+commands:
+{commands}
+
+`elbax COMMAND --help` says more of one. To begin: elbax train mnist-5k
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The words after ``elbax``; by default those of the process.
+
+    Returns:
+        The exit status; never raises for a user's mistake, and never prints a traceback for one.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _dispatch(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has closed it (`elbax datasets | head -1`): nothing is left to
+        # say.
+        _silence_output()
+        return 1
+    except KeyboardInterrupt as stop:
+        return _say_stopped(stop)
+    except Exception as error:  # noqa: BLE001 - the last resort: one line, and how to see the rest
+        return _say_failed(error)
+    return status
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_top_help())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from importlib.metadata import version
+
+        sys.stdout.write(f"elbax {version('elbax')}\n")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        from elbax.recipes.options import nearest
+
+        kind = "option" if name.startswith("-") else "command"
+        raise ValueError(f"unknown {kind} '{name}': {nearest(name, COMMANDS)}")
+    module = importlib.import_module(f"elbax.cli.{COMMANDS[name][0]}")
+    return module.main(words[1:])
+
+
+def _top_help() -> str:
+    lines = [f"  {name:<12} {summary}" for name, (_, summary) in COMMANDS.items()]
+    return _HELP.format(commands="\n".join(lines))
+
+
+def _say_stopped(stop: KeyboardInterrupt) -> int:
+    message = getattr(stop, "message", "") or "stopped"
+    _complain(message)
+    return getattr(stop, "exit_status", 130)
+
+
+def _say_failed(error: Exception) -> int:
+    """One line on stderr, and the status: 2 where the words or the input were wrong, else 1."""
+    if os.environ.get("ELBAX_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    line = one_line(error)
+    if _is_users(error):
+        _complain(line)
+        return 2
+    if not _is_expected(error):
+        line = f"{type(error).__name__}: {line}"
+        if not os.environ.get("ELBAX_DEBUG"):
+            line += " (set ELBAX_DEBUG=1 to see where)"
+    _complain(line)
+    return 1
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether a wrong word or a wrong input raised this, and not a bug.
+
+    A ValueError that our own code raised on purpose is the user's to mend; one from the depths of a
+    library isn't.
+    """
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return True
+    if isinstance(error, PermissionError):
+        return True
+    return isinstance(error, ValueError) and _raised_by_us(error)
+
+
+def _is_expected(error: Exception) -> bool:
+    from elbax.util.files import WriteError, is_full
+
+    if isinstance(error, WriteError | MemoryError):
+        return True
+    if isinstance(error, OSError) and is_full(error):
+        return True
+    return type(error).__name__ == "Diverged"
+
+
+def _raised_by_us(error: Exception) -> bool:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = frame.tb_frame.f_globals.get("__name__", "") if frame is not None else ""
+    return module.split(".")[0] == "elbax"
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _complain(line: str) -> None:
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    try:
+        sys.stderr.write(f"elbax: {line}\n".encode(encoding, "replace").decode(encoding))
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):  # nobody listens any more
+        _silence_output()
+
+
+def _silence_output() -> None:
+    """Points both streams at nothing, so that the interpreter's last flush is quiet too."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nothing, stream.fileno())
+        except (OSError, ValueError):
+            continue

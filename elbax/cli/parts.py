@@ -1,0 +1,85 @@
+"""``elbax parts``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.recipes.options import PARTS, nearest
+from elbax.util import environment
+
+if TYPE_CHECKING:
+    from elbax.recipes.parts import Option, Part
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The parts that a model and its training are composed of.
+
+    They are networks, priors, posteriors, likelihoods and objectives.
+
+    Each with its source, and its own options with their defaults.
+    """
+
+    kind: Annotated[str, tyro.conf.Positional] = "all"
+    """Only those of one kind: network, prior, posterior, likelihood or objective."""
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
+    json: bool = False
+    """Print a JSON list of objects with kind, name, summary, source and options."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "parts", words)
+    if arguments.kind not in (*PARTS, "all"):
+        raise ValueError(f"kind is '{arguments.kind}': {nearest(arguments.kind, PARTS)}")
+    environment.prepare()
+    from elbax.recipes import parts
+
+    kinds = PARTS if arguments.kind == "all" else (arguments.kind,)
+    found = [part for kind in kinds for part in parts.catalogue(kind).values()]
+    if arguments.json:
+        print(json.dumps([_object(part) for part in found]))
+        return 0
+    for part in found:
+        print(f"--{part.kind} {part.name}")
+        print(f"    {part.summary} {part.source}.")
+        for option in part.options.values():
+            flag = f"--{part.kind}.{option.name.replace('_', '-')}"
+            print(f"    {flag} {_default(option)}  ({option.in_words()})")
+            print(f"        {option.help}")
+    return 0
+
+
+def _default(option: Option) -> str:
+    value = option.default
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "…"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _object(part: Part) -> dict:
+    options = [
+        {
+            "name": option.name,
+            "default": option.default,
+            "values": option.in_words(),
+            "help": option.help,
+        }
+        for option in part.options.values()
+    ]
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "summary": part.summary,
+        "source": part.source,
+        "options": options,
+    }

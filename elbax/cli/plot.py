@@ -1,0 +1,114 @@
+"""``elbax plot RUN [FIGURE …]``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import RunDirectory, open_existing
+from elbax.util import environment, files
+
+if TYPE_CHECKING:
+    from elbax.figures import RatePoint
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Draw figures of a run as PNG.
+
+    There are reconstruct, generated, train_process, top_infer, top_label, bound, active_units,
+    traverse, interpolate, nearest, rate_distortion, normal and reparam. Asked for by name, bound
+    also has the annealed value, which takes half a minute.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    figures: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Which figures. Without any: all that this run allows."""
+    out: Path | None = None
+    """The folder to write to. Without it: figures/ in the run's folder."""
+    betas: str | None = None
+    """For rate_distortion: weights of the KL, such as 0.25,0.5,1,2,4. The run is trained again at
+    each (2,000 steps at most, into betas/ in its folder)."""
+    seed: int | None = None
+    """Seed of what is drawn at random. Without it: the run's own."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "plot", words)
+    from elbax.figures import FIGURES, FigureUnavailable, draw, figure_png, find
+
+    names = [find(name).name for name in arguments.figures]
+    weights = _weights(arguments.betas, names)
+    directory = open_existing(arguments.run)
+    config = directory.config()
+    environment.prepare(config["run"]["device"])
+    folder = directory.figures if arguments.out is None else arguments.out
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"out (--out) is {folder}, which is a file: give a folder")
+    from elbax.figures import Subject
+    from elbax.run import apply
+
+    applied = apply.open_for(arguments.run, None)
+    seed = config["run"]["seed"] if arguments.seed is None else arguments.seed
+    subject = Subject(
+        applied.model,
+        applied.dataset,
+        directory.history(),
+        seed,
+        directory.path.name,
+        curve=_curve(directory, weights),
+        thorough=bool(names),
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.write_error(folder, error) from error
+    for name in names or FIGURES:
+        try:
+            picture = figure_png(draw(name, subject))
+        except FigureUnavailable as why:
+            if names:
+                raise
+            print(f"left out {name}: {why}", file=sys.stderr)
+            continue
+        files.write_bytes(folder / f"{name}.png", picture)
+        print(folder / f"{name}.png")
+    return 0
+
+
+def _weights(words: str | None, names: Sequence[str]) -> tuple[float, ...]:
+    """The weights asked for.
+
+    Raises:
+        ValueError: They are no numbers, fewer than two, or nobody needs them.
+    """
+    if words is None:
+        return ()
+    if names and "rate_distortion" not in names:
+        raise ValueError("betas (--betas) is for rate_distortion: name that figure too")
+    try:
+        weights = tuple(sorted({float(word) for word in words.split(",")}))
+    except ValueError:
+        weights = ()
+    if len(weights) < 2 or not all(0 <= weight < float("inf") for weight in weights):
+        raise ValueError(
+            f"betas (--betas) is '{words}': give two or more numbers of at least 0, such as "
+            "0.25,0.5,1,2,4"
+        )
+    return weights
+
+
+def _curve(directory: RunDirectory, weights: Sequence[float]) -> tuple[RatePoint, ...]:
+    if not weights:
+        return ()
+    from elbax.report import betas
+
+    return betas.curve(directory, weights, lambda line: print(line, file=sys.stderr, flush=True))

@@ -1,0 +1,35 @@
+"""``elbax recipes``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from elbax.cli.parsing import parse
+from elbax.recipes import RECIPES
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The recipes known by name: compositions with training settings, and their sources."""
+
+    seed: int = 0
+    """Taken as by every command; this one draws nothing, so the number changes nothing."""
+    json: bool = False
+    """Print a JSON list of objects with name, summary, source and meant_for."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "recipes", words)
+    if arguments.json:
+        names = ("name", "summary", "source", "meant_for")
+        objects = [{name: getattr(recipe, name) for name in names} for recipe in RECIPES.values()]
+        print(json.dumps(objects))
+        return 0
+    for recipe in RECIPES.values():
+        print(f"{recipe.name:<21} {recipe.summary}")
+        meant_for = "a table" if recipe.meant_for == "table" else recipe.meant_for
+        print(f"{'':<21} for {meant_for}; {recipe.source}")
+    return 0

@@ -1,0 +1,71 @@
+"""``elbax reconstruct RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import open_existing
+from elbax.util import environment
+
+FORMATS = (".npz", ".npy", ".png")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Data through encoder and decoder, beside the originals: E[p(x|z)] at z = E[q(z|x)].
+
+    .npz holds `original` and `reconstruction`, .npy the reconstructions; in .png the even columns
+    (counted from 0)
+    are reconstructions and the odd ones their originals. After training on a table, .csv and
+    .parquet hold the reconstructed rows: the mean of numbers, the most probable category.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
+    data: str | None = None
+    """Other data of the same shape: a name or a path. Without it: those of the run."""
+    split: Literal["train", "validation", "test", "all"] = "test"
+    """Which rows."""
+    count: int | None = None
+    """The first so many rows. Without it: all, and 100 in a picture."""
+    seed: int = 0
+    """Seed of the binarisation, where the run binarises dynamically."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"count (--count) is {self.count}: give at least 1")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "reconstruct", words)
+    config = open_existing(arguments.run).config()
+    environment.prepare(config["run"]["device"])
+    from elbax.data.source import Split
+    from elbax.run import apply, labels, outputs, tables
+
+    columns = tables.columns_of(config)
+    formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
+    outputs.check_target(arguments.out, formats, tuple(config["data"]["shape"]))
+    applied = apply.open_for(arguments.run, arguments.data)
+    rows = labels.told(applied.model, Split(*applied.rows(arguments.split)))
+    picture = arguments.out.suffix.lower() == ".png"
+    rows = rows[: arguments.count or (100 if picture else len(rows))]
+    arrays = apply.reconstruct(applied.model, rows, seed=arguments.seed)
+    if picture:
+        outputs.write_pairs(arguments.out, arrays["reconstruction"], arrays["original"])
+    elif arguments.out.suffix.lower() in tables.FORMATS:
+        tables.write(arguments.out, columns, arrays["reconstruction"])
+    else:
+        outputs.write_arrays(arguments.out, arrays, "reconstruction")
+    print(f"{arguments.out}: {len(rows):,} reconstructions ({applied.name}, {arguments.split})")
+    return 0

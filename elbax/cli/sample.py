@@ -1,0 +1,115 @@
+"""``elbax sample RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import open_existing
+from elbax.util import environment
+
+FORMATS = (".npz", ".npy", ".png")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """New data: z from the prior, or from a density fitted to the latents; x from p(x|z).
+
+    .npz holds x and z, .npy holds x, .png shows images as tiles. After training on a table, .csv
+    and .parquet hold rows with the same columns, types and categories, drawn unless --mean asks
+    for the mean of numbers and the most probable category; --given fixes some cells and draws the
+    others given these.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
+    count: int = 100
+    """How many."""
+    sampler: Literal["prior", "gaussian", "gaussian-mixture", "flow"] = "prior"
+    """Where z is from: the prior, or a density fitted to latents of the training data (a draw of
+    q(z|x) each): one normal, a mixture of normals, or a normalising flow."""
+    components: int = 10
+    """Normals in --sampler gaussian-mixture."""
+    mean: bool = False
+    """Give the mean of p(x|z): smooth; of a Bernoulli the probability of a 1. The default."""
+    draw: bool = False
+    """Give a draw from p(x|z) instead: each value for itself, so 0 or 1 from a Bernoulli."""
+    given: str | None = None
+    """Of a table: cells to fix, NAME=VALUE,NAME=VALUE; the other columns are drawn given them, by
+    importance sampling from the joint."""
+    proposals: int = 20_000
+    """Latents that --given chooses from."""
+    label: str | None = None
+    """Of a model that is told labels: all with this one, a number or a name. Without it: one label
+    after the other."""
+    seed: int = 0
+    """Seed of the draws."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.count < 1:
+            raise ValueError(f"count (--count) is {self.count}: give at least 1")
+        if self.components < 1:
+            raise ValueError(f"components (--components) is {self.components}: give at least 1")
+        if self.proposals < 1:
+            raise ValueError(f"proposals (--proposals) is {self.proposals}: give at least 1")
+        if self.mean and self.given is not None:
+            raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
+        if self.mean and self.draw:
+            raise ValueError("--mean and --draw exclude each other: give one of them")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "sample", words)
+    directory = open_existing(arguments.run)
+    environment.prepare(directory.config()["run"]["device"])
+    from elbax.run import apply, conditioning, labels, outputs, tables, trained
+
+    shape = tuple(directory.config()["data"]["shape"])
+    columns = tables.columns_of(directory.config())
+    formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
+    given = None
+    if arguments.given is not None:
+        if not columns:
+            raise ValueError(f"given (--given) needs a table, and {directory.path} has none")
+        given, formats = conditioning.parse(arguments.given, columns), tables.FORMATS
+    outputs.check_target(arguments.out, formats, shape)
+    model = trained.model_of(directory)
+    source = "the prior"
+    if arguments.sampler != "prior":
+        model = apply.with_fitted_prior(
+            directory, model, arguments.sampler, arguments.components, seed=arguments.seed
+        )
+        source = f"the {arguments.sampler} fitted to the latents"
+    if given is not None:
+        rows, found = conditioning.draw(
+            model,
+            columns,
+            given,
+            count=arguments.count,
+            seed=arguments.seed,
+            proposals=arguments.proposals,
+        )
+        tables.write_table(arguments.out, rows)
+        print(f"{arguments.out}: {arguments.count:,} rows, z from {source}")
+        print(conditioning.in_words(given, found))
+        return 0
+    as_table = arguments.out.suffix.lower() in tables.FORMATS
+    draw = arguments.draw or (as_table and not arguments.mean)
+    label = labels.number_of(arguments.label, directory.config())
+    arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw, label=label)
+    if as_table:
+        tables.write(arguments.out, columns, arrays["x"])
+    else:
+        outputs.write_arrays(arguments.out, arrays, "x")
+    what = "draws from p(x|z)" if draw else "means of p(x|z)"
+    print(f"{arguments.out}: {arguments.count:,} {what}, z from {source}")
+    return 0

@@ -1,0 +1,77 @@
+"""``elbax score RUN``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from elbax.cli.parsing import parse
+from elbax.run.directory import SCHEMA, open_existing
+from elbax.util import environment
+
+FORMATS = (".csv", ".parquet", ".npz")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """How likely each row is: log p(x) in nats, by importance sampling; lower is stranger.
+
+    OUT has a line for each row: log_p; error, its standard deviation over the draws;
+    effective_samples; kl, what telling the latent costs. Of a table, log p is that of the observed
+    cells, in the table's own units; masses and densities are summed apart; and log_p[NAME] is each
+    column's share, so that log_p = masses + densities - kl. In .npz, elements are the shares of all
+    pixels.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    out: Path
+    """The file to write: .csv, .parquet or .npz."""
+    data: str | None = None
+    """The data to score: a name or a path. Without it: those of the run."""
+    split: Literal["train", "validation", "test", "all"] = "all"
+    """Which rows; all come in the order of the file."""
+    samples: int = 1000
+    """Draws of the latents for each row."""
+    seed: int = 0
+    """Seed of the draws."""
+    json: bool = False
+    """Print the means over the rows as one JSON object."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible numbers."""
+        if self.samples < 1:
+            raise ValueError(f"samples (--samples) is {self.samples}: give at least 1")
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; returns its exit status."""
+    arguments = parse(Arguments, "score", words)
+    environment.prepare(open_existing(arguments.run).config()["run"]["device"])
+    from elbax.run import apply, labels, outputs, scoring
+
+    outputs.check_target(arguments.out, FORMATS)
+    applied = apply.open_for(arguments.run, arguments.data)
+    labels.refuse(applied.model, "score")
+    rows, _ = applied.rows(arguments.split)
+    scored = scoring.score_rows(
+        applied.model,
+        rows,
+        applied.dataset.columns,
+        samples=arguments.samples,
+        seed=arguments.seed,
+    )
+    scoring.write(scored, arguments.out)
+    if arguments.json:
+        what = {"run": str(arguments.run), "data": applied.name, "split": arguments.split}
+        print(json.dumps({"schema": SCHEMA, **what, **scoring.summary(scored)}))
+        return 0
+    print(f"{arguments.out}: {len(rows):,} rows of {applied.name}")
+    for line in scoring.in_words(scored):
+        print(line)
+    return 0

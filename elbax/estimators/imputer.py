@@ -1,0 +1,201 @@
+"""`elbax.VAEImputer`: missing cells from the observed ones, by the model of both."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import TransformerMixin
+from sklearn.impute import MissingIndicator
+from sklearn.utils.validation import check_is_fitted
+
+from elbax.estimators.base import CONSTRAINTS, BaseVAE
+
+
+class VAEImputer(TransformerMixin, BaseVAE):
+    """Fills missing cells with what a variational autoencoder expects of them, given the others.
+
+    Trained on the observed cells alone, by the bound on log p(x_observed); a cell becomes its mean
+    given the observed cells of its row, by self-normalised importance sampling (Mattei & Frellsen
+    2019, eq. 8), a binary or categorical one the most probable value. Observed cells stay as they
+    are to the last bit. The parameters are those of `VAE`, and:
+
+    Args:
+        n_draws: Importance draws a row.
+        sample_posterior: Fill with a draw from p(x_missing | x_observed) instead of the mean: with
+            several random_states this is multiple imputation.
+        add_indicator: Append a column of 0 and 1 for each column that had missing cells in `fit`,
+            1 where the cell is missing (`sklearn.impute.MissingIndicator`).
+        keep_empty_features: Keep columns without an observed cell in `fit`, filled with 0;
+            otherwise they are left out.
+
+    Attributes:
+        indicator_: The `MissingIndicator`, where asked for.
+        model_: And the others, as of `VAE`; `likelihood_` is of the columns that were not empty.
+
+    Example:
+        >>> import numpy as np
+        >>> import elbax
+        >>> a = np.random.default_rng(0).normal(size=200)
+        >>> x = np.stack([a, a + 0.1 * np.random.default_rng(1).normal(size=200)], axis=1)
+        >>> x[0, 1] = np.nan
+        >>> filled = elbax.VAEImputer(random_state=0).fit_transform(x)
+        >>> bool(abs(filled[0, 1] - x[0, 0]) < 0.5)
+        True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **CONSTRAINTS,
+        "sample_posterior": ["boolean"],
+        "add_indicator": ["boolean"],
+        "keep_empty_features": ["boolean"],
+    }
+
+    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
+        self,
+        n_components: Any = None,
+        *,
+        sample_posterior: Any = False,
+        add_indicator: Any = False,
+        keep_empty_features: Any = False,
+        recipe: Any = "vae",
+        hidden_layer_sizes: Any = None,
+        likelihood: Any = None,
+        prior: Any = None,
+        posterior: Any = None,
+        network: Any = None,
+        beta: Any = None,
+        learning_rate_init: Any = None,
+        max_iter: Any = None,
+        batch_size: Any = None,
+        early_stopping: Any = None,
+        validation_fraction: Any = 0.1,
+        n_iter_no_change: Any = None,
+        n_draws: Any = 250,
+        warm_start: Any = False,
+        random_state: Any = None,
+        verbose: Any = 0,
+        options: Any = None,
+    ) -> None:
+        super().__init__(
+            n_components,
+            recipe=recipe,
+            hidden_layer_sizes=hidden_layer_sizes,
+            likelihood=likelihood,
+            prior=prior,
+            posterior=posterior,
+            network=network,
+            beta=beta,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            n_draws=n_draws,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            options=options,
+        )
+        self.sample_posterior = sample_posterior
+        self.add_indicator = add_indicator
+        self.keep_empty_features = keep_empty_features
+
+    def fit(self, X: Any, y: Any = None) -> VAEImputer:
+        """Trains the model on the observed cells.
+
+        Args:
+            X: (rows, features); NaN where a cell is missing. At least two rows.
+            y: Not read; there for pipelines.
+
+        Raises:
+            ValueError: X is no such matrix or has no observed cell, or a parameter can't be used;
+                one line with the mend.
+        """
+        del y
+        self._validate_params()
+        anew = not (self.warm_start and hasattr(self, "model_"))
+        x = self._read(X, reset=anew, rows=2)
+        if anew:
+            self._empty = np.asarray(np.isnan(x).all(axis=0))
+            if self._empty.all():
+                raise ValueError("X has no observed cell: there is nothing to learn from")
+        self._learn(x[:, ~self._empty], self._seen_names(), anew=anew)
+        if self.add_indicator:
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(x)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The rows with their missing cells filled.
+
+        Args:
+            X: (rows, features), also new ones.
+
+        Returns:
+            (rows, features), less the empty ones unless `keep_empty_features`, and the indicator's
+            where `add_indicator`; in the precision of X.
+        """
+        check_is_fitted(self, "model_")
+        x = self._read(X)
+        filled = self._filled(x, "draws" if self.sample_posterior else "value")
+        if not self.add_indicator:
+            return filled
+        indicated: Any = self.indicator_.transform(x)
+        return np.hstack([filled, indicated.astype(x.dtype)])
+
+    def intervals(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of the central 90% interval of each missing cell, given the observed ones.
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            The lower and the upper ends, in the shape of `transform` without an indicator; an
+            observed cell is both of its ends.
+        """
+        check_is_fitted(self, "model_")
+        x = self._read(X)
+        return self._filled(x, "lower"), self._filled(x, "upper")
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """The names of the columns that `transform` gives.
+
+        Args:
+            input_features: Names of the columns of X; those seen in `fit`, or `x0`, `x1`, ….
+        """
+        from sklearn.utils.validation import _check_feature_names_in
+
+        check_is_fitted(self, "model_")
+        names: Any = _check_feature_names_in(self, input_features)
+        kept = names if self.keep_empty_features else names[~self._empty]
+        if not self.add_indicator:
+            return kept
+        return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+
+    def _seen_names(self) -> list[str]:
+        pairs = zip(self._names(), self._empty, strict=True)
+        return [name for name, empty in pairs if not empty]
+
+    def _filled(self, x: np.ndarray, what: str) -> np.ndarray:
+        """X with the missing cells of rows that have some taken from an `Imputation`."""
+        seen = x[:, ~self._empty].copy()
+        rows = self._reading.encode(seen, self._seen_names())
+        holed = np.isnan(rows).any(axis=1)
+        if holed.any():
+            from elbax.evaluate import impute
+
+            noise = self._noise(rows[holed])
+            found = getattr(impute(self.model_, rows[holed], samples=self.n_draws, **noise), what)
+            cells = self._reading.decode(found[:, 0] if what == "draws" else found)
+            seen[holed] = np.where(np.isnan(rows[holed]), cells, seen[holed])
+        if not self.keep_empty_features:
+            return seen
+        whole = np.where(np.isnan(x), x.dtype.type(0), x)
+        whole[:, ~self._empty] = seen
+        return whole
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

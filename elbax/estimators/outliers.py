@@ -1,0 +1,178 @@
+"""`elbax.VAEOutlierDetector`: which rows the model finds unlikely, and which columns say so."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import OutlierMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from elbax.estimators.base import CONSTRAINTS, BaseVAE
+
+_TYPICAL = 5000  # rows, evenly spaced, that the usual shares are means over
+
+
+class VAEOutlierDetector(OutlierMixin, BaseVAE):
+    """Rows that a variational autoencoder finds unlikely, with the columns that make them so.
+
+    The score of a row is log p(x) in nats; the training rows with the lowest scores, a share
+    `contamination` of them, set the threshold. The parameters are those of `VAE`, and:
+
+    Args:
+        contamination: The share of outliers among the training rows, above 0 and at most a half.
+
+    Attributes:
+        offset_: The threshold: `decision_function` is `score_samples` less this.
+        typical_shares_: The mean share of each column over the training rows that have a cell there
+            (of 5,000 of them, where there are more), for `explain`.
+        model_: And the others, as of `VAE`.
+
+    Example:
+        >>> import numpy as np
+        >>> import elbax
+        >>> x = np.random.default_rng(0).normal(size=(200, 3))
+        >>> detector = elbax.VAEOutlierDetector(contamination=0.05, random_state=0).fit(x)
+        >>> new = np.array([[0.0, 9.0, 0.0]])
+        >>> int(detector.predict(new)[0]), int(detector.explain(new)[0].argmin())
+        (-1, 1)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **CONSTRAINTS,
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+        "score_estimator": [StrOptions({"importance", "elbo", "prior"})],
+    }
+
+    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
+        self,
+        n_components: Any = None,
+        *,
+        contamination: Any = 0.1,
+        recipe: Any = "vae",
+        hidden_layer_sizes: Any = None,
+        likelihood: Any = None,
+        prior: Any = None,
+        posterior: Any = None,
+        network: Any = None,
+        beta: Any = None,
+        learning_rate_init: Any = None,
+        max_iter: Any = None,
+        batch_size: Any = None,
+        early_stopping: Any = None,
+        validation_fraction: Any = 0.1,
+        n_iter_no_change: Any = None,
+        score_estimator: Any = "importance",
+        n_draws: Any = 250,
+        warm_start: Any = False,
+        random_state: Any = None,
+        verbose: Any = 0,
+        options: Any = None,
+    ) -> None:
+        super().__init__(
+            n_components,
+            recipe=recipe,
+            hidden_layer_sizes=hidden_layer_sizes,
+            likelihood=likelihood,
+            prior=prior,
+            posterior=posterior,
+            network=network,
+            beta=beta,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            n_draws=n_draws,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            options=options,
+        )
+        self.contamination = contamination
+        self.score_estimator = score_estimator
+
+    def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
+        """Trains the model, and sets the threshold by the scores of the same rows.
+
+        Args:
+            X: (rows, features); NaN where a cell is missing. At least two rows.
+            y: Not read; there for pipelines.
+
+        Raises:
+            ValueError: X is no such matrix, or a parameter can't be used; one line with the mend.
+        """
+        del y
+        self._validate_params()
+        anew = not (self.warm_start and hasattr(self, "model_"))
+        x = self._read(X, reset=anew, rows=2)
+        rows = self._learn(x, self._names(), anew=anew)
+        scores = self._log_density(rows, self.score_estimator)
+        self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
+        some = rows[:: -(-len(rows) // _TYPICAL)]
+        seen = ~np.isnan(some)
+        sums = np.where(seen, self._shares(some), 0.0).sum(axis=0)
+        self.typical_shares_ = sums / np.maximum(seen.sum(axis=0), 1)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log p(x) of each row in nats, in the units of X; higher is more normal.
+
+        As of `VAE.score_samples`: by `score_estimator` and `n_draws`, of the observed cells, and
+        independent of the rows beside it.
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            (rows,) float64.
+        """
+        return self._log_density(self._encoded(X), self.score_estimator)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """`score_samples` less `offset_`: negative for outliers, in nats.
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            (rows,) float64.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """−1 for outliers, 1 for the others.
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            (rows,) integers.
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def explain(self, X: Any) -> np.ndarray:
+        """Why a row's score is what it is: the share of each column, against what is usual.
+
+        log p(x) is the sum over the columns of E[log p(x_j|z)] under p(z|x), less what the latents
+        cost, KL(p(z|x) ‖ p(z)) (`elbax.evaluate.score`). The share of a column is its part less
+        the mean of it over the training rows: 0 is usual, −5 is five nats less likely than usual.
+        What the shares leave of the difference to a usual score, the latents explain: each column
+        by itself fits the latent, and the latent is unusual.
+
+        Args:
+            X: (rows, features), also new ones.
+
+        Returns:
+            (rows, features), in nats; 0 where a cell is missing.
+        """
+        rows = self._encoded(X)
+        return np.where(np.isnan(rows), 0.0, self._shares(rows) - self.typical_shares_)
+
+    def _shares(self, rows: np.ndarray) -> np.ndarray:
+        from elbax.evaluate import score
+
+        found = score(self.model_, rows, samples=self.n_draws, **self._noise(rows))
+        return np.nan_to_num(found.elements) + self._reading.log_jacobian(rows)

@@ -1,0 +1,258 @@
+"""`elbax.VAE`: representation, density and sampling, as scikit-learn asks for them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from elbax.estimators.base import CONSTRAINTS, PRECISIONS, BaseVAE
+
+
+class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
+    """A variational autoencoder with scikit-learn's interface (Kingma & Welling 2013).
+
+    X is a matrix of numbers, a row a datum; a cell that is NaN is missing, and the model is of the
+    others. Columns are standardised inside, and every density is in the units of X again. What is
+    None is found from the data, by rules that `verbose=1` prints:
+
+    * `likelihood`: a column of 0 and 1 is binary, every other one normal with a scale of its own.
+      (Where all columns are whole numbers from 0 on, as grey levels and word counts are, 0 and 1
+      are two of them, and the column is normal.) Give "bernoulli" for pixels from 0 to 1.
+    * sizes, length and stopping: `elbax.estimators.sizes.RULE`.
+
+    A row's embedding and score depend on that row alone: not on the rows beside it, nor on where it
+    stands. Weights of rows are not offered, since weighting and repeating rows cannot agree for a
+    stochastic method.
+
+    Args:
+        n_components: Latent dimensions.
+        recipe: A named composition (`elbax recipes`), from which all comes that is not given: the
+            activation, the optimiser, the bound.
+        hidden_layer_sizes: Widths of the encoder's hidden layers; the decoder mirrors them.
+        likelihood: What columns are: one word for all, or one for each: "normal", "laplace",
+            "student-t", "log-normal", "bernoulli", "continuous-bernoulli", "poisson",
+            "negative-binomial", "categorical-K", "ordinal-K" (`elbax.Mixed`).
+        prior: The name of a prior, or a dictionary with its options: `{"name": "mixture",
+            "components": 20}` (`elbax parts`).
+        posterior: Likewise, of q(z|x).
+        network: Likewise, of the networks.
+        beta: Weight of the KL term.
+        learning_rate_init: Learning rate.
+        max_iter: Epochs at most.
+        batch_size: Rows a step.
+        early_stopping: Whether to keep rows apart, stop when their bound grows no more, and take
+            the parameters that were best for them.
+        validation_fraction: The share of rows kept apart.
+        n_iter_no_change: Epochs without a better bound before it stops.
+        warm_start: Whether `fit` goes on from the last one, for `max_iter` epochs more; sizes,
+            kinds, shifts and scales stay those of the first.
+        random_state: Of weights, order and noise; the same number gives the same model.
+        verbose: 1 says what is trained, 2 how it goes.
+        options: More options of `elbax.train`, by name: `{"activation": "tanh", "kl_warm_up": 500,
+            "free_bits": 0.1}`.
+        score_estimator: How `score_samples` estimates log p(x): "importance" (Burda et al. 2015,
+            eq. 8), "elbo" (the evidence lower bound) or "prior" (plain Monte Carlo).
+        n_draws: Draws z a row that it takes.
+
+    Attributes:
+        model_: The model, an `elbax.LatentVariableModel` of the standardised columns.
+        n_iter_: Epochs that were trained, over all calls.
+        history_: By name an array: `epoch`, `elbo`, `reconstruction`, `kl` and `loss`, means over
+            each epoch in nats per datum; and `validation_epoch`, `validation_elbo`, … at each look
+            at the validation rows.
+        n_components_: Latent dimensions.
+        hidden_layer_sizes_: Widths.
+        likelihood_: What each column is.
+        n_features_in_: Columns of X.
+        feature_names_in_: Their names, where X had some.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> import elbax
+        >>> x = load_iris().data
+        >>> vae = elbax.VAE(n_components=2, random_state=0).fit(x)
+        >>> vae.transform(x).shape, vae.score(x) > -3.0
+        ((150, 2), True)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **CONSTRAINTS,
+        "score_estimator": [StrOptions({"importance", "elbo", "prior"})],
+    }
+
+    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
+        self,
+        n_components: Any = None,
+        *,
+        recipe: Any = "vae",
+        hidden_layer_sizes: Any = None,
+        likelihood: Any = None,
+        prior: Any = None,
+        posterior: Any = None,
+        network: Any = None,
+        beta: Any = None,
+        learning_rate_init: Any = None,
+        max_iter: Any = None,
+        batch_size: Any = None,
+        early_stopping: Any = None,
+        validation_fraction: Any = 0.1,
+        n_iter_no_change: Any = None,
+        score_estimator: Any = "importance",
+        n_draws: Any = 250,
+        warm_start: Any = False,
+        random_state: Any = None,
+        verbose: Any = 0,
+        options: Any = None,
+    ) -> None:
+        super().__init__(
+            n_components,
+            recipe=recipe,
+            hidden_layer_sizes=hidden_layer_sizes,
+            likelihood=likelihood,
+            prior=prior,
+            posterior=posterior,
+            network=network,
+            beta=beta,
+            learning_rate_init=learning_rate_init,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            n_draws=n_draws,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            options=options,
+        )
+        self.score_estimator = score_estimator
+
+    def fit(self, X: Any, y: Any = None) -> VAE:
+        """Trains the model.
+
+        Args:
+            X: (rows, features); NaN where a cell is missing. At least two rows.
+            y: Not read; there for pipelines.
+
+        Raises:
+            ValueError: X is no such matrix, or a parameter can't be used; one line with the mend.
+        """
+        del y
+        self._validate_params()
+        anew = not (self.warm_start and hasattr(self, "model_"))
+        x = self._read(X, reset=anew, rows=2)
+        self._learn(x, self._names(), anew=anew)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> VAE:
+        """Trains one epoch over these rows, without validation; the first call makes the model.
+
+        Shifts, scales and sizes are those of the first call's rows: give it a representative part.
+
+        Args:
+            X: (rows, features), at least two in the first call.
+            y: Not read.
+        """
+        del y
+        self._validate_params()
+        if hasattr(self, "model_"):
+            self._learn_more(self._read(X), self._names())
+            return self
+        x = self._read(X, reset=True, rows=2)
+        self._learn(x, self._names(), anew=True, one_epoch=True)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The mean of q(z|x) of each row (of a posterior without one, its centre).
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            (rows, n_components), in the precision of X.
+        """
+        from elbax.evaluate import posterior_moments
+
+        check_is_fitted(self, "model_")
+        x = self._read(X)
+        rows = self._reading.encode(x, self._names())
+        return posterior_moments(self.model_, rows)["mean"].astype(x.dtype)
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """The mean of p(x|z) at each latent, in the units of the data (of a category its code).
+
+        Args:
+            X: (rows, n_components).
+
+        Returns:
+            (rows, features).
+        """
+        from elbax.estimators.decoding import expected
+
+        check_is_fitted(self, "model_")
+        latents: Any = check_array(X, dtype=PRECISIONS, input_name="X")
+        if latents.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {latents.shape[1]} features, and the model has {self.n_components_} "
+                "components: give what transform gives"
+            )
+        decoded = expected(self.model_, latents.astype(np.float32), self.likelihood_)
+        return self._reading.decode(decoded).astype(latents.dtype)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """New rows: z from the prior, then x from p(x|z).
+
+        Args:
+            n_samples: How many.
+            random_state: Of the draws; None draws others at every call.
+
+        Returns:
+            (n_samples, features), in the units of the data.
+        """
+        from elbax.estimators.decoding import drawn
+
+        check_is_fitted(self, "model_")
+        if n_samples < 1:
+            raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
+        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        return self._reading.decode(drawn(self.model_, int(n_samples), seed))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log p(x) of each row in nats, in the units of X; higher is more normal.
+
+        Estimated as `score_estimator` says from `n_draws` draws a row. "importance" and "prior" are
+        in expectation below log p(x) and rise with the number of draws; "elbo" stays below it by
+        KL(q(z|x) ‖ p(z|x)). Where cells are missing it is log p of those observed. The noise of a
+        row is keyed by its content: the same row has the same score in any company.
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            (rows,) float64.
+        """
+        return self._log_density(self._encoded(X), self.score_estimator)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The mean of `score_samples`: what `GridSearchCV` compares.
+
+        Args:
+            X: (rows, features).
+            y: Not read.
+        """
+        del y
+        return float(np.mean(self.score_samples(X)))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

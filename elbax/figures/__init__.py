@@ -1,0 +1,259 @@
+"""The pictures of a run, by the paper summary's own names.
+
+`FIGURES` lists them, `draw` makes one, `save_figure` and `figure_png` write it down. Listing them
+imports neither JAX nor Matplotlib; drawing does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elbax.figures.subject import (
+    FigureSpec,
+    FigureUnavailable,
+    RatePoint,
+    Subject,
+    needs_curve,
+    needs_held_out,
+    needs_history,
+    needs_labels,
+    needs_map,
+    needs_means,
+    needs_moves,
+    needs_nothing,
+    needs_rows,
+    needs_ways,
+)
+from elbax.util.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "FIGURES",
+    "FigureSpec",
+    "FigureUnavailable",
+    "RatePoint",
+    "Subject",
+    "draw",
+    "figure_png",
+    "find",
+    "render_all",
+    "save_figure",
+]
+
+FIGURES: dict[str, FigureSpec] = {
+    spec.name: spec
+    for spec in (
+        FigureSpec(
+            "reconstruct",
+            "Reconstructions",
+            "Random held-out data (100 where there are as many) and what the decoder makes of "
+            "them after the encoder has squeezed each into a handful of numbers. Of images, the "
+            "even columns (counted from 0) hold the reconstructions and the odd columns the "
+            "originals. A reconstruction is the mean of p(x|z) at the mean of q(z|x) (where a "
+            "mean is no latent, at its most probable point): what the bottleneck lost shows as "
+            "blur, and small or unusual strokes go first.",
+            needs_rows,
+        ),
+        FigureSpec(
+            "generated",
+            "New data from the prior",
+            "Latents drawn from the prior (N(0, I), where no other was chosen) and decoded, with "
+            "no input at all. The mean of p(x|z) is smooth; a draw from p(x|z) decides "
+            "every pixel independently, so its grain is the model's noise and not a fault "
+            "of the picture.",
+            needs_rows,
+        ),
+        FigureSpec(
+            "train_process",
+            "How it learned",
+            "At first both parts of the loss fall: P gets good at producing the average of the "
+            "data, and Q finds its subspace of the latent space. Then they trade: the KL starts "
+            "to rise, because a latent that says something about x must leave the prior, while "
+            "the total still goes down. In a correctly trained VAE on structured data the KL "
+            "cannot be 0: that would mean the data are almost completely random. The turning "
+            "point is the deepest valley of the smoothed KL between the spike of the first steps "
+            "and the highest value after it.",
+            needs_history,
+        ),
+        FigureSpec(
+            "top_infer",
+            "The latent space, decoded",
+            "Sampled spatially from the Gaussian of the latent space and seen from above: at each "
+            "z, what the decoder makes of it. Neighbouring places look alike and one form turns "
+            "into the next; with digits one sees slant and thickness change smoothly.",
+            needs_map,
+        ),
+        FigureSpec(
+            "top_label",
+            "The latent space, labelled",
+            "The same places with what they decode to shown as a colour, beside encoded data "
+            "coloured by their true label. No label was used in training: the network has learned "
+            "a non-linear transformation that cuts the Gaussian into subspaces, one or more for "
+            "each kind of datum.",
+            needs_labels,
+        ),
+        FigureSpec(
+            "bound",
+            "What log P(X) is, and how it is found",
+            "P(X) is the average of P(X|Z) over the prior, and for most Z, P(X|Z) will be nearly "
+            "zero: so the plain Monte Carlo estimate needs an extremely large number of samples, "
+            "and until then lies nats below the truth. Drawing Z from Q(Z|X), and weighting each "
+            "by P(Z)/Q(Z|X), gets there with a handful. The ELBO is short of log P(X) by exactly "
+            "KL(Q(Z|X) ‖ P(Z|X)).",
+            needs_rows,
+        ),
+        FigureSpec(
+            "active_units",
+            "Which latents are used",
+            "A latent is active where its posterior mean moves with the datum (Burda's "
+            "definition). One that is not follows the prior, costs nothing and says nothing; where "
+            "none is, the posterior has collapsed.",
+            needs_means,
+        ),
+        FigureSpec(
+            "traverse",
+            "What each latent does",
+            "One datum, and what the decoder makes of it when one latent is moved and the others "
+            "stay. Where latents are disentangled, each row changes one thing (a place, a size, a "
+            "turn); a row that does not change belongs to a latent that says nothing.",
+            needs_moves,
+        ),
+        FigureSpec(
+            "interpolate",
+            "From one to another",
+            "Latents on the way from one datum's to another's, decoded. Where the latent space is "
+            "well filled, what lies between two data looks like data, too.",
+            needs_ways,
+        ),
+        FigureSpec(
+            "nearest",
+            "Learned, or memorised?",
+            "Data drawn from the prior, beside the training data nearest to them, and how near "
+            "that is compared with new data. Samples that lie much closer to the training data "
+            "than new data do are copies; the mean of p(x|z) is smoother than any datum, so a "
+            "moderately smaller distance is no sign of it.",
+            needs_held_out,
+        ),
+        FigureSpec(
+            "rate_distortion",
+            "Rate against distortion",
+            "What the latents hold (rate: the KL) against what the decoder still misses "
+            "(distortion: minus the reconstruction), for several weights β of the KL (Alemi et al. "
+            "2018). On a line of slope −1 all models have the same ELBO; the curve touches its "
+            "highest such line at the best of them.",
+            needs_curve,
+        ),
+        FigureSpec(
+            "normal",
+            "Why a Gaussian prior is enough",
+            "For any latent distribution there is (one may suppose) a deterministic map that "
+            "turns a normal distribution into it: here z/10 + z/‖z‖ turns a blob into a ring. So "
+            "P(Z) = N(0, I) is a safe start, and the decoder learns the map.",
+            needs_nothing,
+        ),
+        FigureSpec(
+            "reparam",
+            "The reparameterisation",
+            "To train encoder and decoder together by gradient descent, every operation between "
+            "them must be differentiable, and drawing a sample is not. Sampling ε ~ N(0, I) as an "
+            "input and forming z = μ(x) + Σ(x)^(1/2) ε gives the same z, and the gradient flows. "
+            "(The KL needs no sample: its gradient reaches the encoder either way.)",
+            needs_nothing,
+        ),
+    )
+}
+
+
+def find(name: str) -> FigureSpec:
+    """The registry's entry of that name.
+
+    Raises:
+        ValueError: there is none; the message offers the nearest name.
+    """
+    if name in FIGURES:
+        return FIGURES[name]
+    near = difflib.get_close_matches(name, FIGURES, n=1, cutoff=0.4)
+    mend = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(FIGURES)}"
+    raise ValueError(f"unknown figure {name!r}: {mend}")
+
+
+def draw(name: str, subject: Subject) -> Figure:
+    """Draw one figure; the same subject gives the same picture.
+
+    Args:
+        name: one of `FIGURES`.
+        subject: the model, its data, its history.
+
+    Raises:
+        ValueError: no such figure.
+        FigureUnavailable: it cannot be drawn from this subject.
+    """
+    spec = find(name)
+    problem = spec.unavailable(subject)
+    if problem is not None:
+        raise FigureUnavailable(problem)
+    import matplotlib
+
+    from elbax.figures.style import RC
+
+    # Each figure's module is imported when it is drawn: some bring scikit-learn with them.
+    module = import_module(f"{__name__}.{name}")
+    with matplotlib.rc_context(RC):
+        return module.figure(subject)
+
+
+def figure_png(figure: Figure) -> bytes:
+    """The figure as a PNG, the same bytes each time (no date or version inside)."""
+    import matplotlib
+
+    from elbax.figures.style import RC
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        figure.savefig(buffer, format="png", dpi=figure.dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write the figure as a PNG that appears at `path` whole or not at all.
+
+    Raises:
+        elbax.util.files.WriteError: the folder is missing, cannot be written, or the disk is full;
+            nothing is left behind.
+    """
+    write_bytes(Path(path), figure_png(figure))
+
+
+def render_all(
+    subject: Subject, folder: str | Path | None = None
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Every figure that this subject allows.
+
+    Args:
+        subject: the model, its data, its history.
+        folder: where to save them as NAME.png, if anywhere; it must exist.
+
+    Returns:
+        The PNGs by name, and for each figure left out the line that says why.
+    """
+    pictures: dict[str, bytes] = {}
+    left_out: dict[str, str] = {}
+    for name, spec in FIGURES.items():
+        problem = spec.unavailable(subject)
+        if problem is not None:
+            left_out[name] = problem
+            continue
+        try:
+            pictures[name] = figure_png(draw(name, subject))
+        except FigureUnavailable as why:  # only drawing showed it
+            left_out[name] = str(why)
+            continue
+        if folder is not None:
+            write_bytes(Path(folder) / f"{name}.png", pictures[name])
+    return pictures, left_out

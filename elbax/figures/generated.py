@@ -1,0 +1,89 @@
+"""New data: latents from the prior, decoded."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from elbax.figures import compute
+from elbax.figures.heat import heat_rows
+from elbax.figures.mosaic import (
+    display_range,
+    gap_for,
+    is_image,
+    lay_out,
+    mosaic,
+    order_rows,
+    standardise,
+    to_rgb,
+)
+from elbax.figures.style import page, picture_axes
+from elbax.figures.subject import Subject, held_out
+
+SIDE = 10
+
+
+def figure(subject: Subject) -> Figure:
+    """100 latents from the prior: the mean of p(x|z), and a draw from it."""
+    key = jax.random.fold_in(jax.random.key(subject.seed), 1)
+    means, draws = compute.generate(subject.model, SIDE * SIDE, key)
+    split, which = held_out(subject.dataset)
+    real = compute.preprocessed(subject.model, split.x[:200])
+    if is_image(tuple(subject.model.shape)):
+        return _sheets(subject, means, draws, display_range(real))
+    return _heat(subject, means, draws, real, which)
+
+
+def _sheets(
+    subject: Subject, means: np.ndarray, draws: np.ndarray, limits: tuple[float, float]
+) -> Figure:
+    images = []
+    for batch in (means, draws):
+        tiles = lay_out(to_rgb(batch, limits), SIDE)
+        images.append(mosaic(tiles, gap_for(*tiles.shape[2:4]))[0])
+    aspect = images[0].shape[0] / images[0].shape[1]
+    inches = min(4.75, 6.5 / aspect)
+    tall = inches * aspect + 0.35
+    drawing = page(
+        max(7.5, 2 * inches + 0.45),
+        tall,
+        "100 images that nobody drew",
+        _from(subject)
+        + " Left: the mean of p(x|z), the decoder's best guess. Right: a draw from p(x|z) at the "
+        "same z; every pixel is drawn by itself, hence the grain.",
+        subject.title,
+    )
+    for axes, image, title in zip(
+        drawing.subplots(1, 2), images, ("the mean of p(x|z)", "a draw from p(x|z)"), strict=True
+    ):
+        axes.imshow(image)
+        axes.set_title(title)
+        picture_axes(axes)
+    return drawing
+
+
+def _from(subject: Subject) -> str:
+    classes = subject.model.condition_dim
+    if classes == 0:
+        return "Each z is drawn from the prior."
+    each = "each column has another" if SIDE % classes == 0 else "one after the other"
+    return f"Each z is drawn from the prior, and the decoder is told a label: {each}."
+
+
+def _heat(
+    subject: Subject, means: np.ndarray, draws: np.ndarray, real: np.ndarray, which: str
+) -> Figure:
+    mean, draw, data = standardise(real, means, draws, real[: SIDE * SIDE])
+    order = order_rows(mean)
+    return heat_rows(
+        {
+            "the mean of p(x|z)": mean[order],
+            "a draw from p(x|z)": draw[order],
+            f"{which} rows, to compare": data[order_rows(data)],
+        },
+        "100 rows from the prior",
+        "Each line is one row, each column one feature in standard deviations of the real rows; "
+        "like rows stand together. The draw is made at the same z as the mean beside it.",
+        subject.title,
+    )

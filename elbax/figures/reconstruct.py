@@ -1,0 +1,89 @@
+"""Random held-out data beside their reconstructions."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from elbax.figures import compute
+from elbax.figures.heat import heat_rows
+from elbax.figures.mosaic import (
+    display_range,
+    gap_for,
+    interleave,
+    is_image,
+    mosaic,
+    order_rows,
+    standardise,
+    to_rgb,
+)
+from elbax.figures.style import BLUE, MUTED, page, picture_axes
+from elbax.figures.subject import Subject, held_out
+from elbax.run.labels import told
+
+PAIRS, COLUMNS = 100, 20
+
+
+def figure(subject: Subject) -> Figure:
+    """100 random test data: a sheet of images, or rows of a heat map for vectors."""
+    split, which = held_out(subject.dataset)
+    key = jax.random.key(subject.seed)
+    count = min(PAIRS, len(split))
+    rows = np.random.default_rng(subject.seed).choice(len(split), count, replace=False)
+    originals, means = compute.reconstruct(subject.model, told(subject.model, split)[rows], key)
+    if is_image(tuple(subject.model.shape)):
+        return _sheet(subject, originals, means, which)
+    return _heat(subject, originals, means, which)
+
+
+def _sheet(subject: Subject, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
+    limits = display_range(originals)
+    tiles = interleave(to_rgb(means, limits), to_rgb(originals, limits), COLUMNS)
+    height, width = tiles.shape[2:4]
+    gap = gap_for(height, width)
+    image, columns, _ = mosaic(tiles, gap, group=2, group_gap=4 * gap)
+    seen = (
+        " Each is binarised, as the encoder saw it."
+        if subject.model.preprocessing.binarize == "dynamic"
+        else ""
+    )
+    latents = subject.model.latent_dim
+    inches = 9.9
+    tall = inches * image.shape[0] / image.shape[1] + 0.35
+    drawing = page(
+        inches + 0.3,
+        tall,
+        f"{len(originals)} {which} images, each rebuilt from {latents} number{'s' * (latents > 1)}",
+        "Columns are counted from 0: an even column is the reconstruction (the mean of p(x|z) at "
+        "the mean of q(z|x)), the odd column to its right the original. The images were chosen at "
+        "random." + seen,
+        subject.title,
+    )
+    axes = drawing.subplots()
+    axes.imshow(image)
+    picture_axes(axes)
+    axes.xaxis.tick_top()
+    used = columns[: 2 * len(originals)]
+    axes.set_xticks(used, [str(number) for number in range(len(used))])
+    axes.tick_params(axis="x", length=0, pad=2)
+    for number, label in enumerate(axes.get_xticklabels()):
+        label.set_color(BLUE if number % 2 == 0 else MUTED)
+        label.set_fontweight("bold" if number % 2 == 0 else "normal")
+    return drawing
+
+
+def _heat(subject: Subject, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
+    table, reconstruction = standardise(originals, originals, means)
+    order = order_rows(table)
+    return heat_rows(
+        {
+            "original": table[order],
+            "reconstruction": reconstruction[order],
+            "reconstruction − original": (reconstruction - table)[order],
+        },
+        f"{len(table)} {which} rows, their reconstructions and what is missing",
+        "Each line is one row, each column one feature in standard deviations from its mean; like "
+        "rows stand together. The reconstruction is the mean of p(x|z) at the mean of q(z|x).",
+        subject.title,
+    )

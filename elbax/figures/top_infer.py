@@ -1,0 +1,157 @@
+"""The latent space from above: what the decoder makes of a grid of Gaussian quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+from elbax.evaluate import posterior_moments
+from elbax.figures import compute
+from elbax.figures.mosaic import (
+    display_range,
+    gap_for,
+    is_image,
+    mosaic,
+    standardise,
+    to_rgb,
+)
+from elbax.figures.style import page
+from elbax.figures.subject import Subject, held_out
+
+COUNT = 20  # points along an axis
+PANELS = 12  # features shown where the data are vectors
+TICKS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
+
+
+def figure(subject: Subject) -> Figure:
+    """A sheet of decoded images, or one map per feature for vectors."""
+    axes = latent_axes(subject)
+    model = subject.model
+    grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
+    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim).astype(np.float32))
+    split, _ = held_out(subject.dataset)
+    real = compute.preprocessed(model, split.x[: compute.ACTIVITY_ROWS])
+    if is_image(tuple(model.shape)):
+        return _sheet(subject, axes, decoded, display_range(real))
+    return _maps(subject, axes, decoded, real)
+
+
+def latent_axes(subject: Subject) -> np.ndarray:
+    """The latents along the axes, first the horizontal one; one only for a model of one latent.
+
+    One or two latents keep their order; of more, the two most active over the held-out rows.
+    """
+    latents = subject.model.latent_dim
+    if latents <= 2:
+        return np.arange(latents)
+    split, _ = held_out(subject.dataset)
+    rows = split.x[: compute.ACTIVITY_ROWS]
+    moments = posterior_moments(subject.model, rows)
+    return compute.most_active(moments["mean"])
+
+
+def which_latents(axes: np.ndarray, latents: int) -> str:
+    """A sentence's end that names what the map leaves out; empty where it shows every latent."""
+    if latents <= 2:
+        return ""
+    return (
+        f" Of {latents} latents, the two most active are shown (z{axes[0]} and z{axes[1]}: largest "
+        "variance of the posterior mean); the others are held at 0."
+    )
+
+
+def quantile_ticks(
+    axes: Axes,
+    latents: np.ndarray,
+    across: tuple[float, float] = (0.0, 1.0),
+    up: tuple[float, float] = (0.0, 1.0),
+    values: Sequence[float] = TICKS,
+) -> None:
+    """Label axes that are even in probability by the values of z.
+
+    Args:
+        axes: their data coordinates run evenly in probability.
+        latents: the one or two latents shown.
+        across: the horizontal coordinates of probability 0 and 1.
+        up: the vertical coordinates of probability 0 and 1.
+        values: the values of z to label.
+    """
+    share = norm.cdf(values)
+    names = [f"{value:g}".replace("-", "−") for value in values]
+    axes.set_xticks(across[0] + (across[1] - across[0]) * share, names)
+    axes.set_xlabel(f"$z_{{{latents[0]}}}$")
+    if len(latents) == 2:
+        axes.set_yticks(up[0] + (up[1] - up[0]) * share, names)
+        axes.set_ylabel(f"$z_{{{latents[1]}}}$", rotation=0, labelpad=8, va="center")
+    else:
+        axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _sheet(
+    subject: Subject, axes: np.ndarray, decoded: np.ndarray, limits: tuple[float, float]
+) -> Figure:
+    tiles = to_rgb(decoded, limits).reshape(-1, COUNT, *decoded.shape[1:3], 3)[::-1]
+    image, _, _ = mosaic(tiles, 0 if len(axes) == 2 else gap_for(*tiles.shape[2:4]))
+    height, width = image.shape[:2]
+    inches = min(7.3, 9.0 * width / height)
+    tall = inches * height / width + (0.65 if len(axes) == 2 else 0.95)
+    drawing = page(
+        max(7.0, inches + 0.9),
+        tall,
+        "The latent space from above, decoded",
+        "Places are Gaussian quantiles, evenly spaced in probability, so each tile stands for the "
+        "same share of the "
+        "prior; each shows the mean of p(x|z)." + which_latents(axes, subject.model.latent_dim),
+        subject.title,
+    )
+    plot = drawing.subplots()
+    plot.imshow(image)
+    quantile_ticks(plot, axes, (-0.5, width - 0.5), (height - 0.5, -0.5))
+    plot.tick_params(length=3)
+    return drawing
+
+
+def _maps(subject: Subject, axes: np.ndarray, decoded: np.ndarray, real: np.ndarray) -> Figure:
+    (table,) = standardise(real, decoded)
+    features = np.sort(np.argsort(-table.var(axis=0), kind="stable")[:PANELS])
+    columns = min(4, len(features))
+    rows = -(-len(features) // columns)
+    flat = len(axes) == 1
+    drawing = page(
+        9.8,
+        rows * (1.15 if flat else 2.25) + 0.5,
+        "The latent space from above, one feature at a time",
+        "Places are Gaussian quantiles, evenly spaced in probability. Colour is the mean of "
+        f"p(x|z), in standard deviations of the data; shown: the {len(features)} features that "
+        "vary most." + which_latents(axes, subject.model.latent_dim),
+        subject.title,
+    )
+    panels = np.atleast_1d(drawing.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    shown = None
+    for panel, feature in zip(panels, features, strict=False):
+        shown = panel.imshow(
+            table[:, feature].reshape(-1, COUNT),
+            origin="lower",
+            cmap="RdBu_r",
+            vmin=-2.5,
+            vmax=2.5,
+            extent=(0, 1, 0, 1),
+            aspect="auto",
+            interpolation="nearest",
+        )
+        panel.set_title(f"feature {feature}", size=10)
+        quantile_ticks(panel, axes, values=(-2.0, -1.0, 0.0, 1.0, 2.0))
+        panel.label_outer()
+    for panel in panels[len(features) :]:
+        panel.set_axis_off()
+    if shown is not None:
+        drawing.colorbar(
+            shown, ax=list(panels), label="standard deviations", shrink=0.8, pad=0.02, extend="both"
+        )
+    return drawing

@@ -1,0 +1,95 @@
+"""What each latent does: one latent moved at a time, the others left where a datum puts them."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from matplotlib.figure import Figure
+
+from elbax.evaluate import elbo, has_bound, posterior_moments
+from elbax.evaluate.latents import ACTIVE
+from elbax.evaluate.tiles import Rows
+from elbax.figures import compute
+from elbax.figures.mosaic import display_range, gap_for, mosaic, to_rgb
+from elbax.figures.style import BLUE, MUTED, page, picture_axes
+from elbax.figures.subject import Subject, held_out
+from elbax.model.priors import StandardNormal
+from elbax.run.labels import told
+
+STEPS, REACH = 11, 2.5  # places along a latent, in standard deviations either way
+MOST = 16  # latents that are drawn
+ROWS = 1000  # from which the latents' KL and spread are taken
+
+
+def figure(subject: Subject) -> Figure:
+    """A row of decoded images for each latent, those with the highest KL first."""
+    model = subject.model
+    split, which = held_out(subject.dataset)
+    rows = told(model, split)[:ROWS]
+    means = posterior_moments(model, rows)["mean"]
+    worth, unit = _worth(subject, rows, means)
+    order = np.argsort(-worth, kind="stable")[:MOST]
+    chosen = int(np.random.default_rng(subject.seed).integers(len(rows)))
+    at, spread = _places(subject, means)
+    places = np.tile(means[chosen], (len(order), STEPS, 1))
+    for row, latent in enumerate(order):
+        places[row, :, latent] = at[latent] + spread[latent] * np.linspace(-REACH, REACH, STEPS)
+    given = compute.same_condition(rows[[chosen] * STEPS * len(order)], places)
+    decoded = compute.decode(model, given)
+    datum = compute.reconstruct(model, rows[chosen : chosen + 1], jax.random.key(subject.seed))
+    limits = display_range(compute.preprocessed(model, rows[:200]))
+    tiles = to_rgb(decoded, limits).reshape(len(order), STEPS, *to_rgb(datum[0], limits).shape[1:])
+    first = np.ones((len(order), 2, *tiles.shape[2:]), np.float32)
+    first[0] = np.concatenate([to_rgb(one, limits) for one in datum])
+    sheet = np.concatenate([first, tiles], axis=1)
+    height, width = sheet.shape[2:4]
+    image, columns, lines = mosaic(sheet, gap_for(height, width))
+    inches = 9.0
+    left_out = model.latent_dim - len(order)
+    more = f" The {left_out} others are left out." if left_out else ""
+    drawing = page(
+        inches + 0.7,
+        inches * image.shape[0] / image.shape[1] + 0.4,
+        f"What each of {model.latent_dim} latents does",
+        f"Top left: one {which} image and its reconstruction. Each row moves one latent of it, by "
+        f"standard deviations of {_whose(subject)}, and leaves the others. The latent with the "
+        f"highest {unit} comes first; those in grey are not active.{more}",
+        subject.title,
+    )
+    axes = drawing.subplots()
+    axes.imshow(image, interpolation="nearest")
+    picture_axes(axes)
+    axes.set_yticks(lines, [f"$z_{{{latent}}}$  {worth[latent]:.2f}" for latent in order])
+    axes.xaxis.tick_top()
+    steps = np.linspace(-REACH, REACH, STEPS)
+    axes.set_xticks(
+        columns,
+        ["x", "x̂", *(f"{step:+.1f}".replace("-", "−").replace("+0.0", "0") for step in steps)],
+    )
+    axes.tick_params(length=0, pad=3)
+    active = np.var(np.asarray(means, np.float64), axis=0) > ACTIVE
+    for label, latent in zip(axes.get_yticklabels(), order, strict=True):
+        label.set_color(BLUE if active[latent] else MUTED)
+    return drawing
+
+
+def _worth(subject: Subject, rows: Rows, means: np.ndarray) -> tuple[np.ndarray, str]:
+    """What the latents are ordered by: their KL, or where it does not split how they vary."""
+    if has_bound(subject.model):
+        key = jax.random.key(subject.seed)
+        kl = elbo(subject.model, rows, key=key, samples=1).kl_per_latent
+        if kl is not None:
+            return np.asarray(kl, np.float64).mean(axis=0), "KL, in nats,"
+    return np.var(np.asarray(means, np.float64), axis=0), "variance of its mean over the data"
+
+
+def _places(subject: Subject, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle and the standard deviation of each latent: the prior's, or the data's."""
+    if isinstance(subject.model.prior, StandardNormal) and has_bound(subject.model):
+        return np.zeros(means.shape[1]), np.ones(means.shape[1])
+    return means.mean(axis=0), means.std(axis=0)
+
+
+def _whose(subject: Subject) -> str:
+    normal = isinstance(subject.model.prior, StandardNormal) and has_bound(subject.model)
+    return "the prior" if normal else "the latent over the data"

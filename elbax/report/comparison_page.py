@@ -1,0 +1,113 @@
+"""The page that `elbax compare` writes: one table, and the runs' figures side by side."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from elbax.figures import FIGURES, FigureUnavailable, Subject, draw, figure_png
+from elbax.report import comparison
+from elbax.report.comparison import Comparison
+from elbax.report.page import document, picture
+from elbax.run import directory as run_directory
+
+# The others explain the method and are the same for every run, or join the runs themselves.
+SIDE_BY_SIDE = tuple(
+    name for name in FIGURES if name not in ("normal", "reparam", "rate_distortion")
+)
+
+_STYLE = """
+main { max-width: none; padding: 2.5rem 2rem 4rem; }
+.side { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); }
+.side figure { margin: 0; } .side h3 { overflow-wrap: anywhere; }
+.compared td, .compared th { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.curve { max-width: 60rem; }
+"""
+
+
+def write(
+    found: Comparison, numbers: Mapping[str, Any], said: Callable[[str], None]
+) -> tuple[str, dict[str, str]]:
+    """The page as HTML, with every picture inside it.
+
+    Args:
+        found: The comparison.
+        numbers: Its object, as `comparison.to_json` gives it.
+        said: Told what is being drawn.
+
+    Returns:
+        The page, and for each figure left out the line that says why.
+    """
+    parts = [
+        f"<h1>{_text(' · '.join(run.name for run in found.runs))}</h1>",
+        f'<p class="verdict">{_text(comparison.heading(numbers))}</p>',
+        _table(numbers),
+    ]
+    left_out: dict[str, str] = {}
+    curve = _curve(found)
+    if curve:
+        parts.append(f'<div class="curve">{curve}</div>')
+    for name in SIDE_BY_SIDE:
+        pictures = []
+        for run in found.runs:
+            png = _png(name, run, said)
+            if isinstance(png, str):
+                left_out[f"{name} of {run.name}"] = png
+            else:
+                pictures.append(picture(name, png, title=run.name, caption=False))
+        if pictures:
+            spec = FIGURES[name]
+            parts.append(
+                f'<h2>{_text(spec.title)}</h2><p class="soft">{_text(spec.caption)}</p>'
+                f'<div class="side">{"".join(pictures)}</div>'
+            )
+    parts += [f'<p class="soft">{_text(name)}: {_text(why)}</p>' for name, why in left_out.items()]
+    return document("comparison", parts, style=_STYLE), left_out
+
+
+def _table(numbers: Mapping[str, Any]) -> str:
+    head = "".join(f"<th>{_text(name)}</th>" for name in comparison.columns(numbers))
+    body = "".join(
+        f'<tr><th scope="row">{_text(first)}</th>'
+        + "".join(f'<td class="n">{_text(cell)}</td>' for cell in rest)
+        + "</tr>"
+        for first, *rest in comparison.cells(numbers)
+    )
+    seeds = "".join(
+        f"<p>{_text(comparison.seeds_in_words(numbers, one))}.</p>" for one in numbers["seeds"]
+    )
+    over = f'<p class="soft">{_text(comparison.SEEDS)}</p>' if numbers["seeds"] else ""
+    return (
+        '<div class="scroll"><table class="compared"><thead><tr>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'{seeds}{over}<p class="soft">{_text(comparison.ERRORS)}</p>'
+    )
+
+
+def _curve(found: Comparison) -> str:
+    """Rate against distortion of all runs."""
+    first = found.runs[0].applied
+    subject = Subject(
+        first.model, first.dataset, {}, found.seed, "", curve=comparison.rate_points(found)
+    )
+    return picture("rate_distortion", figure_png(draw("rate_distortion", subject)))
+
+
+def _png(name: str, run: comparison.Measured, said: Callable[[str], None]) -> bytes | str:
+    """A run's own picture where it has drawn it, else one drawn now; or why there is none."""
+    directory = run.applied.directory
+    try:
+        return (directory.path / run_directory.FIGURES / f"{name}.png").read_bytes()
+    except OSError:
+        said(f"drawing {name} of {run.name}")
+    seed = directory.config()["run"]["seed"]
+    subject = Subject(run.applied.model, run.applied.dataset, directory.history(), seed, run.name)
+    try:
+        return figure_png(draw(name, subject))
+    except FigureUnavailable as why:
+        return str(why)
+
+
+def _text(words: Any) -> str:
+    return html.escape(str(words), quote=True)

@@ -1,0 +1,338 @@
+"""What a run says while it works: a few lines, progress, and the result in words."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+
+from elbax.run import tables
+from elbax.run.settle import Plan, is_grey, shape_in_words, size_of
+from elbax.run.terms import readable
+from elbax.util import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from elbax.recipes.choice import Choice
+    from elbax.train.loop import Report
+
+_NARROW = 72  # columns; below that the progress line loses its bar
+_PARTS = 10  # plain lines of progress in a run, …
+_SECONDS = 30.0  # … and one at least so often
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Something to write text to: a file, a terminal, a notebook's output."""
+
+    def write(self, text: str, /) -> Any:
+        """Takes text."""
+        ...
+
+    def flush(self) -> None:
+        """Passes it on."""
+        ...
+
+    def isatty(self) -> bool:
+        """Whether a person is looking."""
+        ...
+
+
+class Narrator:
+    """Says what happens: progress and facts on one stream, the result on another.
+
+    Args:
+        progress: Where lines and the progress bar go; None says nothing.
+        result: Where the result goes in words; None keeps it to itself.
+    """
+
+    def __init__(self, progress: Stream | None = None, result: Stream | None = None) -> None:
+        self._stream = progress
+        self._result = result
+        self._bar: _Bar | None = None
+        self._begun: tuple[float, int] | None = None
+        self._said = 0
+        self._said_at = time.perf_counter()
+        self._stalled = False
+
+    def note(self, line: str) -> None:
+        """One line among the progress."""
+        try:
+            _write(self._stream, line)
+        except BrokenPipeError:  # whoever read the progress has gone; the work goes on
+            self._stream = None
+
+    def planned(self, plan: Plan, parameters: int) -> None:
+        """What the data are and what the model is."""
+        self.note(f"data    {data_in_words(plan)}")
+        self.note(f"model   {model_in_words(plan, parameters)}")
+        self.note(f"        {likelihood_in_words(plan)}")
+        for line in tables.in_words(plan.options, plan.dataset) if plan.dataset.columns else ():
+            self.note(line)
+
+    def placed(self, path: Path, plan: Plan) -> None:
+        """Where the run goes."""
+        training = plan.options.training
+        plain = str(training.objective) == "elbo"
+        objective = "" if plain else f"objective {training.objective}, "
+        self.note(
+            f"run     {path}: {plan.iterations:,} steps of {training.batch_size}, {objective}"
+            f"{training.optimizer} {training.learning_rate:g}, seed {plan.options.run.seed}"
+        )
+
+    def progressed(self, report: Report, plan: Plan) -> None:
+        """How far the training is, after a chunk."""
+        if self._stream is None:
+            return
+        if report.compile_seconds:
+            self.note(f"compiled in {report.compile_seconds:.1f} s")
+        now = time.perf_counter()
+        if self._begun is None:
+            # The rate is taken from the end of the first chunk on: it was short, and the caches
+            # cold.
+            self._begun = (now, report.step)
+        seconds, steps = now - self._begun[0], report.step - self._begun[1]
+        rate = steps / seconds if steps and seconds > 0 else None
+        losses = {n: float(v.mean()) for n, v in report.metrics.items() if v.ndim == 1}
+        if self._stream.isatty():
+            if self._bar is None:
+                self._bar = _Bar(self._stream, plan.iterations)
+            self._bar.move(report.step, rate, losses)
+            return
+        part = report.step * _PARTS // plan.iterations
+        if part > self._said or now - self._said_at > _SECONDS or report.outcome:
+            self._said, self._said_at = part, now
+            self.note(progress_line(report.step, plan.iterations, rate, losses))
+
+    def stalled(self, step: int, loss: float) -> None:
+        """Validation has stopped improving; said once."""
+        if not self._stalled:
+            self._stalled = True
+            self.note(
+                f"note    no better validation since step {step:,} (loss {loss:.2f} nats): "
+                "more steps may not pay, and --patience 5 would stop here"
+            )
+
+    def settled(self) -> None:
+        """The training is over: the progress bar, if there is one, stays as it is."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def concluded(self, path: Path, results: Mapping[str, Any], *, report: bool) -> None:
+        """The result in words, and what one might do next."""
+        for line in results_in_words(path, results, report=report):
+            _write(self._result, line)
+
+
+class _Bar:
+    """A progress bar of rich's, with the losses at its side."""
+
+    def __init__(self, stream: Stream, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+
+        class VisibleCursor(Console):
+            """Leaves the cursor alone: a process that is killed could not bring it back."""
+
+            def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
+                return False
+
+        console = VisibleCursor(file=cast(IO[str], stream), highlight=False)
+        narrow = console.width < _NARROW
+        columns: list[str | ProgressColumn] = [] if narrow else [BarColumn(bar_width=16)]
+        text = TextColumn("{task.fields[said]}", style="default", markup=False)
+        self._progress = Progress(*columns, text, console=console, auto_refresh=False)
+        self._short = narrow
+        self._total = total
+        self._task = self._progress.add_task("", total=total, said="")
+        self._progress.start()
+
+    def move(self, step: int, rate: float | None, losses: Mapping[str, float]) -> None:
+        said = progress_line(step, self._total, rate, losses, short=self._short)
+        self._progress.update(self._task, completed=step, said=said, refresh=True)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def progress_line(
+    step: int,
+    total: int,
+    rate: float | None,
+    losses: Mapping[str, float],
+    *,
+    short: bool = False,
+) -> str:
+    """``3,000/10,000  245/s  0:29 left  loss 112.3 = 93.1 + KL 19.2``."""
+    parts = [f"{step:,}/{total:,}"]
+    if rate:
+        parts.append(f"{rate:,.0f} steps/s" if not short else f"{rate:,.0f}/s")
+        parts.append(f"{_clock((total - step) / rate)} left")
+    if short:
+        parts.append(f"{losses['loss']:.1f}")
+    else:
+        parts.append(f"loss {losses['loss']:.2f}: {', '.join(_terms(losses))}")
+    return "  ".join(parts)
+
+
+def _terms(losses: Mapping[str, float]) -> Iterator[str]:
+    """The parts of a loss: reconstruction and KL, and of an objective without a KL its own."""
+    if "reconstruction" in losses:
+        yield f"reconstruction {-losses['reconstruction']:.2f}"
+    if "kl" in losses:
+        yield f"KL {losses['kl']:.2f}"
+        return
+    for name, value in readable(losses).items():
+        if name != "reconstruction":
+            yield f"{name} {value:.4g}"
+
+
+def data_in_words(plan: Plan) -> str:
+    """What the data are, in one line."""
+    data = plan.dataset
+    train, validation, test = (len(part) for part in (data.train, data.validation, data.test))
+    what = {"images": "images", "vectors": "rows"}.get(data.kind, "rows")
+    levels = "grey levels" if data.kind == "images" and is_grey(data) else "values"
+    if plan.options.data.binarize != "none":
+        levels = f"pixels, binarised ({plan.options.data.binarize})"
+    shape = shape_in_words(data.shape)
+    if data.columns:
+        shape, levels = tables.values_in_words(data), "of mixed kinds"
+    return (
+        f"{data.name}: {train + validation + test:,} {what} of {shape} {levels}; "
+        f"{train:,} to train, {validation:,} to validate, {test:,} to test"
+    )
+
+
+def model_in_words(plan: Plan, parameters: int) -> str:
+    """What the model is, in one line."""
+    from elbax.recipes import parts
+
+    model = plan.options.model
+    sizes = f"{shape_in_words(plan.dataset.shape)} to {model.latent_dim}"
+    if parts.find("network", model.network.name).wants("hidden"):
+        widths = (size_of(plan.dataset.shape), *model.hidden, model.latent_dim)
+        sizes = "-".join(map(str, widths))
+    network = "" if str(model.network) == "mlp" else f"{model.network}, "
+    return (
+        f"{plan.options.recipe}: {sizes} and back, {network}{model.activation}, "
+        f"{parameters:,} parameters; {_spaced(model.posterior)} posterior, "
+        f"{_spaced(model.prior)} prior{_afterwards(plan)}{_told(plan)}"
+    )
+
+
+def _told(plan: Plan) -> str:
+    count = plan.options.data.labelled
+    if plan.options.model.condition == "label":
+        return f"; encoder, decoder and prior are told one of {plan.classes} labels"
+    if plan.classes == 0:
+        return ""
+    return f"; with labels of {'all' if count is None else f'{count:,}'} training rows"
+
+
+def _afterwards(plan: Plan) -> str:
+    kind = plan.options.training.fit_prior
+    return "" if kind == "none" else f" (after training a {kind.replace('-', ' ')} in its place)"
+
+
+def _spaced(choice: Choice) -> str:
+    return str(choice).replace("-", " ")
+
+
+def likelihood_in_words(plan: Plan) -> str:
+    """The likelihood, what it means for these data, and why this one."""
+    if plan.dataset.columns:
+        return f"mixed likelihood: {plan.reason} ({tables.likelihood_in_words(plan.dataset)})"
+    grey = plan.options.data.binarize == "none" and is_grey(plan.dataset)
+    if plan.likelihood.name == "bernoulli" and grey:
+        means = "so the bound is on the expected log-probability of a binarised image"
+    elif plan.likelihood.name == "bernoulli":
+        means = "so the bound is on the log-probability of the 0/1 values"
+    else:
+        means = f"the bound is on a log-{'probability' if plan.family.discrete else 'density'}"
+    return f"{plan.likelihood} likelihood: {plan.reason}, {means}"
+
+
+def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) -> list[str]:
+    """The test bound, its parts, the active latents, the report, and two commands to go on with."""
+    where = shlex.quote(str(path))
+    which = "test" if results.get("test") else "train"
+    lines = [f"{which:<7} {bound_in_words(results[which])}"]
+    if "labels" in results[which]:
+        lines.append(f"labels  {labels_in_words(results[which]['labels'])}")
+    if results.get("active_latents") is not None:
+        lines.append(
+            f"latents {results['active_latents']} of {results['latent_dim']} active "
+            "(the posterior mean varies over the data)"
+        )
+    if report:
+        lines.append(f"report  {path / 'report.html'}")
+    program = environment.program()
+    if "log_jacobian" in results[which]:
+        lines.append(f"next    {program} impute {where} --data TABLE.csv --out filled.csv")
+        lines.append(f"        {program} score {where} --data TABLE.csv --out scores.csv")
+        return lines
+    lines.append(f"next    {program} sample {where} --count 100 --out samples.png")
+    lines.append(f"        {program} encode {where} --out latents.csv")
+    return lines
+
+
+def bound_in_words(bound: Mapping[str, Any]) -> str:
+    """``ELBO −104.21 ± 0.31 nats per datum = reconstruction −84.9 ± 0.3 − KL 19.3 ± 0.1``.
+
+    Of a model without a bound: its reconstruction and the terms of its loss.
+    """
+    error = bound["standard_error"]
+    if "elbo" not in bound:
+        terms = readable(bound.get("terms", {}))
+        told = [
+            f"; {name} {value:.4g}" for name, value in terms.items() if name != "reconstruction"
+        ]
+        return (
+            f"reconstruction {_pm(bound['reconstruction'], error['reconstruction'])} nats per "
+            f"datum, and no bound (the posterior is a point){''.join(told)}"
+        )
+    given = " given its label" if bound.get("given") == "label" else ""
+    return (
+        f"ELBO {_pm(bound['elbo'], error['elbo'])} nats per datum{given} = "
+        f"reconstruction {_pm(bound['reconstruction'], error['reconstruction'])} "
+        f"− KL {_pm(bound['kl'], error['kl'])}"
+    )
+
+
+def labels_in_words(found: Mapping[str, Any]) -> str:
+    """What a model that classifies says of rows whose labels are known."""
+    error = found["standard_error"]
+    return (
+        f"bound on log p(x, y) {_pm(found['bound'], error['bound'])} nats; q(y|x) is right for "
+        f"{found['accuracy']:.1%} ± {error['accuracy'] or 0.0:.1%} of rows"
+    )
+
+
+def for_python(*, verbose: bool) -> Narrator:
+    """What Python callers get: everything on standard output, or silence."""
+    return Narrator(sys.stdout, sys.stdout) if verbose else Narrator()
+
+
+def _pm(value: float, error: float | None) -> str:
+    shown = f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+    return shown if error is None else f"{shown} ± {error:.2f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _write(stream: Stream | None, line: str) -> None:
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    # A terminal that knows no "−" or "×" gets a replacement, not a traceback.
+    stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+    stream.flush()

@@ -1,0 +1,329 @@
+"""report.html: one self-contained page about a run; no script, no link, nothing loaded."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from elbax.figures import FIGURES
+from elbax.report.verdict import ReportFacts, number, plus_minus, verdict
+from elbax.run.terms import readable
+from elbax.util.files import write_bytes
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d8dee4; --back: #ffffff;
+  --card: #f6f8fa; --accent: #0072b2; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa5b1; --line: #30363d;
+  --back: #0d1117; --card: #161b22; --accent: #56b4e9; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--ink);
+  font: 17px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.1rem; font-weight: 600; color: var(--soft); margin: 0 0 .6rem;
+  overflow-wrap: anywhere; }
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 3.2rem 0 .8rem; }
+h3 { font-size: 1.08rem; margin: 0 0 .2rem; }
+.verdict { font-size: clamp(1.25rem, 3.2vw, 1.65rem); line-height: 1.4; font-weight: 600; margin: 0;
+  overflow-wrap: anywhere; }
+.soft { color: var(--soft); }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem;
+  margin: 1.8rem 0 0; }
+.tile { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+  padding: .75rem .9rem; }
+.tile b { display: block; font-size: 1.2rem; line-height: 1.35; font-variant-numeric: tabular-nums;
+  white-space: nowrap; }
+.tile span { color: var(--soft); font-size: .86rem; line-height: 1.35; display: block; }
+figure { margin: 0 0 2.6rem; }
+figure img { display: block; width: 100%; height: auto; background: #fff; margin: .6rem 0 .7rem;
+  border: 1px solid var(--line); border-radius: .6rem; padding: .5rem; }
+figcaption p { margin: 0; color: var(--soft); max-width: 46rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .94rem; }
+th, td { text-align: left; vertical-align: top; padding: .5rem .9rem .5rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+thead th { color: var(--soft); font-weight: 500; }
+tbody th { font-weight: 600; white-space: nowrap; overflow-wrap: normal; }
+td.n { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.numbers td:last-child { min-width: 17rem; color: var(--soft); }
+.settings tbody th { width: 13rem; font-weight: 500; color: var(--soft); }
+.bar { background: var(--accent); height: .8rem; border-radius: .2rem; min-width: 1px; }
+.bars td:last-child { width: 75%; vertical-align: middle; }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem
+  1rem; white-space: pre-wrap; overflow-wrap: anywhere; margin: .5rem 0;
+  font: .88rem/1.5 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --back: #fff;
+  --card: #fff; --accent: #0072b2; } body { font-size: 11pt; } main { max-width: none; padding: 0; }
+  figure, .tile, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure img { max-height: 20cm; width: auto; max-width: 100%; } }
+@media (max-width: 34rem) { body { font-size: 16px; } main { padding-top: 1.5rem; }
+  figure img { padding: .2rem; } .settings tbody th { width: 8rem; white-space: normal; }
+  .numbers thead th:last-child { display: none; }
+  .numbers tr { display: grid; grid-template-columns: 1fr 8rem 8rem; padding: .5rem 0;
+    border-bottom: 1px solid var(--line); }
+  .numbers th, .numbers td { border: 0; padding: 0 .3rem 0 0; }
+  .numbers td:last-child { grid-column: 1 / -1; min-width: 0; } }
+"""
+
+_NAMES = {"elbo": "ELBO", "kl": "KL"}
+_LABELS = (
+    (
+        "bound on log p(x, y)",
+        "bound",
+        (
+            "The evidence lower bound of a row together with its label, in nats: where the label "
+            "is known. It does not compare with the bound on log p(x) above."
+        ),
+    ),
+    ("accuracy", "accuracy", "The share of rows that the classifier q(y|x) gets right."),
+)
+_TERM = (
+    "A term of what training minimised, averaged over batches as large as those of training; it is "
+    "no bound on log p(x)."
+)
+
+DEFINITIONS = {
+    "elbo": (
+        "The evidence lower bound, reconstruction − KL, in nats per datum (1 nat = 1.44 bits): the "
+        "log-probability of a datum is at least this. Larger is better."
+    ),
+    "reconstruction": (
+        "E[log p(x|z)] over z ~ q(z|x), in nats per datum: how well the decoder predicts a datum "
+        "from its own latents."
+    ),
+    "kl": (
+        "KL(q(z|x) ‖ p(z)), in nats per datum: how far what the encoder says of a datum lies from "
+        "the prior, that is, how much the latents hold."
+    ),
+    "active latents": (
+        "Latents whose posterior mean varies over the data, with a variance above 0.01 (Burda, "
+        "Grosse & Salakhutdinov 2015, §5.2). The others carry nothing."
+    ),
+    "steps": "Updates of the parameters, of those asked for.",
+    "outcome": "How training ended.",
+    "ms per step": (
+        "Milliseconds: the median over chunks of steps, without compilation, validation and saving."
+    ),
+    "seconds": "Training in all: compilation, validation and saving included.",
+    "compilation": "Seconds of those that went into compiling the training program.",
+}
+
+_GREY = (
+    "The pixels are grey, and a Bernoulli likelihood speaks of 0 and 1: each grey level was taken "
+    "as the probability of a 1. The bound is then a lower bound on the expected log-probability "
+    "of the binarised image. It is not a density of the grey image, and not comparable with "
+    "bounds on data that were binarised before."
+)
+
+
+def write_report(path: str | Path, facts: ReportFacts, figures: Mapping[str, bytes]) -> None:
+    """Write the report, whole or not at all.
+
+    Args:
+        path: where, usually RUN/report.html.
+        facts: what it says.
+        figures: PNGs by the names of `FIGURES`.
+
+    Raises:
+        elbax.util.files.WriteError: the folder is missing or full.
+    """
+    write_bytes(Path(path), page(facts, figures).encode())
+
+
+def page(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+    """The report as HTML. Every word that is not ours is escaped."""
+    title = _text(facts.run)
+    parts = [
+        f"<h1>{title}</h1>",
+        f'<p class="verdict">{_text(verdict(facts))}</p>',
+        _tiles(facts),
+        _pictures(facts, figures),
+        _numbers(facts),
+        _bars(facts.kl_per_latent),
+        _settings("Data", facts.data),
+        _settings("Model", facts.model),
+        _settings("Training", facts.training),
+        _again(facts),
+    ]
+    return document(facts.run, parts)
+
+
+def document(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A page that loads and runs nothing, from parts of HTML.
+
+    Args:
+        title: The window's title, in plain words.
+        parts: What stands on the page, one below another; empty ones are left out.
+        style: CSS added to the report's own.
+    """
+    # The policy forbids the browser to load or run anything, whatever a name in here contains.
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
+        "<main>\n" + "\n".join(part for part in parts if part) + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _text(words: Any) -> str:
+    return html.escape(str(words), quote=True)
+
+
+def _tiles(facts: ReportFacts) -> str:
+    tiles: list[tuple[str, str]] = []
+    numbers, which = (facts.test, "test") if facts.test else (facts.train, "training")
+    if numbers:
+        for key, name in (("elbo", "ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL")):
+            if key in numbers:
+                tiles.append((_value(numbers, key), f"{name}, {which}, nats"))
+    if facts.active_latents is not None:
+        tiles.append((f"{facts.active_latents} of {facts.latent_dim}", "latents active"))
+    if facts.ms_per_step is not None:
+        tiles.append((f"{facts.ms_per_step:.3g} ms", f"a step, {facts.iterations:,} steps"))
+    cells = "".join(
+        f'<div class="tile"><b>{_text(value)}</b><span>{_text(name)}</span></div>'
+        for value, name in tiles
+    )
+    return f'<div class="tiles">{cells}</div>' if tiles else ""
+
+
+def _value(numbers: Mapping[str, Any] | None, key: str) -> str:
+    value = None if numbers is None else numbers.get(key)
+    if value is None:
+        return "–"
+    errors = (numbers or {}).get("standard_error") or {}
+    return plus_minus(value, errors.get(key)) if math.isfinite(value) else str(value)
+
+
+def _term(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}".replace("-", "−")
+
+
+def _pictures(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+    shown = [picture(name, figures[name]) for name in FIGURES if name in figures]
+    missing = "".join(
+        f'<p class="soft">{_text(FIGURES[name].title if name in FIGURES else name)}: left out. '
+        f"{_text(why[:1].upper() + why[1:])}.</p>"
+        for name, why in facts.left_out.items()
+    )
+    return "<h2>Pictures</h2>\n" + "\n".join(shown) + missing if shown or missing else ""
+
+
+def picture(name: str, png: bytes, title: str | None = None, *, caption: bool = True) -> str:
+    """A figure of HTML with the PNG inside it.
+
+    Args:
+        name: One of `FIGURES`.
+        png: The picture.
+        title: Its heading; by default the figure's own.
+        caption: Whether the figure's words stand below it.
+    """
+    spec = FIGURES[name]
+    heading = _text(spec.title if title is None else title)
+    width, height = struct.unpack(">II", png[16:24])  # the IHDR chunk always comes first
+    source = base64.b64encode(png).decode()
+    own = f' id="{_text(name)}"' if title is None else ""
+    words = f"<figcaption><p>{_text(spec.caption)}</p></figcaption>" if caption else ""
+    return (
+        f"<figure{own}><h3>{heading}</h3>"
+        f'<img alt="{heading}" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{source}">{words}</figure>'
+    )
+
+
+def _numbers(facts: ReportFacts) -> str:
+    rows = [
+        (name, _value(facts.test, name), _value(facts.train, name), DEFINITIONS[name])
+        for name in ("elbo", "reconstruction", "kl")
+        if name in (facts.test or facts.train or {})
+    ]
+    test, train = (readable((given or {}).get("terms", {})) for given in (facts.test, facts.train))
+    rows += [
+        (name, _term(test.get(name)), _term(train.get(name)), _TERM)
+        for name in test or train
+        if name != "reconstruction"
+    ]
+    labels, of_train = ((given or {}).get("labels") for given in (facts.test, facts.train))
+    rows += [
+        (name, _value(labels, key), _value(of_train, key), words)
+        for name, key, words in _LABELS
+        if labels or of_train
+    ]
+    rows += [(name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(facts) if value]
+    body = "".join(
+        f'<tr><th scope="row">{_text(_NAMES.get(name, name))}</th>'
+        f'<td class="n">{_text(test)}</td>'
+        f'<td class="n">{_text(train)}</td><td>{_text(words)}</td></tr>'
+        for name, test, train, words in rows
+    )
+    kept = ""
+    if facts.kept == "best" and facts.best_step is not None:
+        kept = f"They are those of the best parameters by validation, step {facts.best_step:,}. "
+    grey = f"<p>{_text(_GREY)}</p>" if facts.grey else ""
+    return (
+        "<h2>Numbers</h2>"
+        f'<p class="soft">{kept}After ± stands one standard error over the rows: how far the '
+        "average would move with another sample of the same size. It covers neither the randomness "
+        "of training nor any bias.</p>"
+        '<div class="scroll"><table class="numbers"><thead><tr><th></th><th>test</th>'
+        f"<th>training</th><th>what it is</th></tr></thead><tbody>{body}</tbody></table></div>"
+        f"{grey}"
+    )
+
+
+def _more_numbers(facts: ReportFacts) -> Iterable[tuple[str, str]]:
+    active, compiling = facts.active_latents, facts.compile_seconds
+    yield "active latents", "" if active is None else f"{active} of {facts.latent_dim}"
+    yield "steps", f"{facts.iterations:,} of {facts.iterations_planned:,}"
+    yield "outcome", facts.outcome
+    yield "ms per step", "" if facts.ms_per_step is None else f"{facts.ms_per_step:.3g}"
+    yield "seconds", "" if facts.seconds is None else f"{facts.seconds:,.1f}"
+    yield "compilation", "" if compiling is None else f"{compiling:.1f}"
+
+
+def _bars(kl_per_latent: Sequence[float]) -> str:
+    values = [float(value) for value in kl_per_latent]
+    if not values or not all(math.isfinite(value) for value in values):
+        return ""
+    top = max(*values, 1e-12)
+    rows = "".join(
+        f'<tr><th scope="row">z<sub>{index}</sub></th><td class="n">{number(value, 2)}</td>'
+        f'<td><div class="bar" style="width:{100 * max(value, 0.0) / top:.1f}%"></div></td></tr>'
+        for index, value in sorted(enumerate(values), key=lambda item: -item[1])
+    )
+    return (
+        "<h2>KL by latent</h2>"
+        '<p class="soft">Nats that each latent holds of a training datum, at the last logged step. '
+        "A latent near 0 follows the prior and says nothing about x.</p>"
+        f'<table class="bars"><tbody>{rows}</tbody></table>'
+    )
+
+
+def _settings(title: str, rows: Mapping[str, Any]) -> str:
+    if not rows:
+        return ""
+    body = "".join(
+        f'<tr><th scope="row">{_text(name)}</th>'
+        f"<td>{_text('–' if value is None else value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f'<h2>{_text(title)}</h2><table class="settings"><tbody>{body}</tbody></table>'
+
+
+def _again(facts: ReportFacts) -> str:
+    parts = []
+    if facts.command:
+        parts.append(f"<h2>To repeat this run</h2><pre>{_text(facts.command)}</pre>")
+    if facts.resume:
+        parts.append(f"<h3>To go on with it</h3><pre>{_text(facts.resume)}</pre>")
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    tail = ". ".join(part for part in (facts.created, versions) if part)
+    if tail:
+        parts.append(f'<h2>Made with</h2><p class="soft">{_text(tail)}</p>')
+    return "".join(parts)

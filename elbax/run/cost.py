@@ -1,0 +1,260 @@
+"""What training on some data would take, and a description of them in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from elbax.recipes import Recipe
+from elbax.run import settle as plans
+from elbax.run import tables
+from elbax.run.settle import shape_in_words
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset, Description
+    from elbax.recipes.choice import Choice
+
+_OVERHEAD = 1.4  # of a training step over its matrix products (measured: 1.25–1.45)
+_BASE = 300e6  # bytes of Python, JAX and XLA's compiler before any data
+# Of the parameters: themselves, gradient, Adam's two, the best ones with their two, one in flight.
+_COPIES = 8
+_SIZE = 1024  # of the product that is timed
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a recipe's training would take on this machine.
+
+    Attributes:
+        parameters: Trained numbers.
+        multiply_adds: Of one datum through encoder, decoder and bound.
+        flops: Of one step: 6 × multiply-adds × batch.
+        gflops_per_second: The rate of a float32 matrix product here, measured just now.
+        seconds: For the recipe's iterations: flops × iterations / rate × 1.4.
+        bytes: Of memory: the data twice, the parameters eight times, a batch's activations, and 300
+            MB of JAX.
+    """
+
+    parameters: int
+    multiply_adds: int
+    flops: int
+    gflops_per_second: float
+    seconds: float
+    bytes: int
+
+
+def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
+    """What a recipe would take on these data, by the arithmetic of one step of its training.
+
+    Raises:
+        ValueError: The recipe's parts do not fit these data: one line.
+    """
+    import jax
+
+    from elbax.model.interfaces import Batch
+    from elbax.recipes import compose
+    from elbax.run import labels
+
+    training, family = recipe.training, compose.likelihood_family(likelihood, dataset.shape)
+    scale = compose.reading_scale(family.support, dataset.scale, recipe.data.binarize)
+    floats = jax.numpy.float32
+    options = recipe.options()
+    classes = labels.classes_of(dataset) if labels.needed(options) else 0
+    classify = classes > 0 and options.model.condition == "none"
+
+    def loss(key: Any) -> tuple[Any, Any]:
+        model = compose.compose(
+            recipe.model,
+            shape=dataset.shape,
+            likelihood=likelihood,
+            scale=scale,
+            features=tables.features(dataset),
+            classes=classes,
+            classify=classify,
+            key=key,
+        )
+        rows = jax.numpy.zeros((training.batch_size, *dataset.shape), floats)
+        goal = compose.objective(
+            training,
+            steps=training.iterations,
+            latent_dim=recipe.model.latent_dim,
+            key=key,
+        )
+        batch, step = Batch(rows, data_size=len(dataset.train)), jax.numpy.zeros((), int)
+        if classify:
+            label = jax.numpy.zeros(training.batch_size, int)
+            batch = dataclasses.replace(batch, label=label)
+        elif classes:
+            told = jax.numpy.zeros((training.batch_size, classes), floats)
+            batch = dataclasses.replace(batch, condition=told)
+        found, _ = goal(model, batch, state=goal.init(model), step=step, key=key)
+        return found, (model, goal)
+
+    program, (_, model) = jax.make_jaxpr(loss, return_shape=True)(jax.random.key(0))
+    products, outputs = _products(program.jaxpr)
+    arrays = [leaf for leaf in jax.tree.leaves(model) if leaf.dtype == floats]
+    parameters = sum(leaf.size for leaf in arrays)
+    flops = 6 * products
+    rate = measure_rate()
+    stored = sum(part.x.nbytes for part in (dataset.train, dataset.validation, dataset.test))
+    return Cost(
+        parameters,
+        products // training.batch_size,
+        flops,
+        round(rate / 1e9, 1),
+        round(flops * training.iterations / rate * _OVERHEAD, 1),
+        int(_BASE + 2 * stored + _COPIES * 4 * parameters + 3 * 4 * outputs),
+    )
+
+
+def _products(program: Any) -> tuple[int, int]:
+    """Multiply-adds of all matrix products and convolutions, and the numbers that they give."""
+    multiply_adds = outputs = 0
+    for equation in program.eqns:
+        inside = [_products(one) for one in _programs(equation)]
+        if inside:
+            # Of the branches for a processor and an accelerator one is taken: they do the same.
+            branches = equation.primitive.name == "cond"
+            times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
+            inner = max(inside) if branches else [sum(column) for column in zip(*inside)]  # noqa: B905
+            multiply_adds, outputs = multiply_adds + times * inner[0], outputs + times * inner[1]
+        elif equation.primitive.name in ("dot_general", "conv_general_dilated"):
+            left, right = (variable.aval for variable in equation.invars)
+            out = equation.outvars[0].aval
+            multiply_adds += out.size * _terms(equation, left, right)
+            outputs += out.size
+    return multiply_adds, outputs
+
+
+def _terms(equation: Any, left: Any, right: Any) -> int:
+    """How many products are summed for one number of the result."""
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        return math.prod(left.shape[axis] for axis in contracted)
+    layout = equation.params["dimension_numbers"].rhs_spec  # out channels, in channels, space
+    return right.size // right.shape[layout[0]]
+
+
+def _programs(equation: Any) -> list[Any]:
+    """The programs inside an equation: a loop's body, the branches of a condition."""
+    found = []
+    for value in equation.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            inner = getattr(one, "jaxpr", one)
+            if hasattr(inner, "eqns"):
+                found.append(inner)
+    return found
+
+
+def measure_rate() -> float:
+    """FLOP/s of a float32 matrix product on the device that would train."""
+    import jax
+    import jax.numpy as jnp
+
+    a = jnp.ones((_SIZE, _SIZE))
+    product = jax.jit(lambda a: a @ a)
+    product(a).block_until_ready()
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        product(a).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    return 2 * _SIZE**3 / best
+
+
+def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
+    """Why training by a recipe would refuse these data, in one line, or None."""
+    from elbax.data.errors import counted
+    from elbax.data.splitting import MINIMUM_ROWS
+
+    try:
+        plans.check_fit(dataset, recipe.options(), likelihood)
+    except ValueError as error:
+        return str(error)
+    rows, batch = len(dataset.train), recipe.training.batch_size
+    if rows < MINIMUM_ROWS and len(dataset.test) == 0:
+        found = counted(rows, "image" if dataset.kind == "images" else "row")
+        return (
+            f"{dataset.name} has {found} only: at least {MINIMUM_ROWS} are "
+            "needed to split it into train, validation and test"
+        )
+    if batch > rows:
+        return (
+            f"batch_size (--batch-size) is {batch}, and there are {rows} rows to train on: "
+            f"give at most {rows}"
+        )
+    return None
+
+
+def in_words(
+    data: Description,
+    recipe: Recipe,
+    likelihood: Choice,
+    reason: str,
+    cost: Cost,
+    sizes: str | None = None,
+) -> list[str]:
+    """The description, a fact a line; of a table, the sizes that it settles as flags."""
+    from elbax.data.errors import counted
+
+    counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
+    images = data.kind == "images"
+    rows = counted(sum(data.counts.values()), "image" if images else "row")
+    cells = "pixels" if images else "columns"
+    steps, rate = f"{recipe.training.iterations:,} steps", f"{cost.gflops_per_second:,.0f} GFLOP/s"
+    unusable = f"{data.missing:,} cells in {data.missing_rows:,} rows; {data.infinite:,} infinite"
+    facts = {
+        "data": f"{data.name}: {rows} of {shape_in_words(data.shape)}, {data.dtype}, "
+        f"{_size(data.n_bytes)}",
+        "source": data.source,
+        "splits": f"{counts}: {data.splits}",
+        "values": _range(data),
+        "missing": unusable,
+        "constant": f"{data.constant:,} of {data.columns:,} {cells} never vary",
+        "labels": _labels(data),
+        # (What a table's columns are is listed below.)
+        "choice": f"{likelihood.name} likelihood: {reason}",
+        "recipe": f"{recipe.name}: {recipe.summary}"
+        if sizes is None
+        else f"{recipe.name}, with the sizes of a table: {sizes}",
+        "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
+        f"at the {rate} measured here, and {_about(cost.bytes)} of memory",
+    }
+    return [f"{name:<9} {fact}" for name, fact in facts.items()]
+
+
+def _range(data: Description) -> str:
+    if data.minimum is None or data.maximum is None or data.mean is None:
+        return "none that is finite"
+    distinct = "more than 256" if data.distinct is None else f"{data.distinct:,}"
+    return f"{data.minimum:g} to {data.maximum:g}, mean {data.mean:.4g}, {distinct} distinct"
+
+
+def _labels(data: Description) -> str:
+    if data.label_counts is None:
+        return "none"
+    names = data.label_names
+    shown = [
+        f"{names[key] if 0 <= key < len(names) else key}: {count:,}"
+        for key, count in list(data.label_counts.items())[:20]
+    ]
+    more = len(data.label_counts) - len(shown)
+    return ", ".join(shown) + (f", and {more:,} more" if more else "")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"
+
+
+def _about(count: int) -> str:
+    rounded = float(f"{count:.2g}")
+    return f"about {rounded / 1e6:g} MB" if rounded < 1e9 else f"about {rounded / 1e9:g} GB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,205 @@
+"""A table with holes in, a table without them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from elbax.data import tables as data_tables
+from elbax.data.errors import DataError, shown
+from elbax.evaluate.imputation import impute
+from elbax.run import labels, tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from elbax.data import Column
+    from elbax.data.tables import Table
+    from elbax.model.latent_variable_model import LatentVariableModel
+
+_FEW = 10.0  # effective draws of a row
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What was filled.
+
+    Attributes:
+        table: The table, its missing cells filled.
+        holes: For each column of it which cells these are.
+        intervals: One row for each filled cell.
+        multiple: The same table with its missing cells drawn, as often as asked for.
+        cells: How many were filled.
+        rows: In how many rows.
+        doubtful: How many of these had fewer than ten effective draws.
+    """
+
+    table: pa.Table
+    holes: dict[str, np.ndarray]
+    intervals: pa.Table
+    multiple: list[pa.Table]
+    cells: int
+    rows: int
+    doubtful: int
+
+
+def read(path: Path) -> Table:
+    """The table of a file.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is no table.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not data_tables.is_table(path):
+        raise DataError(f"{shown(path)} is no table: give a .csv or .parquet file")
+    return data_tables.read(path)
+
+
+def fill(
+    model: LatentVariableModel,
+    table: Table,
+    columns: tuple[Column, ...],
+    *,
+    draws: int,
+    multiple: int,
+    seed: int,
+) -> Filled:
+    """Fills the missing cells of the columns that the model knows; others stay as they are.
+
+    Args:
+        model: A model trained on these columns.
+        table: The table.
+        columns: What training knew of them.
+        draws: Importance draws a row.
+        multiple: How many tables to draw beside.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: A column is missing, or holds what training did not see.
+    """
+    labels.refuse(model, "impute")
+    x = data_tables.encode(table, columns)
+    missing = np.isnan(x)
+    key = jax.random.key(seed)
+    found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple))
+    filled = missing.any(axis=1)
+    few = (found.effective_sample_size < min(_FEW, draws)) & filled
+    return Filled(
+        table=_put(table, columns, found.value, missing),
+        holes={column.name: missing[:, i] for i, column in enumerate(columns)},
+        intervals=_intervals(columns, found, missing),
+        multiple=[_put(table, columns, found.draws[:, m], missing) for m in range(multiple)],
+        cells=int(missing.sum()),
+        rows=int(filled.sum()),
+        doubtful=int(few.sum()),
+    )
+
+
+def write(filled: Filled, data: Path, out: Path) -> list[Path]:
+    """Writes the table, the intervals and the drawn tables; answers with the paths beside `out`.
+
+    From text to text, an observed cell keeps its very characters.
+
+    Args:
+        filled: What `fill` gave.
+        data: The file of the table that was filled.
+        out: The file to write.
+    """
+    texts = (data.suffix.lower(), out.suffix.lower())
+    written = None
+    if texts[0] in data_tables.TEXT_SUFFIXES and texts[1] == ".csv":
+        written = data_tables.read_as_written(data)
+
+    def finish(table: pa.Table) -> pa.Table:
+        return table if written is None else _as_written(table, written, filled.holes)
+
+    tables.write_table(out, finish(filled.table))
+    intervals = out.with_name(f"{out.stem}.intervals.csv")
+    tables.write_table(intervals, filled.intervals)
+    paths = [intervals]
+    for number, table in enumerate(filled.multiple, start=1):
+        paths.append(out.with_name(f"{out.stem}.{number}{out.suffix}"))
+        tables.write_table(paths[-1], finish(table))
+    return paths
+
+
+def _as_written(
+    table: pa.Table, written: Mapping[str, pa.ChunkedArray], holes: Mapping[str, np.ndarray]
+) -> pa.Table:
+    """The table as text: observed cells as they were written, the others as they were filled."""
+    import pyarrow as pa
+
+    columns = []
+    for name in table.column_names:
+        cells = np.array(written[name].to_pylist(), object)
+        if name in holes and holes[name].any():
+            made = table.column(name).to_pylist()
+            for row in np.flatnonzero(holes[name]):
+                cells[row] = str(made[row])
+        columns.append(pa.array(cells, pa.string()))
+    return pa.table(columns, names=table.column_names)
+
+
+def _put(table: Table, columns: tuple[Column, ...], x: np.ndarray, missing: np.ndarray) -> pa.Table:
+    """The table as it was read, with numbers of the model in its missing cells."""
+    import pyarrow as pa
+
+    known = {column.name: i for i, column in enumerate(columns)}
+    arrays = []
+    for name, array in table.columns.items():
+        holes = missing[:, known[name]] if name in known else np.zeros(table.rows, bool)
+        if not holes.any():
+            arrays.append(array)
+            continue
+        column = columns[known[name]]
+        made = iter(data_tables.decode([column], x[holes][:, [known[name]]]).column(0).to_pylist())
+        cells = [
+            next(made) if hole else cell
+            for cell, hole in zip(array.to_pylist(), holes, strict=True)
+        ]
+        kind = array.type if not pa.types.is_null(array.type) else None
+        arrays.append(pa.array(cells, type=kind))
+    return pa.table(arrays, names=list(table.columns))
+
+
+def _intervals(columns: tuple[Column, ...], found: Any, missing: np.ndarray) -> pa.Table:
+    """One row a filled cell: where, the value, the ends of its interval, or its probability."""
+    import pyarrow as pa
+
+    rows: list[int] = []
+    names: list[str] = []
+    cells: dict[str, list[Any]] = {"value": [], "lower": [], "upper": [], "probability": []}
+    for i, column in enumerate(columns):
+        holes = np.flatnonzero(missing[:, i])
+        rows += holes.tolist()
+        names += [column.name] * len(holes)
+        ordered = column.kind not in ("binary", "categorical", "constant")
+        for name, x in (("value", found.value), ("lower", found.lower), ("upper", found.upper)):
+            if name == "value" or ordered:
+                made = data_tables.decode([column], x[holes][:, [i]]).column(0).to_pylist()
+            else:
+                made = [None] * len(holes)
+            cells[name] += [None if cell is None else str(cell) for cell in made]
+        share = found.share[holes, i].astype(float).round(4).tolist()  # of some hundred draws
+        cells["probability"] += share if column.categories else [None] * len(holes)
+    order = sorted(range(len(rows)), key=lambda k: (rows[k], k))
+    return pa.table(
+        {
+            "row": pa.array([rows[k] for k in order], pa.int64()),
+            "column": pa.array([names[k] for k in order], pa.string()),
+            **{
+                name: pa.array(
+                    [values[k] for k in order],
+                    pa.float64() if name == "probability" else pa.string(),
+                )
+                for name, values in cells.items()
+            },
+        }
+    )

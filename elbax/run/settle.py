@@ -1,0 +1,538 @@
+"""What a run will do, settled before anything is written: data, likelihood, sizes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elbax import recipes
+from elbax.data.named import DATA_DIR_VARIABLE
+from elbax.recipes import options as option_tools
+from elbax.recipes.choice import Choice
+from elbax.recipes.options import Options
+from elbax.run import tables
+from elbax.run.directory import SCHEMA, RunDirectory
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset
+    from elbax.model.interfaces import AbstractLikelihood
+
+
+class DataChanged(ValueError):
+    """The data are not those that the run was trained on: one line."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, settled.
+
+    Attributes:
+        options: What was asked for.
+        argument: The data's name or absolute path; None for an array in memory.
+        dataset: The data.
+        likelihood: The family of p(x|z), with what the data settle of its options.
+        reason: Why that one.
+        iterations: Steps in all.
+        created: When the run was begun, ISO 8601.
+        command: The command that repeats it.
+        folder: Where named data are looked up first; None where only the user's cache counts.
+    """
+
+    options: Options
+    argument: str | None
+    dataset: Dataset
+    likelihood: Choice
+    reason: str
+    iterations: int
+    created: str
+    command: str
+    folder: str | None = None
+
+    @property
+    def family(self) -> AbstractLikelihood:
+        """The likelihood's family, with shapes in the place of arrays."""
+        from elbax.recipes.compose import likelihood_family
+
+        return likelihood_family(self.likelihood, self.dataset.shape)
+
+    @property
+    def scale(self) -> float:
+        """What a stored value is multiplied by before the likelihood speaks of it."""
+        from elbax.recipes.compose import reading_scale
+
+        return reading_scale(self.family.support, self.dataset.scale, self.options.data.binarize)
+
+    @property
+    def classes(self) -> int:
+        """How many labels the model is told of; 0 where it is told none."""
+        from elbax.run import labels
+
+        return labels.classes_of(self.dataset) if labels.needed(self.options) else 0
+
+    def to_config(
+        self, *, parameters: int, device: str, versions: dict[str, str]
+    ) -> dict[str, Any]:
+        """The content of ``config.json``."""
+        data = self.dataset
+        sections = {
+            name: option_tools.to_json(getattr(self.options, name))
+            for name in option_tools.SECTIONS
+        }
+        run = {name: sections["run"][name] for name in ("seed", "device", "report")}
+        return {
+            "elbax": versions["elbax"],
+            "schema": SCHEMA,
+            "created": self.created,
+            "command": self.command,
+            "recipe": self.options.recipe,
+            "model": sections["model"],
+            "training": sections["training"],
+            "data": {
+                "argument": self.argument,
+                "folder": self.folder,
+                **sections["data"],
+                "name": data.name,
+                "kind": data.kind,
+                "source": data.source,
+                "shape": list(data.shape),
+                "dtype": str(data.train.x.dtype),
+                "table": tables.to_config(data),
+                "scale": self.scale,
+                "rows": {
+                    "train": len(data.train),
+                    "validation": len(data.validation),
+                    "test": len(data.test),
+                },
+                "splits": data.splits,
+                "fingerprint": data.fingerprint,
+                "classes": self.classes,
+                "label_names": list(data.label_names),
+            },
+            "run": run,
+            "likelihood": {
+                "name": self.likelihood.name,
+                "options": option_tools.to_plain(dict(self.likelihood.options)),
+                "reason": self.reason,
+            },
+            "iterations": self.iterations,
+            "parameters": parameters,
+            "device": device,
+            "versions": versions,
+        }
+
+
+def make(data: Any, options: Options) -> Plan:
+    """Settles a new run: reads the data, chooses the likelihood and checks what can be checked.
+
+    Args:
+        data: A name, a path, an array, or a `Dataset`.
+        options: What was asked for.
+
+    Raises:
+        ValueError: Data or options that don't go together, in one line with the mend.
+        FileNotFoundError: The data aren't there.
+    """
+    from elbax.recipes import parts
+
+    options = dataclasses.replace(
+        options, model=parts.settled(options.model), training=parts.settled(options.training)
+    )
+    _check_hidden(options)
+    dataset = load(data, options)
+    options = tables.settle(options, dataset)
+    likelihood, reason = choose(dataset, options)
+    check_fit(dataset, options, likelihood)
+    rows, batch = len(dataset.train), options.training.batch_size
+    if batch > rows:
+        raise ValueError(
+            f"batch_size (--batch-size) is {batch}, and there are {rows} rows to train on: "
+            f"give at most {rows}"
+        )
+    if options.training.patience is not None and len(dataset.validation) == 0:
+        raise ValueError("patience (--patience) needs validation rows: give --validation N, N > 0")
+    argument = argument_of(data)
+    return Plan(
+        options,
+        argument,
+        dataset,
+        likelihood,
+        reason,
+        _iterations(options, rows),
+        datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        command(argument, options),
+        _data_folder(),
+    )
+
+
+def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
+    """The likelihood, settled for these data, and the reason in one line.
+
+    It is the one that was asked for, or else suits the data; and what of its options the data know
+    better than a default does comes from them: how many levels there are, what columns are.
+
+    Raises:
+        ValueError: An unknown likelihood or option.
+    """
+    from elbax.data import choose_likelihood
+    from elbax.recipes import parts
+
+    choice, reason = options.model.likelihood, "as asked"
+    if choice is None:
+        name, reason = choose_likelihood(dataset, options.data.binarize)
+        choice = Choice(name)
+    if dataset.columns:
+        kinds = ",".join(column.likelihood for column in dataset.columns)
+        choice = choice.with_options({"columns": kinds})
+    known = parts.find("likelihood", choice.name).options
+    asked = dict(choice.options)
+    if "levels" in known and "highest" in known and "highest" not in asked:
+        choice = choice.with_options(_levels(dataset, options.data.binarize, asked.get("levels")))
+    return parts.settle("likelihood", choice), reason
+
+
+def _levels(dataset: Dataset, binarize: str, asked: int | None) -> dict[str, Any]:
+    """How many levels the data have, and the number that the last one is."""
+    if binarize != "none":
+        return {"levels": asked or 2, "highest": 1.0}
+    x = dataset.train.x
+    if x.dtype == np.uint8:
+        return {"levels": asked or dataset.levels + 1, "highest": 1.0}
+    top = max(float(part.max(initial=0)) for part in _stored(dataset))
+    if top <= 1.0 or not all((part == np.rint(part)).all() for part in _stored(dataset)):
+        return {}  # shares of the brightest level, or what the check of the values will refuse
+    levels = asked or int(top) + 1
+    return {"levels": levels, "highest": levels - 1.0}
+
+
+def _stored(dataset: Dataset) -> list[np.ndarray]:
+    return [part.x for part in (dataset.train, dataset.validation, dataset.test)]
+
+
+def check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
+    """Refuses parts that do not fit together, or not these data.
+
+    Raises:
+        ValueError: One line: what does not fit, why, and what would; where the recipe itself does
+            not suit the data, its name.
+    """
+    try:
+        _check_fit(dataset, options, likelihood)
+    except ValueError as error:
+        recipe = recipes.find(options.recipe)
+        if options.recipe == recipes.DEFAULT or not _is_of_recipe(options, recipe):
+            raise
+        raise ValueError(
+            f"the recipe {recipe.name} does not suit {dataset.name}: {error}"
+        ) from None
+
+
+def _is_of_recipe(options: Options, recipe: recipes.Recipe) -> bool:
+    """Whether all that can fail to suit the data is the recipe's own."""
+    from elbax.recipes import parts
+
+    own = parts.settled(recipe.model), parts.settled(recipe.training)
+    names = (*option_tools.MODEL_PARTS, "condition")
+    same = all(getattr(options.model, name) == getattr(own[0], name) for name in names)
+    labelled = options.data.labelled == recipe.data.labelled
+    return same and labelled and options.training.objective == own[1].objective
+
+
+def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
+    from elbax.recipes import fit, parts
+
+    goal = parts.find("objective", options.training.objective.name).constructor
+    fit.check(options.model, dataset.shape, likelihood, goal)
+    _check_labels(dataset, options)
+    posterior = parts.find("posterior", options.model.posterior.name)
+    kind = posterior.constructor.latent
+    if options.training.fit_prior != "none" and kind not in ("real", "point"):
+        raise ValueError(
+            f"fit_prior (--fit-prior) is {options.training.fit_prior}, a density of real vectors, "
+            f"and the posterior {posterior.name} is over others: leave it out"
+        )
+    check_values(dataset, likelihood, options.data.binarize)
+
+
+def _check_labels(dataset: Dataset, options: Options) -> None:
+    """Refuses training that is to be told labels which are not there.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    from elbax.recipes import parts
+    from elbax.run import labels
+
+    goal = parts.find("objective", options.training.objective.name).constructor
+    asked = options.data.labelled
+    if asked is not None and not goal.needs_labels:
+        raise ValueError(
+            f"labelled (--labelled) is {asked}, and the objective {goal.name} does not learn from "
+            "labels of some rows: leave it out, or choose --objective semi-supervised"
+        )
+    if goal.needs_labels and options.model.condition == "label":
+        raise ValueError(
+            f"condition (--condition) is label, and the objective {goal.name} tells the model "
+            "labels itself: leave it out"
+        )
+    if not labels.needed(options):
+        return
+    classes = labels.classes_of(dataset)
+    if asked is not None and not classes <= asked <= len(dataset.train):
+        raise ValueError(
+            f"labelled (--labelled) is {asked}: give from {classes}, one of each class, to "
+            f"{len(dataset.train):,}, the rows to train on"
+        )
+
+
+def check_values(dataset: Dataset, likelihood: Choice, binarize: str = "none") -> None:
+    """Refuses data that the likelihood is not defined for.
+
+    Raises:
+        ValueError: One line with the first value outside, its place and the mend.
+    """
+    from elbax.data import check_support as check_readable
+    from elbax.model.support import REAL, check_support
+    from elbax.recipes.compose import likelihood_family, reading_scale
+
+    check_readable(dataset, likelihood.name)
+    support = likelihood_family(likelihood, dataset.shape).support
+    if support == REAL:  # what is finite is real
+        return
+    if binarize == "dynamic":
+        drawn = np.broadcast_to(np.eye(2)[:, :1], (2, size_of(dataset.shape)))
+        check_support(support, drawn, likelihood.name, where="the binarised data")
+        return
+    scale = reading_scale(support, dataset.scale, binarize)
+    for name in ("train", "validation", "test"):
+        part = dataset.split(name)
+        where = dataset.name if part.index is not None else f"{dataset.name} ({name} split)"
+        check_support(
+            support, part.x, likelihood.name, scale=scale, where=where, numbers=part.index
+        )
+
+
+def _check_hidden(options: Options) -> None:
+    """Refuses widths that were asked for and that the network would ignore.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    from elbax.recipes import parts
+
+    network = parts.find("network", options.model.network.name)
+    same = options.model.hidden == recipes.find(options.recipe).model.hidden
+    if not (same or network.wants("hidden")):
+        widths = ",".join(map(str, options.model.hidden))
+        flags = ", ".join(f"--network.{name}" for name in network.options)
+        raise ValueError(
+            f"hidden (--hidden) is {widths}, and the network {network.name} has no such widths: "
+            f"leave it out (its own options are {flags})"
+        )
+
+
+def from_config(
+    directory: RunDirectory, *, data: Any = None, iterations: int | None = None
+) -> Plan:
+    """The plan of a run that exists, from its folder alone.
+
+    Args:
+        directory: The run's folder.
+        data: The data, where the run was trained on an array in memory.
+        iterations: Another length for the run, in steps in all.
+
+    Raises:
+        DataChanged: The data's fingerprint isn't the one in ``config.json``.
+        ValueError: A damaged ``config.json``, in one line.
+    """
+    config = directory.config()
+    options = read_options(directory, config)
+    if iterations is not None:
+        training = dataclasses.replace(options.training, iterations=iterations, epochs=None)
+        options = dataclasses.replace(options, training=training)
+    dataset = load_again(config, options, data)
+    return Plan(
+        options,
+        config["data"]["argument"],
+        dataset,
+        likelihood_of(config),
+        config["likelihood"]["reason"],
+        config["iterations"] if iterations is None else iterations,
+        config["created"],
+        config["command"] if iterations is None else command(config["data"]["argument"], options),
+        _data_folder() or config["data"].get("folder"),
+    )
+
+
+def likelihood_of(config: Mapping[str, Any]) -> Choice:
+    """The likelihood of a run, by its ``config.json``."""
+    chosen = config["likelihood"]
+    return Choice(chosen["name"]).with_options(chosen.get("options", {}))
+
+
+def objective_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a run's objective by name, by its ``config.json``: defaults too."""
+    from elbax.recipes import parts
+
+    choice = Choice.of(config["training"]["objective"]) or Choice("elbo")
+    return parts.find("objective", choice.name).complete(choice)
+
+
+def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
+    """The options in a run's ``config.json``.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    try:
+        asked = ("binarize", "validation", "columns", "labels", "labelled")
+        data = {name: config["data"].get(name) for name in asked}
+        return Options(
+            config["recipe"],
+            option_tools.from_json(option_tools.ModelOptions, config["model"]),
+            option_tools.from_json(option_tools.TrainingOptions, config["training"]),
+            option_tools.from_json(option_tools.DataOptions, data),
+            option_tools.from_json(option_tools.RunOptions, config["run"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{directory / 'config.json'} is damaged ({error})") from None
+
+
+def load(data: Any, options: Options) -> Dataset:
+    """The data as the options want them read."""
+    from elbax.data import Dataset
+    from elbax.data import load as load_data
+    from elbax.data.tables import parse_kinds
+
+    if isinstance(data, Dataset):
+        return data
+    return load_data(
+        data,
+        validation=options.data.validation,
+        binarize=options.data.binarize,
+        kinds=parse_kinds(options.data.columns),
+        labels=options.data.labels,
+    )
+
+
+def load_again(
+    config: dict[str, Any], options: Options, data: Any = None, *, changed: bool = False
+) -> Dataset:
+    """The data that a run was trained on.
+
+    Args:
+        config: The run's ``config.json``.
+        options: How to read them: the run's own options.
+        data: The data, where they were an array in memory.
+        changed: Whether the options were changed on purpose, so that the data may be others.
+
+    Raises:
+        DataChanged: They are no longer the same.
+    """
+    if data is None:
+        data = config["data"]["argument"]
+    if data is None:
+        raise ValueError(
+            "this run was trained on an array in memory: hand it over, as in resume(path, data=x)"
+        )
+    with _looking_in(config["data"].get("folder")):
+        dataset = load(data, options)
+    if not changed and dataset.fingerprint != config["data"]["fingerprint"]:
+        raise DataChanged(
+            f"the data {data if isinstance(data, str) else 'handed over'} have changed since the "
+            "run was trained (another SHA-256): bring the old ones back, or train a new run"
+        )
+    return dataset
+
+
+def _data_folder() -> str | None:
+    """Where named data were looked up first, so that a run can be resumed from its folder alone."""
+    folder = os.environ.get(DATA_DIR_VARIABLE)
+    return str(Path(folder).expanduser().absolute()) if folder else None
+
+
+@contextlib.contextmanager
+def _looking_in(folder: str | None) -> Iterator[None]:
+    """Looks named data up in the folder that a run recorded, unless the environment names one."""
+    if folder is None or os.environ.get(DATA_DIR_VARIABLE):
+        yield
+        return
+    os.environ[DATA_DIR_VARIABLE] = folder
+    try:
+        yield
+    finally:
+        del os.environ[DATA_DIR_VARIABLE]
+
+
+def argument_of(data: Any) -> str | None:
+    """How the data can be asked for again: a name, an absolute path, or None for an array."""
+    if isinstance(data, Path) or (isinstance(data, str) and _is_path(data)):
+        return str(Path(data).expanduser().absolute())
+    return data if isinstance(data, str) else None
+
+
+def command(argument: str | None, options: Options) -> str:
+    """The command that repeats a run, without its --out."""
+    import shlex
+
+    base = recipes.find(options.recipe).options()
+    words = ["elbax", "train", argument or "DATA"]
+    if options.recipe != "vae":
+        words += ["--recipe", options.recipe]
+    for section in option_tools.SECTIONS:
+        asked, default = getattr(options, section), getattr(base, section)
+        for field in dataclasses.fields(asked):
+            value = getattr(asked, field.name)
+            flag = field.name.replace("_", "-")
+            if value == getattr(default, field.name) or field.name in ("out", "force", "dry_run"):
+                continue
+            if isinstance(value, Choice):
+                words += value.words(flag)
+                continue
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+                continue
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [f"--{flag}", text]
+    return shlex.join(words)
+
+
+def _iterations(options: Options, rows: int) -> int:
+    """Steps in all; an epoch is as many whole batches as the rows fill."""
+    training = options.training
+    if training.epochs is None:
+        return training.iterations
+    return training.epochs * (rows // training.batch_size)
+
+
+def _is_path(data: str) -> bool:
+    from elbax.data import available
+
+    return data not in {entry.name for entry in available()}
+
+
+def shape_in_words(shape: tuple[int, ...]) -> str:
+    """A datum's shape as people write it: ``28 × 28``."""
+    drop = shape[:-1] if len(shape) == 3 and shape[-1] == 1 else shape
+    return " × ".join(map(str, drop))
+
+
+def size_of(shape: tuple[int, ...]) -> int:
+    """Numbers in one datum."""
+    return math.prod(shape)
+
+
+def is_grey(dataset: Dataset) -> bool:
+    """Whether pixels lie between 0 and 1 (grey), rather than being 0 or 1."""
+    x = dataset.train.x
+    if x.dtype == np.uint8:
+        return dataset.levels > 1
+    return not bool(np.all((x == 0) | (x == 1)))

@@ -1,0 +1,206 @@
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from elbax import figures
+from elbax.figures import (
+    FIGURES,
+    FigureUnavailable,
+    Subject,
+    draw,
+    figure_png,
+    find,
+    render_all,
+    save_figure,
+)
+from elbax.util.files import WriteError
+from tests.figures.subjects import make_data, make_history, make_model
+
+NAMES = {
+    "normal",
+    "reparam",
+    "reconstruct",
+    "generated",
+    "train_process",
+    "top_infer",
+    "top_label",
+    "bound",
+    "active_units",
+    "traverse",
+    "interpolate",
+    "nearest",
+    "rate_distortion",
+}
+
+
+def words(figure: Figure) -> str:
+    """All text on a figure's page, outside its axes."""
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def sticks_out(figure: Figure) -> bool:
+    """Whether anything lies beyond the page, where a PNG would cut it off."""
+    figure.canvas.draw()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    return min(box.x0, box.y0, width - box.x1, height - box.y1) < -0.005
+
+
+def test_the_registry_holds_the_summarys_names():
+    assert set(FIGURES) == NAMES
+    assert all(name == spec.name and spec.title and spec.caption for name, spec in FIGURES.items())
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_every_figure_stays_on_its_page_and_comes_out_the_same_twice(name, subject):
+    assert not sticks_out(draw(name, subject))
+    assert figure_png(draw(name, subject)) == figure_png(draw(name, subject))
+
+
+def test_another_seed_chooses_other_rows(subject):
+    other = dataclasses.replace(subject, seed=1)
+    assert figure_png(draw("reconstruct", subject)) != figure_png(draw("reconstruct", other))
+
+
+SHAPES = [
+    ((8, 6, 3), 2, "images", np.uint8, "bernoulli"),
+    ((7, 5, 2), 3, "images", np.float32, "normal"),
+    ((6, 30, 1), 1, "images", np.uint8, "bernoulli"),
+    ((30, 6, 1), 2, "images", np.uint8, "bernoulli"),
+    ((9,), 2, "vectors", np.float32, "normal"),
+    ((1,), 1, "vectors", np.float32, "normal"),
+    ((20,), 5, "vectors", np.float32, "normal"),
+]
+
+
+@pytest.mark.parametrize(("shape", "latents", "kind", "dtype", "likelihood"), SHAPES)
+@pytest.mark.parametrize(
+    "name", ["reconstruct", "generated", "top_infer", "top_label", "active_units", "nearest"]
+)
+def test_other_shapes_draw_too(name, shape, latents, kind, dtype, likelihood):
+    scale = 1 / 255 if dtype == np.uint8 else 1.0
+    data = make_data(shape, kind=kind, dtype=dtype)
+    subject = Subject(make_model(shape, latents, likelihood, scale), data, {}, 0, "r")
+    assert not sticks_out(draw(name, subject))
+
+
+@pytest.mark.parametrize("labels", [1, 10, 40])
+def test_any_number_of_labels(labels, subject):
+    data = make_data((8, 6, 1), labels=labels, counts=(200, 10, 100))
+    assert not sticks_out(draw("top_label", dataclasses.replace(subject, dataset=data)))
+
+
+def test_label_names_are_shown_as_they_are(subject):
+    names = ("T-shirt/top", "50% $x$", "靴")
+    data = make_data((8, 6, 1), names=names)
+    figure = draw("top_label", dataclasses.replace(subject, dataset=data))
+    figure_png(figure)  # neither mathematics nor a missing glyph stops it
+    shown = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert shown <= {"T-shirt/top", "50% $x$", "?"}
+    assert "T-shirt/top" in shown
+
+
+@pytest.mark.parametrize("title", ["$\\frac", "運転" * 30, "a\nb", "x" * 500])
+def test_a_strange_run_name_does_no_harm(title, subject):
+    for name in ("reconstruct", "train_process"):
+        figure = draw(name, dataclasses.replace(subject, title=title))
+        assert not sticks_out(figure)
+        figure_png(figure)
+
+
+def test_more_than_two_latents_show_the_most_active_and_say_so():
+    subject = Subject(make_model((6, 6, 1), 5, scale=1 / 255), make_data((6, 6, 1)), {}, 0, "")
+    for name in ("top_infer", "top_label"):
+        assert ". Of 5 latents, the two most active" in words(draw(name, subject))
+
+
+def test_a_short_test_split_gives_a_short_sheet(subject):
+    data = make_data((8, 6, 1), counts=(60, 0, 3))
+    figure = draw("reconstruct", dataclasses.replace(subject, dataset=data))
+    assert "3 test images" in words(figure)
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list("012345")
+
+
+def test_without_a_test_split_the_next_one_serves(subject):
+    data = make_data((8, 6, 1), counts=(60, 10, 0))
+    assert "10 validation images" in words(
+        draw("reconstruct", dataclasses.replace(subject, dataset=data))
+    )
+
+
+def test_the_training_curves_are_the_history(subject):
+    upper, lower = draw("train_process", subject).axes
+    step = subject.history["step"]
+    assert upper.get_xscale() == lower.get_xscale() == "log"
+
+    def drawn(axes: Axes, values: np.ndarray) -> bool:
+        return any(
+            np.array_equal(line.get_xdata(), step) and np.allclose(line.get_ydata(), values)
+            for line in axes.lines
+        )
+
+    assert drawn(upper, -subject.history["elbo"])
+    assert drawn(upper, -subject.history["reconstruction"])
+    assert drawn(lower, subject.history["kl"])
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_positive_bounds_and_lost_values_draw_too(offset, subject):
+    history = make_history()
+    history["elbo"] = history["elbo"] + offset
+    history["reconstruction"] = history["reconstruction"] + offset
+    history["kl"][3] = np.nan
+    history["elbo"][3] = np.nan
+    history["validation"] = {}
+    figure_png(draw("train_process", dataclasses.replace(subject, history=history)))
+
+
+def test_without_labels_top_label_says_so_and_the_rest_goes_on(subject, tmp_path):
+    bare = dataclasses.replace(subject, dataset=make_data((8, 6, 1), labels=0))
+    with pytest.raises(FigureUnavailable, match="needs labels"):
+        draw("top_label", bare)
+    pictures, left_out = render_all(bare, tmp_path)
+    assert set(pictures) == NAMES - {"top_label"}
+    assert list(left_out) == ["top_label"]
+    assert "\n" not in left_out["top_label"]
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in pictures}
+
+
+def test_without_history_there_are_no_curves(subject):
+    with pytest.raises(FigureUnavailable, match="two logged steps"):
+        draw("train_process", dataclasses.replace(subject, history={}))
+
+
+def test_an_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'reconstruct'"):
+        find("reconstuct")
+    with pytest.raises(ValueError, match="there are: reconstruct, "):
+        find("qqqq")
+
+
+def test_a_saved_figure_appears_whole_or_not_at_all(subject, tmp_path, monkeypatch):
+    figure, path = draw("normal", subject), tmp_path / "normal.png"
+    save_figure(figure, path)
+    before = path.read_bytes()
+    assert before.startswith(b"\x89PNG")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(WriteError):
+        save_figure(figure, path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["normal.png"]
+
+
+def test_listing_figures_imports_neither_jax_nor_matplotlib():
+    code = "import sys, elbax.figures; print({'jax', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+    assert figures.FIGURES
