@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from elbax.estimators import TrainingDisplay as TrainingDisplay
     from elbax.estimators import VAEImputer as VAEImputer
     from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
-    from elbax.model.divergences import kl_divergence as kl_divergence
-    from elbax.model.image_networks import ConvDecoder as ConvDecoder
-    from elbax.model.image_networks import ConvEncoder as ConvEncoder
+    from elbax.model.distributions.divergences import kl_divergence as kl_divergence
     from elbax.model.interfaces import Batch as Batch
     from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingEncoder
     from elbax.model.latent_variable_model import Decoder as Decoder
@@ -40,11 +38,13 @@ if TYPE_CHECKING:
     from elbax.model.likelihoods import Ordinal as Ordinal
     from elbax.model.likelihoods import Poisson as Poisson
     from elbax.model.likelihoods import StudentT as StudentT
-    from elbax.model.networks import MLP as MLP
-    from elbax.model.networks import GatedMLP as GatedMLP
-    from elbax.model.networks import NormalizedMLP as NormalizedMLP
-    from elbax.model.networks import ResidualMLP as ResidualMLP
-    from elbax.model.networks import check_network as check_network
+    from elbax.model.networks.dense import MLP as MLP
+    from elbax.model.networks.dense import GatedMLP as GatedMLP
+    from elbax.model.networks.dense import NormalizedMLP as NormalizedMLP
+    from elbax.model.networks.dense import ResidualMLP as ResidualMLP
+    from elbax.model.networks.dense import check_network as check_network
+    from elbax.model.networks.images import ConvDecoder as ConvDecoder
+    from elbax.model.networks.images import ConvEncoder as ConvEncoder
     from elbax.model.objectives import GECO as GECO
     from elbax.model.objectives import BetaTC as BetaTC
     from elbax.model.objectives import DoublyReparameterised as DoublyReparameterised
@@ -93,8 +93,8 @@ _HOME = {
     "ClassifyingEncoder": "elbax.model.latent_variable_model",
     "ConditionalNormal": "elbax.model.priors",
     "ContinuousBernoulli": "elbax.model.likelihoods",
-    "ConvDecoder": "elbax.model.image_networks",
-    "ConvEncoder": "elbax.model.image_networks",
+    "ConvDecoder": "elbax.model.networks.images",
+    "ConvEncoder": "elbax.model.networks.images",
     "CouplingFlow": "elbax.model.posteriors",
     "DataError": "elbax.data",
     "Dataset": "elbax.data",
@@ -110,7 +110,7 @@ _HOME = {
     "FlowPrior": "elbax.model.priors",
     "FullNormal": "elbax.model.posteriors",
     "GECO": "elbax.model.objectives",
-    "GatedMLP": "elbax.model.networks",
+    "GatedMLP": "elbax.model.networks.dense",
     "GumbelSoftmax": "elbax.model.posteriors",
     "ImportanceWeightedELBO": "elbax.model.objectives",
     "InfoVAE": "elbax.model.objectives",
@@ -119,19 +119,19 @@ _HOME = {
     "LatentMapDisplay": "elbax.estimators",
     "LatentVariableModel": "elbax.model.latent_variable_model",
     "LogNormal": "elbax.model.likelihoods",
-    "MLP": "elbax.model.networks",
+    "MLP": "elbax.model.networks.dense",
     "Mixed": "elbax.model.likelihoods",
     "MixtureOfNormals": "elbax.model.priors",
     "NegativeBinomial": "elbax.model.likelihoods",
     "NegativeELBO": "elbax.model.objectives",
     "Normal": "elbax.model.likelihoods",
-    "NormalizedMLP": "elbax.model.networks",
+    "NormalizedMLP": "elbax.model.networks.dense",
     "Ordinal": "elbax.model.likelihoods",
     "PlanarFlow": "elbax.model.posteriors",
     "Poisson": "elbax.model.likelihoods",
     "PowerSpherical": "elbax.model.posteriors",
     "RegularisedL2": "elbax.model.objectives",
-    "ResidualMLP": "elbax.model.networks",
+    "ResidualMLP": "elbax.model.networks.dense",
     "Run": "elbax.run.run",
     "SemiSupervised": "elbax.model.objectives",
     "StandardNormal": "elbax.model.priors",
@@ -147,9 +147,9 @@ _HOME = {
     "VAEOutlierDetector": "elbax.estimators",
     "VampPrior": "elbax.model.priors",
     "WassersteinMMD": "elbax.model.objectives",
-    "check_network": "elbax.model.networks",
+    "check_network": "elbax.model.networks.dense",
     "conditioned": "elbax.model.objectives",
-    "kl_divergence": "elbax.model.divergences",
+    "kl_divergence": "elbax.model.distributions.divergences",
     "load": "elbax.model.serialise:load_model",
     "load_data": "elbax.data:load",
     "open_run": "elbax.run.run",

@@ -294,7 +294,7 @@ def densities() -> dict[str, Callable[[int], Density]]:
             found[f"q: {name}"] = functools.partial(posterior, make)
     for name, make in LIKELIHOODS.items():
         # Kinks, heavy tails and bounded supports are beyond a plain grid: these densities and their
-        # draws are compared with scipy's in tests/model/test_likelihoods.py.
+        # draws are compared with scipy's in tests/model/likelihoods/test_likelihoods.py.
         smooth = isinstance(make((1,)), Normal)
         if smooth or make((1,)).discrete:
             found[name] = functools.partial(family, of_shape(make))

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
-from elbax.model.column_networks import ColumnFeatures
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.networks.columns import ColumnFeatures
 from elbax.model.serialise import load_model, save_model
 from elbax.recipes import fit as parts_fit
 from elbax.recipes import parts

@@ -25,7 +25,7 @@ from numpyro.distributions import constraints
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows, map_rows
-from elbax.model.distributions import sample
+from elbax.model.distributions.basic import sample
 from elbax.model.latent_variable_model import Encoder, LatentVariableModel
 
 ACCEPTANCE = 0.65  # the most efficient in high dimension: 0.651 (Beskos et al. 2013)

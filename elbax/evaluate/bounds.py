@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.tiles import Rows, map_rows, stored
-from elbax.model.distributions import sample
+from elbax.model.distributions.basic import sample
 from elbax.model.latent_variable_model import (
     ClassifyingEncoder,
     Decoder,

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate import weights
 from elbax.evaluate.tiles import map_rows
-from elbax.model.distributions import sample as draw_from
+from elbax.model.distributions.basic import sample as draw_from
 from elbax.model.latent_variable_model import LatentVariableModel
 
 _ENOUGH, _FEW = 100.0, 10.0  # effective latents

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
-from elbax.model.flows import FlowKind
+from elbax.model.distributions.flows import FlowKind
 from elbax.model.priors import FlowPrior, MixtureOfNormals
 
 FLOOR = 1e-6  # added to variances, as scikit-learn does: a latent may be constant

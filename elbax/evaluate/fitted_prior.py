@@ -9,7 +9,7 @@ import jax
 
 from elbax.evaluate import map_rows
 from elbax.evaluate.tiles import Rows
-from elbax.model.distributions import sample
+from elbax.model.distributions.basic import sample
 from elbax.model.latent_variable_model import Encoder
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate.bounds import Mean, elbo, mean
 from elbax.evaluate.tiles import Rows, map_rows
-from elbax.model.distributions import sample_and_log_prob
+from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.interfaces import AbstractPosterior, SamplesWithLogProb
 from elbax.model.latent_variable_model import Encoder, LatentVariableModel
 

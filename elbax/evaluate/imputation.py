@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.tiles import map_rows
-from elbax.model.distributions import sample_and_log_prob
+from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
 

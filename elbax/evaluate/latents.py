@@ -15,8 +15,8 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, map_rows
-from elbax.model.distributions import OneHotCategorical, location, sample
-from elbax.model.divergences import kl_per_dimension
+from elbax.model.distributions.basic import OneHotCategorical, location, sample
+from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
 
 ACTIVE = 0.01  # the threshold of Burda et al. 2015, §5.2

@@ -24,7 +24,7 @@ from elbax.evaluate import weights
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, map_rows
 from elbax.evaluate.weights import LogWeights
-from elbax.model.distributions import sample, sample_and_log_prob
+from elbax.model.distributions.basic import sample, sample_and_log_prob
 from elbax.model.interfaces import SamplesWithLogProb
 from elbax.model.latent_variable_model import LatentVariableModel
 

@@ -26,7 +26,7 @@ from elbax.evaluate.likelihoods import (
 )
 from elbax.evaluate.tiles import map_rows
 from elbax.evaluate.weights import LogWeights
-from elbax.model.distributions import sample_and_log_prob
+from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
 
 # A row stands alone with its samples: in a larger tile its last bits would depend on its place.

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from elbax.evaluate import map_rows
 from elbax.evaluate.tiles import Conditioned, Rows
-from elbax.model.distributions import location
+from elbax.model.distributions.basic import location
 from elbax.run.labels import to_draw
 
 if TYPE_CHECKING:

@@ -9,11 +9,17 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.model.distributions import OneHotCategorical, Point
-from elbax.model.flows import ContextFlow, ForwardFlow, NeuralFlow, PlanarLayer, SylvesterLayer
+from elbax.model.distributions.basic import OneHotCategorical, Point
+from elbax.model.distributions.flows import (
+    ContextFlow,
+    ForwardFlow,
+    NeuralFlow,
+    PlanarLayer,
+    SylvesterLayer,
+)
+from elbax.model.distributions.sphere import PowerSphericalDistribution, unit
 from elbax.model.interfaces import AbstractPosterior, LatentKind
 from elbax.model.priors import check_categories
-from elbax.model.sphere import PowerSphericalDistribution, unit
 
 
 class DiagonalNormal(AbstractPosterior):

@@ -9,11 +9,11 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
-from elbax.model.distributions import OneHotCategorical, sample
-from elbax.model.flows import FlowKind, NeuralFlow, NormalisingFlow
+from elbax.model.distributions.basic import OneHotCategorical, sample
+from elbax.model.distributions.flows import FlowKind, NeuralFlow, NormalisingFlow
+from elbax.model.distributions.sphere import UniformSphere
 from elbax.model.interfaces import AbstractEncoder, AbstractPrior, LatentKind
-from elbax.model.networks import MLP
-from elbax.model.sphere import UniformSphere
+from elbax.model.networks.dense import MLP
 
 
 class StandardNormal(AbstractPrior):

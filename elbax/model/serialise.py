@@ -21,9 +21,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from elbax.model import column_networks, image_networks, interfaces, networks
-from elbax.model.distributions import sample
-from elbax.model.flows import NeuralFlow
+from elbax.model import interfaces
+from elbax.model.distributions.basic import sample
+from elbax.model.distributions.flows import NeuralFlow
 from elbax.model.interfaces import AbstractDecoder
 from elbax.model.latent_variable_model import (
     ClassifyingEncoder,
@@ -31,6 +31,7 @@ from elbax.model.latent_variable_model import (
     Encoder,
     LatentVariableModel,
 )
+from elbax.model.networks import columns, dense, images
 from elbax.model.objectives import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 
@@ -237,7 +238,7 @@ def _allowed() -> dict[str, type]:
             eqx.nn.LayerNorm,
         )
     }
-    for module in (networks, image_networks, column_networks):
+    for module in (dense, images, columns):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 found[kind.__name__] = kind

@@ -10,7 +10,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from elbax.model.column_networks import ColumnFeatures, ColumnNetwork
 from elbax.model.interfaces import (
     AbstractLikelihood,
     AbstractNetworkPair,
@@ -22,6 +21,7 @@ from elbax.model.latent_variable_model import (
     Encoder,
     LatentVariableModel,
 )
+from elbax.model.networks.columns import ColumnFeatures, ColumnNetwork
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import Support
 from elbax.recipes import parts

@@ -14,7 +14,7 @@ from elbax.evaluate import map_rows, posterior_moments
 from elbax.evaluate.fitted_prior import ROWS as FITTED_ROWS
 from elbax.evaluate.fitted_prior import fitted, latent_kind
 from elbax.evaluate.tiles import Conditioned, Rows
-from elbax.model.distributions import location
+from elbax.model.distributions.basic import location
 from elbax.model.latent_variable_model import Decoder, LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
 from elbax.model.preprocessing import Preprocessing

@@ -22,7 +22,7 @@ import numpy as np
 from elbax.evaluate import losses
 from elbax.evaluate.fitted_prior import ROWS as FITTED_ROWS
 from elbax.evaluate.fitted_prior import fitted
-from elbax.model.divergences import kl_per_dimension
+from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import save_model

@@ -36,7 +36,7 @@ from elbax.model import (
     Preprocessing,
     StandardNormal,
 )
-from elbax.model.distributions import OneHotCategorical
+from elbax.model.distributions.basic import OneHotCategorical
 from tests.laws import Composition
 from tests.linear_gaussian import example, linear
 

@@ -20,7 +20,7 @@ from elbax.model import (
     Preprocessing,
     StandardNormal,
 )
-from elbax.model.networks import ACTIVATIONS
+from elbax.model.networks.dense import ACTIVATIONS
 from tests.laws import Composition, in_float64, numbers
 from tests.linear_gaussian import log_normal
 

@@ -25,8 +25,8 @@ from elbax.model import (
     save_model,
     unsuited,
 )
-from elbax.model.distributions import sample, sample_and_log_prob
-from elbax.model.flows import NeuralFlow
+from elbax.model.distributions.basic import sample, sample_and_log_prob
+from elbax.model.distributions.flows import NeuralFlow
 from tests.laws import (
     LATENT_DIM,
     LIKELIHOODS,

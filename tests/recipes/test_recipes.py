@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from elbax.model import BetaTC, ImportanceWeightedELBO, NegativeELBO, TargetRate
-from elbax.model.networks import ACTIVATIONS
+from elbax.model.networks.dense import ACTIVATIONS
 from elbax.recipes import RECIPES, ModelOptions, TrainingOptions, find, options, parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.model.distributions import GreyBernoulli
+from elbax.model.distributions.basic import GreyBernoulli
 from elbax.model.interfaces import AbstractLikelihood
 from elbax.model.likelihoods.counts import NegativeBinomial, Poisson
 from elbax.model.likelihoods.levels import Categorical, LevelMasses, Ordinal

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
 
-from elbax.model.distributions import Point
+from elbax.model.distributions.basic import Point
 from elbax.model.interfaces import AbstractObjective, Batch, Metrics, PosteriorNeed
 from elbax.model.latent_variable_model import Decoder, LatentVariableModel
 from elbax.model.objectives.discrepancy import (

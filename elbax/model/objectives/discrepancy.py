@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
-from elbax.model.distributions import sample
+from elbax.model.distributions.basic import sample
 from elbax.model.interfaces import Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 

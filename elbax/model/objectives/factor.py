@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
 
 from elbax.model.interfaces import AbstractObjective, Batch, Latent, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
-from elbax.model.networks import MLP
+from elbax.model.networks.dense import MLP
 from elbax.model.objectives.terms import (
     ElboTerms,
     check_not_negative,

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
 
-from elbax.model.distributions import sample
-from elbax.model.divergences import kl_per_dimension
+from elbax.model.distributions.basic import sample
+from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.interfaces import (
     AbstractObjective,
     Batch,

@@ -9,13 +9,13 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar, Shaped
 
-from elbax.model.distributions import (
+from elbax.model.distributions.basic import (
     OneHotCategorical,
     Point,
     sample,
     sample_and_log_prob,
 )
-from elbax.model.divergences import has_closed_form, kl_divergence, kl_per_dimension
+from elbax.model.distributions.divergences import has_closed_form, kl_divergence, kl_per_dimension
 from elbax.model.interfaces import Batch, Latent, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
 

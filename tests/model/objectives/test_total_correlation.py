@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from elbax.model import Batch, BetaTC, NegativeELBO, elbo_terms, minibatch_weights
-from elbax.model.distributions import sample
+from elbax.model.distributions.basic import sample
 from tests import laws
 from tests.laws import Composition, in_float64
 from tests.linear_gaussian import aggregate

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.model.convolutions import Image, Kernel, convolve, convolve_transposed
-from elbax.model.networks import ACTIVATIONS, MLP, check_activation, narrowed
+from elbax.model.networks.convolutions import Image, Kernel, convolve, convolve_transposed
+from elbax.model.networks.dense import ACTIVATIONS, MLP, check_activation, narrowed
 
 # Halving by 4 × 4 kernels: the kernel is a multiple of the stride, so that every output pixel of a
 # transposed convolution gets as many terms (Odena et al. 2016).

@@ -13,8 +13,8 @@ import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Scalar
 
-from elbax.model.distributions import OneHotCategorical
-from elbax.model.sphere import PowerSphericalDistribution, UniformSphere
+from elbax.model.distributions.basic import OneHotCategorical
+from elbax.model.distributions.sphere import PowerSphericalDistribution, UniformSphere
 
 
 def has_closed_form(q: Any, p: Any) -> bool:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from elbax.model.convolutions import convolve, convolve_transposed, padding
+from elbax.model.networks.convolutions import convolve, convolve_transposed, padding
 from tests.laws import in_float64, numbers
 
 # (height, width), (kernel height, kernel width), stride

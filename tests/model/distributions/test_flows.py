@@ -14,7 +14,7 @@ from elbax.model import (
     PlanarFlow,
     SylvesterFlow,
 )
-from elbax.model.flows import NeuralFlow, PlanarLayer, SylvesterLayer
+from elbax.model.distributions.flows import NeuralFlow, PlanarLayer, SylvesterLayer
 from tests.laws import filled, in_float64, numbers
 
 KINDS = ["masked-autoregressive", "coupling"]

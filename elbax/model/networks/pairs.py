@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 from jaxtyping import PRNGKeyArray
 
-from elbax.model.image_networks import ConvDecoder, ConvEncoder
 from elbax.model.interfaces import AbstractNetworkPair
-from elbax.model.networks import MLP, GatedMLP, NormalizedMLP, ResidualMLP
+from elbax.model.networks.dense import MLP, GatedMLP, NormalizedMLP, ResidualMLP
+from elbax.model.networks.images import ConvDecoder, ConvEncoder
 
 
 class AbstractPerceptronPair(AbstractNetworkPair):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from elbax.model.linear_maps import row_product, transposed_pair
+from elbax.model.networks.linear_maps import row_product, transposed_pair
 
 Image = Float[Array, "_ _ _"]  # (height, width, channels)
 Kernel = Float[Array, "_ _ _ _"]  # (height, width, input channels, output channels)

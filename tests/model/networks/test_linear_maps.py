@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from elbax.model.linear_maps import row_product, transposed_pair
+from elbax.model.networks.linear_maps import row_product, transposed_pair
 from tests.laws import in_float64, numbers
 
 double, half_of_double = transposed_pair(

@@ -1,0 +1,1 @@
+"""Distributions that numpyro lacks, what is drawn from them, and their divergences."""

@@ -1,0 +1,1 @@
+"""Networks between data, latents and the parameters of distributions, and the maps inside."""
