@@ -88,7 +88,7 @@ class Throughput:
 
     def encode(self, count: int) -> dict[str, Any]:
         """Posterior means and scales of so many images, bytes in, numpy arrays out."""
-        from elbax.evaluate.latents import posterior_moments
+        from elbax.evaluate import posterior_moments
 
         started = time.perf_counter()
         posterior_moments(self._model, self._rows[:count])

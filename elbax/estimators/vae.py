@@ -184,7 +184,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         return posterior_moments(self.model_, rows)["mean"].astype(x.dtype)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """The mean of p(x|z) at each latent, in the units of the data (of a category its code).
+        """What p(x|z) is centred on at each latent, in the units of the data.
+
+        The mean of a number, the probability of a 1, the most probable category or level.
 
         Args:
             X: (rows, n_components).
@@ -192,7 +194,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         Returns:
             (rows, features).
         """
-        from elbax.estimators.decoding import expected
+        from elbax.evaluate.generate import decode, decode_mean
 
         check_is_fitted(self, "model_")
         latents: Any = check_array(X, dtype=PRECISIONS, input_name="X")
@@ -201,7 +203,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
                 f"X has {latents.shape[1]} features, and the model has {self.n_components_} "
                 "components: give what transform gives"
             )
-        decoded = expected(self.model_, latents.astype(np.float32), self.likelihood_)
+        z = latents.astype(np.float32)
+        decoded, binary = decode(self.model_, z), np.equal(self.likelihood_, "binary")
+        if binary.any():  # X holds numbers, grey levels among them, and no words
+            decoded = np.where(binary, decode_mean(self.model_, z), decoded)
         return self._reading.decode(decoded).astype(latents.dtype)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
@@ -214,13 +219,16 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         Returns:
             (n_samples, features), in the units of the data.
         """
-        from elbax.estimators.decoding import drawn
+        import jax
+
+        from elbax.evaluate import generate
 
         check_is_fitted(self, "model_")
         if n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        return self._reading.decode(drawn(self.model_, int(n_samples), seed))
+        drawn, _ = generate(self.model_, int(n_samples), jax.random.key(seed), draw=True)
+        return self._reading.decode(drawn)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log p(x) of each row in nats, in the units of X; higher is more normal.

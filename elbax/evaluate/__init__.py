@@ -26,6 +26,11 @@ from elbax.evaluate.gaps import RateDistortion as RateDistortion
 from elbax.evaluate.gaps import elbo_split as elbo_split
 from elbax.evaluate.gaps import inference_gap as inference_gap
 from elbax.evaluate.gaps import rate_distortion as rate_distortion
+from elbax.evaluate.generate import decode as decode
+from elbax.evaluate.generate import generate as generate
+from elbax.evaluate.generate import posterior_moments as posterior_moments
+from elbax.evaluate.generate import preprocess as preprocess
+from elbax.evaluate.generate import reconstruct as reconstruct
 from elbax.evaluate.imputation import Imputation as Imputation
 from elbax.evaluate.imputation import impute as impute
 from elbax.evaluate.latents import Collapse as Collapse
@@ -36,7 +41,6 @@ from elbax.evaluate.latents import collapse as collapse
 from elbax.evaluate.latents import kl_by_latent as kl_by_latent
 from elbax.evaluate.latents import linear_probe_accuracy as linear_probe_accuracy
 from elbax.evaluate.latents import neighbour_accuracy as neighbour_accuracy
-from elbax.evaluate.latents import posterior_moments as posterior_moments
 from elbax.evaluate.latents import total_correlation as total_correlation
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate as LogLikelihoodEstimate
 from elbax.evaluate.likelihoods import conditional_log_likelihoods as conditional_log_likelihoods

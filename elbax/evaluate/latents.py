@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, map_rows
-from elbax.model.distributions.basic import OneHotCategorical, location, sample
+from elbax.model.distributions.basic import OneHotCategorical, sample
 from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
 
@@ -26,31 +26,6 @@ _PAID = 0.1  # nats: a latent that says nothing and costs this much is not at th
 # of the total correlation is about 0.02 nats at 85 such rows, 0.04 to 0.25 at 25, half a nat at 5.
 _FEW_ROWS = 50.0
 _BLOCK = 2**20  # log-densities computed at a time: 8 MB
-
-
-def posterior_moments(
-    model: LatentVariableModel, rows: Rows
-) -> dict[str, Float[np.ndarray, "rows latent"]]:
-    """The mean and the standard deviation of q(z|x) for each row.
-
-    Args:
-        model: A model whose posterior has a `mean`, and perhaps a `variance`; of one without a mean
-            (a flow) its `location` stands there.
-        rows: Data as stored, rows along the leading axis; grey levels are read as they are, not
-            binarised.
-
-    Returns:
-        `mean`, and `scale` where the posterior has a variance.
-    """
-    return map_rows(_moments, model, rows, jax.random.key(0))  # nothing is drawn
-
-
-def _moments(model: LatentVariableModel, row: Array, _: PRNGKeyArray) -> dict[str, Array]:
-    q = model.encode(model.preprocessing(row))
-    moments = {"mean": q.mean if hasattr(q, "mean") else location(q)}
-    if hasattr(q, "variance"):
-        moments["scale"] = jnp.sqrt(q.variance)
-    return moments
 
 
 def active(means: Float[np.ndarray, "rows latent"]) -> Bool[np.ndarray, " latent"]:

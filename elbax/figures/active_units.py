@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from elbax.evaluate import elbo, has_bound, posterior_moments
 from elbax.evaluate.latents import ACTIVE
-from elbax.figures.compute import ACTIVITY_ROWS
+from elbax.figures.latent_grid import ACTIVITY_ROWS
 from elbax.figures.style import BLUE, LINE, MUTED, RED, outline, page
 from elbax.figures.subject import Subject, held_out
 from elbax.run.labels import told

@@ -11,12 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from elbax.evaluate import elbo
+from elbax.evaluate import elbo, preprocess
 from elbax.evaluate.annealed import annealed, check_annealable
 from elbax.evaluate.bounds import quantity
 from elbax.evaluate.likelihoods import conditional_log_likelihoods, running
 from elbax.evaluate.tiles import Rows
-from elbax.figures import compute
 from elbax.figures.mosaic import display_range, is_image, to_rgb
 from elbax.figures.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
 from elbax.figures.subject import FigureUnavailable, Subject, held_out
@@ -100,7 +99,7 @@ def figure(subject: Subject) -> Figure:
     _histogram(histogram, found, noun)
     if noun == "image":
         picture = drawing.add_subplot(below[0, 0])
-        image = compute.preprocessed(subject.model, rows[:1])
+        image = preprocess(subject.model, rows[:1])
         picture.imshow(to_rgb(image, display_range(image))[0], interpolation="nearest")
         picture_axes(picture)
         picture.set_title(f"the one {noun}")

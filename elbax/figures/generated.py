@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from elbax.figures import compute
+from elbax.evaluate import generate, preprocess
 from elbax.figures.heat import heat_rows
 from elbax.figures.mosaic import (
     display_range,
@@ -20,6 +20,7 @@ from elbax.figures.mosaic import (
 )
 from elbax.figures.style import page, picture_axes
 from elbax.figures.subject import Subject, held_out
+from elbax.run.labels import to_generate
 
 SIDE = 10
 
@@ -27,9 +28,13 @@ SIDE = 10
 def figure(subject: Subject) -> Figure:
     """100 latents from the prior: the mean of p(x|z), and a draw from it."""
     key = jax.random.fold_in(jax.random.key(subject.seed), 1)
-    means, draws = compute.generate(subject.model, SIDE * SIDE, key)
+    condition = to_generate(subject.model, SIDE * SIDE)
+    means, draws = (
+        generate(subject.model, SIDE * SIDE, key, draw=draw, condition=condition)[0]
+        for draw in (False, True)
+    )
     split, which = held_out(subject.dataset)
-    real = compute.preprocessed(subject.model, split.x[:200])
+    real = preprocess(subject.model, split.x[:200])
     if is_image(tuple(subject.model.shape)):
         return _sheets(subject, means, draws, display_range(real))
     return _heat(subject, means, draws, real, which)

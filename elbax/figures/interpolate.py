@@ -6,9 +6,9 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from elbax.evaluate import posterior_moments
+from elbax.evaluate import decode, posterior_moments, reconstruct
 from elbax.evaluate.fitted_prior import latent_kind
-from elbax.figures import compute
+from elbax.figures.latent_grid import same_condition
 from elbax.figures.mosaic import display_range, gap_for, mosaic, to_rgb
 from elbax.figures.style import page, picture_axes
 from elbax.figures.subject import Subject, held_out
@@ -37,8 +37,8 @@ def figure(subject: Subject) -> Figure:
     ]
     # Under the condition of the first of each pair, where there is one.
     first = np.repeat(np.arange(0, 2 * pairs, 2), len(ways) * STEPS)
-    decoded = compute.decode(model, compute.same_condition(rows[first], np.concatenate(paths)))
-    originals = compute.reconstruct(model, rows, jax.random.key(subject.seed))[0]
+    decoded = decode(model, same_condition(rows[first], np.concatenate(paths)))
+    originals = reconstruct(model, rows, jax.random.key(subject.seed))[0]
     limits = display_range(originals)
     given = np.repeat(to_rgb(originals, limits).reshape(pairs, 2, *_tile(originals)), len(ways), 0)
     between = to_rgb(decoded, limits).reshape(len(paths), STEPS, *_tile(originals))

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from elbax.figures import compute
+from elbax.evaluate import generate, preprocess
 from elbax.figures.mosaic import (
     display_range,
     gap_for,
@@ -22,6 +22,7 @@ from elbax.figures.mosaic import (
 )
 from elbax.figures.style import BLUE, INK, LINE, MUTED, ORANGE, page, picture_axes
 from elbax.figures.subject import FigureUnavailable, Subject, held_out
+from elbax.run.labels import to_generate
 
 SHOWN, NEIGHBOURS = 8, 6  # samples on the sheet, and training rows beside each
 COMPARED = 300  # samples, and held-out rows, in the histogram
@@ -83,9 +84,9 @@ def find(subject: Subject) -> Neighbours:
         raise FigureUnavailable(
             f"nearest compares whole rows, and every {which} row of this table has missing cells"
         )
-    real, new = compute.preprocessed(model, real), compute.preprocessed(model, new)
+    real, new = preprocess(model, real), preprocess(model, new)
     key = jax.random.fold_in(jax.random.key(subject.seed), 2)
-    samples, _ = compute.generate(model, COMPARED, key)
+    samples, _ = generate(model, COMPARED, key, condition=to_generate(model, COMPARED))
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(_flat(real))
     near = search.kneighbors(
         _flat(samples[:SHOWN]), min(NEIGHBOURS, len(real)), return_distance=False

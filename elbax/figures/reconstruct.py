@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from elbax.figures import compute
+from elbax import evaluate
 from elbax.figures.heat import heat_rows
 from elbax.figures.mosaic import (
     display_range,
@@ -31,7 +31,7 @@ def figure(subject: Subject) -> Figure:
     key = jax.random.key(subject.seed)
     count = min(PAIRS, len(split))
     rows = np.random.default_rng(subject.seed).choice(len(split), count, replace=False)
-    originals, means = compute.reconstruct(subject.model, told(subject.model, split)[rows], key)
+    originals, means = evaluate.reconstruct(subject.model, told(subject.model, split)[rows], key)
     if is_image(tuple(subject.model.shape)):
         return _sheet(subject, originals, means, which)
     return _heat(subject, originals, means, which)

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from elbax.evaluate import posterior_moments
-from elbax.figures import compute
+from elbax.evaluate import decode, posterior_moments, preprocess
+from elbax.figures import latent_grid
 from elbax.figures.mosaic import (
     display_range,
     gap_for,
@@ -31,10 +31,10 @@ def figure(subject: Subject) -> Figure:
     """A sheet of decoded images, or one map per feature for vectors."""
     axes = latent_axes(subject)
     model = subject.model
-    grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
-    decoded = compute.decode(model, grid.reshape(-1, model.latent_dim).astype(np.float32))
+    grid = latent_grid.quantile_grid(axes, model.latent_dim, COUNT)
+    decoded = decode(model, grid.reshape(-1, model.latent_dim).astype(np.float32))
     split, _ = held_out(subject.dataset)
-    real = compute.preprocessed(model, split.x[: compute.ACTIVITY_ROWS])
+    real = preprocess(model, split.x[: latent_grid.ACTIVITY_ROWS])
     if is_image(tuple(model.shape)):
         return _sheet(subject, axes, decoded, display_range(real))
     return _maps(subject, axes, decoded, real)
@@ -49,9 +49,9 @@ def latent_axes(subject: Subject) -> np.ndarray:
     if latents <= 2:
         return np.arange(latents)
     split, _ = held_out(subject.dataset)
-    rows = split.x[: compute.ACTIVITY_ROWS]
+    rows = split.x[: latent_grid.ACTIVITY_ROWS]
     moments = posterior_moments(subject.model, rows)
-    return compute.most_active(moments["mean"])
+    return latent_grid.most_active(moments["mean"])
 
 
 def which_latents(axes: np.ndarray, latents: int) -> str:

@@ -14,8 +14,8 @@ from scipy import ndimage
 from scipy.stats import norm
 from sklearn.neighbors import KNeighborsClassifier
 
-from elbax.evaluate import posterior_moments
-from elbax.figures import compute
+from elbax.evaluate import decode, posterior_moments, preprocess
+from elbax.figures.latent_grid import quantile_grid
 from elbax.figures.style import INK, label_colours, outline, page, plain
 from elbax.figures.subject import FigureUnavailable, Subject, held_out, needs_labels
 from elbax.figures.top_infer import latent_axes, quantile_ticks, which_latents
@@ -97,10 +97,10 @@ def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.nda
     """For each place the index of the label that it decodes to, and that label's share of votes."""
     train, model = subject.dataset.train, subject.model
     chosen = _choose(len(train), TRAINING_ROWS, subject.seed)
-    grid = compute.quantile_grid(axes, model.latent_dim, COUNT)
+    grid = quantile_grid(axes, model.latent_dim, COUNT)
     latents = grid.reshape(-1, model.latent_dim).astype(np.float32)
-    decoded = _coordinates(compute.decode(model, latents))
-    rows = _coordinates(compute.preprocessed(model, train.x[chosen]))
+    decoded = _coordinates(decode(model, latents))
+    rows = _coordinates(preprocess(model, train.x[chosen]))
     own = np.searchsorted(labels.values, np.asarray(train.label)[chosen])
     metric = "euclidean"
     if subject.dataset.columns:  # of unlike scales, and with holes: over what a row has

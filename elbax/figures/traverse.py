@@ -6,10 +6,17 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from elbax.evaluate import elbo, has_bound, posterior_moments
+from elbax.evaluate import (
+    decode,
+    elbo,
+    has_bound,
+    posterior_moments,
+    preprocess,
+    reconstruct,
+)
 from elbax.evaluate.latents import ACTIVE
 from elbax.evaluate.tiles import Rows
-from elbax.figures import compute
+from elbax.figures.latent_grid import same_condition
 from elbax.figures.mosaic import display_range, gap_for, mosaic, to_rgb
 from elbax.figures.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.subject import Subject, held_out
@@ -34,10 +41,10 @@ def figure(subject: Subject) -> Figure:
     places = np.tile(means[chosen], (len(order), STEPS, 1))
     for row, latent in enumerate(order):
         places[row, :, latent] = at[latent] + spread[latent] * np.linspace(-REACH, REACH, STEPS)
-    given = compute.same_condition(rows[[chosen] * STEPS * len(order)], places)
-    decoded = compute.decode(model, given)
-    datum = compute.reconstruct(model, rows[chosen : chosen + 1], jax.random.key(subject.seed))
-    limits = display_range(compute.preprocessed(model, rows[:200]))
+    given = same_condition(rows[[chosen] * STEPS * len(order)], places)
+    decoded = decode(model, given)
+    datum = reconstruct(model, rows[chosen : chosen + 1], jax.random.key(subject.seed))
+    limits = display_range(preprocess(model, rows[:200]))
     tiles = to_rgb(decoded, limits).reshape(len(order), STEPS, *to_rgb(datum[0], limits).shape[1:])
     first = np.ones((len(order), 2, *tiles.shape[2:]), np.float32)
     first[0] = np.concatenate([to_rgb(one, limits) for one in datum])

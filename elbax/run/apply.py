@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import numpy as np
 
-from elbax.evaluate import map_rows, posterior_moments
+from elbax import evaluate
 from elbax.evaluate.fitted_prior import ROWS as FITTED_ROWS
 from elbax.evaluate.fitted_prior import fitted, latent_kind
 from elbax.evaluate.tiles import Conditioned, Rows
-from elbax.model.distributions.basic import location
 from elbax.model.latent_variable_model import Decoder, LatentVariableModel
-from elbax.model.likelihoods.mixed import Columns
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL
 from elbax.run import labels, tables, trained
@@ -138,7 +136,7 @@ def sample(
         model: The model.
         count: How many.
         seed: Of everything drawn; the first n of a larger count are those of a smaller one.
-        draw: Whether to draw from p(x|z); otherwise its mean.
+        draw: Whether to draw from p(x|z); otherwise its location.
         label: What a model that is told labels is told; None tells it one after the other.
 
     Returns:
@@ -147,11 +145,12 @@ def sample(
     Raises:
         ValueError: The model is told no label, or has no such one.
     """
-    rows = labels.to_draw(model, count, label)
-    x, z = map_rows(_draw_one if draw else _mean_one, model, rows, jax.random.key(seed))
-    if not isinstance(rows, Conditioned):
+    condition = labels.to_generate(model, count, label)
+    key = jax.random.key(seed)
+    x, z = evaluate.generate(model, count, key, draw=draw, condition=condition)
+    if condition is None:
         return {"x": x, "z": z}
-    return {"x": x, "z": z, "label": rows.condition.argmax(axis=1)}
+    return {"x": x, "z": z, "label": condition.argmax(axis=1)}
 
 
 def with_fitted_prior(
@@ -192,7 +191,7 @@ def with_fitted_prior(
 def decode(
     model: LatentVariableModel, z: np.ndarray, *, seed: int, draw: bool, label: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Data from latents: the mean of p(x|z), or a draw from it.
+    """Data from latents: the location of p(x|z), or a draw from it.
 
     Args:
         model: The model.
@@ -218,23 +217,17 @@ def decode(
             f"this model is told one of {model.condition_dim} labels besides the latent: give "
             "--label"
         )
-    given = labels.to_draw(model, len(z), label)
+    condition = labels.to_generate(model, len(z), label)
     rows: Rows = z.astype(np.float32)
-    if isinstance(given, Conditioned):
-        rows = Conditioned(rows, given.condition)
-    x = map_rows(_decode_draw if draw else _decode_mean, model, rows, jax.random.key(seed))
-    return {"x": x, "z": z}
+    if condition is not None:
+        rows = Conditioned(rows, condition)
+    key = jax.random.key(seed) if draw else None
+    return {"x": evaluate.decode(model, rows, key), "z": z}
 
 
 def reconstruct(model: LatentVariableModel, rows: Rows, *, seed: int) -> dict[str, np.ndarray]:
-    """Each datum as the encoder saw it, and the mean of p(x|z) at the centre of q(z|x).
-
-    That is its mean, where a mean is a latent (`elbax.model.location`).
-
-    Returns:
-        `original` and `reconstruction`, (n, *shape) each.
-    """
-    original, reconstruction = map_rows(_reconstruct_one, model, rows, jax.random.key(seed))
+    """`original` and `reconstruction` (`elbax.evaluate.reconstruct`), (n, *shape) each."""
+    original, reconstruction = evaluate.reconstruct(model, rows, jax.random.key(seed))
     return {"original": original, "reconstruction": reconstruction}
 
 
@@ -242,34 +235,5 @@ def encode(
     model: LatentVariableModel, rows: Rows, label: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """The posterior's `mean` and `scale` (where it has one), and `label` where known."""
-    moments = dict(posterior_moments(model, rows))
+    moments = evaluate.posterior_moments(model, rows)
     return moments if label is None else {**moments, "label": label}
-
-
-def _mean_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:
-    z = model.prior_distribution().sample(key)
-    return _centre(model.decode(z)), z
-
-
-def _draw_one(model: LatentVariableModel, _: Any, key: jax.Array) -> tuple[Any, Any]:
-    # The same key for z as where the mean is asked for, so that both show the same latents.
-    z = model.prior_distribution().sample(key)
-    return model.decode(z).sample(jax.random.fold_in(key, 1)), z
-
-
-def _decode_mean(model: LatentVariableModel, z: Any, _: jax.Array) -> Any:
-    return _centre(model.decode(z))
-
-
-def _centre(p: Any) -> Any:
-    """The mean; of a table's columns, the most probable category where they have no mean."""
-    return p.typical if isinstance(p, Columns) else p.mean
-
-
-def _decode_draw(model: LatentVariableModel, z: Any, key: jax.Array) -> Any:
-    return model.decode(z).sample(key)
-
-
-def _reconstruct_one(model: LatentVariableModel, row: Any, key: jax.Array) -> tuple[Any, Any]:
-    x = model.preprocessing(row, key)
-    return x, _centre(model.decode(location(model.encode(x))))

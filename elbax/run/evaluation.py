@@ -21,7 +21,16 @@ import jax
 import numpy as np
 
 from elbax.data.source import Split
-from elbax.evaluate import Mean, bounds, has_bound, latents, likelihoods, map_rows, weights
+from elbax.evaluate import (
+    Mean,
+    bounds,
+    has_bound,
+    latents,
+    likelihoods,
+    posterior_moments,
+    preprocess,
+    weights,
+)
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows, stored
 from elbax.model.latent_variable_model import ClassifyingEncoder
@@ -419,8 +428,8 @@ def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
             "give --split test"
         )
     train, model = task.applied.dataset.train, task.applied.model
-    fitted = latents.posterior_moments(model, told(model, train)[:PROBE_ROWS])["mean"]
-    given = latents.posterior_moments(model, task.rows)["mean"]
+    fitted = posterior_moments(model, told(model, train)[:PROBE_ROWS])["mean"]
+    given = posterior_moments(model, task.rows)["mean"]
     labels = None if train.label is None else train.label[:PROBE_ROWS]
     return plain(probe(fitted, labels, given, task.labels))
 
@@ -433,7 +442,7 @@ def _disentanglement(task: Task, _: str, __: Any) -> dict[str, Any]:
 
     model, seed = task.applied.model, task.seed
     rows, factors, names = _factors(task)
-    codes = latents.posterior_moments(model, rows)["mean"]
+    codes = posterior_moments(model, rows)["mean"]
     forests = disentangle.dci(codes, factors, seed=seed)
     return {
         "factors": list(names),
@@ -491,9 +500,9 @@ def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
     # by itself would be told from them by its grain alone.
     binary = bounds.quantity(model, rows) == "log-mass"
     drawn = apply.sample(model, len(rows), seed=task.seed, draw=binary)["x"]
-    train = _values(model, task.applied.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
+    train = preprocess(model, task.applied.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
     space = _feature_space(task, train)
-    real, generated = space(_values(model, rows, key)), space(drawn)
+    real, generated = space(preprocess(model, rows, key)), space(drawn)
     shares = samples.precision_recall_density_coverage(real, generated)
     copies = samples.memorisation(space(train), real, generated)
     return {
@@ -551,15 +560,6 @@ def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Feat
     except OSError:  # a cache that can't be written costs seconds, no more
         return made
     return made
-
-
-def _values(model: LatentVariableModel, rows: Rows, key: Any) -> np.ndarray:
-    """Rows as the likelihood speaks of them: scaled, and binarised where the model binarises."""
-    return map_rows(_value, model, rows, key)
-
-
-def _value(model: LatentVariableModel, row: jax.Array, key: jax.Array) -> jax.Array:
-    return model.preprocessing(row, key)
 
 
 _MEASURES: dict[str, Callable[..., dict[str, Any]]] = {

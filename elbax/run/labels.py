@@ -129,17 +129,22 @@ def predicted(model: LatentVariableModel, x: np.ndarray) -> np.ndarray:
     return map_rows(_most_probable, model, x, jax.random.key(0))
 
 
-def to_draw(model: LatentVariableModel, count: int, label: int | None = None) -> Rows:
-    """Blank rows for what is drawn from the prior, told one label, or one after the other."""
-    blank = np.zeros(count, np.uint8)
+def to_generate(
+    model: LatentVariableModel, count: int, label: int | None = None
+) -> np.ndarray | None:
+    """The conditions of new data: one label for all, or one after the other; None of a plain model.
+
+    Raises:
+        ValueError: The model is not conditioned on labels, or has no such one.
+    """
     if model.condition_dim == 0:
         if label is not None:
             raise ValueError(
                 f"label (--label) is {label}, and this model is told no label: leave it out"
             )
-        return blank
+        return None
     labels = np.arange(count) % model.condition_dim if label is None else np.full(count, label)
-    return Conditioned(blank, one_hot(labels, model.condition_dim))
+    return one_hot(labels, model.condition_dim)
 
 
 def number_of(word: str | None, config: Mapping[str, Any]) -> int | None:

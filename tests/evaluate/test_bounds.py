@@ -15,7 +15,6 @@ from elbax.evaluate import (
     elbo,
     map_rows,
     mean,
-    posterior_moments,
     quantity,
 )
 from elbax.evaluate.tiles import TILE
@@ -208,22 +207,6 @@ def test_map_rows_keeps_the_order_and_keys_by_the_number():
     chosen = [0, 1, TILE, len(rows) - 1]
     noise = [jax.random.normal(jax.random.fold_in(jax.random.key(13), i)) for i in chosen]
     assert np.allclose(found["noise"][chosen], noise)
-
-
-def test_posterior_moments_are_those_of_the_oracle():
-    found = posterior_moments(ORACLE.model(), ROWS)
-    means = ROWS @ ORACLE.encoder_weight.T + ORACLE.encoder_bias
-    scales = np.sqrt(np.diag(ORACLE.cholesky @ ORACLE.cholesky.T))
-    assert np.allclose(found["mean"], means, rtol=1e-4, atol=1e-5)
-    assert np.allclose(found["scale"], np.tile(scales, (len(ROWS), 1)), rtol=1e-5)
-
-
-def test_posterior_moments_read_grey_levels_as_they_are():
-    model = dataclasses.replace(
-        Composition().model(14), preprocessing=Preprocessing(1 / 255, "dynamic")
-    )
-    rows = np.full((20, 2, 2, 1), 100, np.uint8)
-    assert np.ptp(posterior_moments(model, rows)["mean"], axis=0).max() == 0
 
 
 def test_active_latents_are_those_whose_mean_varies():

@@ -1,13 +1,10 @@
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
 
-from elbax.figures import compute
+from elbax.figures import latent_grid
 from elbax.figures.normal import ring
 from elbax.figures.top_label import region_centres, strongholds
-from tests.figures.subjects import make_data, make_model
 
 
 def test_the_ring_is_the_summarys_map():
@@ -21,7 +18,7 @@ def test_the_ring_is_the_summarys_map():
 
 
 def test_the_grid_holds_gaussian_quantiles():
-    grid = compute.quantile_grid(np.array([3, 1]), 5, 20)
+    grid = latent_grid.quantile_grid(np.array([3, 1]), 5, 20)
     middles = (np.arange(20) + 0.5) / 20
     assert grid.shape == (20, 20, 5)
     assert_allclose(norm.cdf(grid[4, :, 3]), middles)
@@ -30,43 +27,21 @@ def test_the_grid_holds_gaussian_quantiles():
 
 
 def test_one_latent_gives_a_strip():
-    grid = compute.quantile_grid(np.array([0]), 1, 7)
+    grid = latent_grid.quantile_grid(np.array([0]), 1, 7)
     assert grid.shape == (1, 7, 1)
     assert_allclose(grid[0, :, 0], norm.ppf((np.arange(7) + 0.5) / 7))
 
 
 def test_the_maps_of_images_and_of_labels_share_their_places():
-    assert_allclose(compute.gaussian_quantiles(60)[1::3], compute.gaussian_quantiles(20))
+    assert_allclose(latent_grid.gaussian_quantiles(60)[1::3], latent_grid.gaussian_quantiles(20))
 
 
 def test_the_most_active_latents_vary_most():
     rng = np.random.default_rng(0)
     means = rng.normal(size=(500, 4)) * [0.1, 2.0, 0.0, 1.0] + [9.0, 0.0, 50.0, 0.0]
-    assert compute.most_active(means).tolist() == [1, 3]
-    assert compute.most_active(means, 4).tolist() == [1, 3, 0, 2]
-    assert compute.most_active(np.zeros((5, 3))).tolist() == [0, 1]
-
-
-def test_a_reconstruction_is_the_decoded_posterior_mean():
-    model, raw = make_model((4, 3, 1), 2, scale=1 / 255), make_data((4, 3, 1)).test.x
-    x, mean = compute.reconstruct(model, raw, jax.random.key(0))
-    assert_allclose(x, raw / np.float32(255), rtol=1e-6)
-    by_hand = model.decode(model.encode(model.preprocessing(jnp.asarray(raw[5]))).mean).mean
-    assert_allclose(mean[5], by_hand, rtol=1e-5)
-
-
-def test_dynamic_binarisation_shows_what_the_encoder_saw():
-    model = make_model((4, 3, 1), 2, scale=1 / 255, binarize="dynamic")
-    x, _ = compute.reconstruct(model, make_data((4, 3, 1)).test.x, jax.random.key(0))
-    assert set(np.unique(x)) == {0.0, 1.0}
-
-
-def test_generated_rows_differ_and_their_draws_follow_their_means():
-    model = make_model((5, 4, 1), 2)
-    mean, draw = compute.generate(model, 2000, jax.random.key(1))
-    assert len(np.unique(mean.reshape(2000, -1), axis=0)) == 2000
-    # The draws' average is the means' average, up to a standard error of 0.5 / √40,000.
-    assert abs(mean.mean() - draw.mean()) < 5 * 0.5 / np.sqrt(draw.size)
+    assert latent_grid.most_active(means).tolist() == [1, 3]
+    assert latent_grid.most_active(means, 4).tolist() == [1, 3, 0, 2]
+    assert latent_grid.most_active(np.zeros((5, 3))).tolist() == [0, 1]
 
 
 def test_names_stand_in_the_middle_of_their_regions():
