@@ -9,6 +9,14 @@ class DataError(ValueError):
     """Data that cannot be used as they are: one line saying what, where, and the mend."""
 
 
+class ColumnError(DataError):
+    """One column that cannot be used as it is."""
+
+
+class UnusableColumn(ColumnError):
+    """One column that can only be left out."""
+
+
 def shown(path: object) -> str:
     """A path or a foreign message as it may stand in a one-line message (no control characters)."""
     text = os.fspath(path) if isinstance(path, os.PathLike) else str(path)

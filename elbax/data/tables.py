@@ -7,6 +7,7 @@ the training rows alone.
 import csv as text_csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax.data import columns as one
-from elbax.data.columns import IGNORE, Cells, Column, ColumnError
-from elbax.data.errors import DataError, counted, nearest, shown
+from elbax.data.cells import Cells, read_cells
+from elbax.data.columns import Column
+from elbax.data.errors import ColumnError, DataError, UnusableColumn, counted, nearest, shown
+from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix
 from elbax.data.raw import Part
 
 if TYPE_CHECKING:
@@ -250,9 +253,9 @@ def find_columns(
     Raises:
         DataError: an unknown column or kind; a column that cannot be used; no column left.
     """
-    for name, kind in kinds.items():
+    for name in kinds:
         _check_known(table, name)
-        one.check_kind(name, kind)
+    kinds = {name: check_kind(name, kind) for name, kind in kinds.items()}
     label = None
     if labels is not None:
         _check_known(table, labels)
@@ -265,12 +268,13 @@ def find_columns(
             ignored[name] = "the labels" if name == labels else "as asked"
             continue
         try:
-            cells = one.read_cells(array, name)
-            found[name] = one.infer(name, cells, asked), cells
+            cells = read_cells(array, name)
+            found[name] = infer(name, cells, asked), cells
         except ColumnError as problem:
+            hint = f" ({name}={IGNORE})" if isinstance(problem, UnusableColumn) else ""
             if check:
-                raise ColumnError(f"{table.source}: {problem}") from None
-            ignored[name] = str(problem)
+                raise ColumnError(f"{table.source}: {problem}{hint}") from None
+            ignored[name] = f"{problem}{hint}"
     if not found:
         raise DataError(f"{table.source}: no column is left to be modelled")
     x = [one.encode(column, cells, table.source) for column, cells in found.values()]
@@ -291,10 +295,15 @@ def fit(
     shift = np.array([column.shift for column in fitted])
     scale = np.array([column.scale for column in fitted])
     scaled = {
-        name: part._replace(x=((part.x - shift) / scale).astype(np.float32))
-        for name, part in parts.items()
+        name: part._replace(x=_single((part.x - shift) / scale)) for name, part in parts.items()
     }
     return fitted, scaled
+
+
+def _single(x: np.ndarray) -> np.ndarray:
+    """As float32: what is beyond it, such as an error of typing, is its largest number."""
+    largest = np.finfo(np.float32).max
+    return np.clip(x, -largest, largest).astype(np.float32)
 
 
 def _check_known(table: Table, name: str) -> None:
@@ -311,7 +320,7 @@ def _listed(names: Any) -> str:
 
 
 def _labels(table: Table, name: str) -> np.ndarray:
-    cells = one.read_cells(table.columns[name], name)
+    cells = read_cells(table.columns[name], name)
     gone = np.isnan(cells.numbers)
     if gone.any():
         raise DataError(
@@ -346,10 +355,10 @@ def encode(table: Table, columns: Sequence[Column]) -> np.ndarray:
             f"{'it' if len(lacking) == 1 else 'them'} (empty cells are taken as missing)"
         )
     encoded = [
-        one.encode(column, one.read_cells(table.columns[column.name], column.name), table.source)
+        one.encode(column, read_cells(table.columns[column.name], column.name), table.source)
         for column in columns
     ]
-    return np.stack(encoded, axis=1).astype(np.float32)
+    return _single(np.stack(encoded, axis=1))
 
 
 def decode(columns: Sequence[Column], x: np.ndarray) -> "pa.Table":
@@ -381,7 +390,62 @@ def log_jacobian(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
 
 def discrete(columns: Sequence[Column]) -> np.ndarray:
     """(d,) whether a column's likelihood is a mass (else a density)."""
-    return np.array([column.kind not in ("continuous", "positive") for column in columns])
+    return np.array([column.discrete for column in columns])
+
+
+# --- a feature matrix --------------------------------------------------------------------------
+
+
+def find_matrix_columns(
+    names: Sequence[str], x: np.ndarray, kinds: str | Sequence[str] | None
+) -> tuple[Column, ...]:
+    """What the columns of a feature matrix are, shift and scale included.
+
+    Args:
+        names: what messages call them.
+        x: the training rows, (n, d); NaN where not observed.
+        kinds: a kind (or the likelihood's name) for all columns or one for each; "mixed" finds them
+            as a table's are found (`elbax.data.kinds.infer`), None as `infer_matrix` says.
+
+    Raises:
+        DataError: an unknown kind, one that a column's numbers are not of, or a column that cannot
+            be used.
+    """
+    x = np.asarray(x, np.float64)
+    if kinds == "mixed":
+        columns = [infer(name, Cells(cells)) for name, cells in zip(names, x.T, strict=True)]
+    else:
+        if isinstance(kinds, str):
+            kinds = [kinds] * len(names)
+        if kinds is not None:
+            kinds = [check_kind(name, str(kind)) for name, kind in zip(names, kinds, strict=True)]
+        columns = infer_matrix(names, x, kinds)
+    pairs = zip(columns, x.T, strict=True)
+    return tuple(one.fit(column, one.encode(column, Cells(cells), "X")) for column, cells in pairs)
+
+
+def encode_matrix(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
+    """Rows of a feature matrix as they are modelled: (n, d) float32, NaN where not observed.
+
+    Raises:
+        ColumnError: a number that its column's kind does not have.
+    """
+    pairs = zip(columns, np.asarray(x, np.float64).T, strict=True)
+    return _single(np.stack([one.encode(c, Cells(cells), "X") for c, cells in pairs], axis=1))
+
+
+def decode_matrix(columns: Sequence[Column], rows: np.ndarray) -> np.ndarray:
+    """Modelled numbers in the columns' own units, (n, d) float64."""
+    pairs = zip(columns, rows.T, strict=True)
+    return np.stack([one.in_own_units(column, numbers) for column, numbers in pairs], axis=1)
+
+
+def families_in_words(columns: Sequence[Column]) -> str:
+    """``3 normal, 1 binary, 2 categorical``."""
+    counts = Counter(
+        column.likelihood.removesuffix(f"-{len(column.categories)}") for column in columns
+    )
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def write(path: Path, table: "pa.Table", suffix: str) -> None:

@@ -11,8 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from elbax.data import Column, tables
 from elbax.estimators import sizes
-from elbax.estimators.reading import Reading
 from elbax.util import environment
 
 _AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
@@ -115,10 +115,11 @@ class BaseVAE(BaseEstimator):
         return found
 
     def _names(self) -> list[str]:
-        """What the columns of X are called in messages: their names, or their numbers."""
+        """What the columns of X are called: as X does, or `x0`, `x1`, …."""
         names = getattr(self, "feature_names_in_", None)
-        numbers = map(str, range(self.n_features_in_))
-        return [repr(str(name)) for name in names] if names is not None else list(numbers)
+        return (
+            [f"x{i}" for i in range(self.n_features_in_)] if names is None else [*map(str, names)]
+        )
 
     def _learn(
         self, x: np.ndarray, names: list[str], *, anew: bool, one_epoch: bool = False
@@ -130,24 +131,25 @@ class BaseVAE(BaseEstimator):
         if anew:
             self._forget()
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-            reading = Reading.fit(x, self.likelihood, names)
+            columns = _columns(names, x, self.likelihood)
         else:
-            seed, reading = self._seed, self._reading
-        rows = reading.encode(x, names)
+            seed, columns = self._seed, self._columns
+        rows = tables.encode_matrix(columns, x)
         params = self.get_params(deep=False)
         if one_epoch:
             params |= {"max_iter": 1, "early_stopping": False}
         settled = sizes.settle(params, len(rows), rows.shape[1])
         train, validation = _split(rows, settled.validation, seed)
         if self.verbose:
-            self._say(f"{len(rows):,} rows of {rows.shape[1]} columns: {reading.in_words()}")
+            kinds = tables.families_in_words(columns)
+            self._say(f"{len(rows):,} rows of {len(columns)} columns: {kinds}")
             self._say(settled.in_words(len(train)))
             self._say(f"Rule for what was not given: {sizes.RULE}")
         per_epoch = len(train) // settled.batch_size
         steps = settled.max_iter * per_epoch
         if anew:
             training = settled.options.training
-            features = reading.features(rows)
+            features = _features(columns, rows)
             learner = learning.begin(
                 settled.options.model, training, features, train, steps=steps, seed=seed
             )
@@ -164,26 +166,26 @@ class BaseVAE(BaseEstimator):
             watch=self._watch(per_epoch) if self.verbose > 1 else None,
         )
         if anew:
-            self._seed, self._reading, self._options = seed, reading, settled.options
+            self._seed, self._columns, self._options = seed, columns, settled.options
             self._schedule = steps
             self.n_iter_, self.history_ = 0, {}
             self.n_components_ = learner.model.latent_dim
             self.hidden_layer_sizes_ = settled.options.model.hidden
-            self.likelihood_ = reading.kinds
-        self._take(learner, progress, per_epoch, float(reading.log_jacobian(train).sum(1).mean()))
+            self.likelihood_ = tuple(column.likelihood for column in columns)
+        self._take(learner, progress, per_epoch, float(self._log_jacobian(train).sum(1).mean()))
         return rows
 
-    def _learn_more(self, x: np.ndarray, names: list[str]) -> None:
+    def _learn_more(self, x: np.ndarray) -> None:
         """One epoch more over the matrix x."""
         from elbax.estimators import learning
 
-        rows = self._reading.encode(x, names)
+        rows = tables.encode_matrix(self._columns, x)
         batch_size = min(self._options.training.batch_size, len(rows))
         per_epoch = len(rows) // batch_size
         learner, progress = learning.advance(
             self._resume(), rows, batch_size=batch_size, steps=per_epoch
         )
-        units = float(self._reading.log_jacobian(rows).sum(1).mean())
+        units = float(self._log_jacobian(rows).sum(1).mean())
         self._take(learner, progress, per_epoch, units)
 
     def _take(self, learner: Any, progress: Any, per_epoch: int, units: float) -> None:
@@ -198,8 +200,7 @@ class BaseVAE(BaseEstimator):
         from elbax.estimators import learning
 
         if isinstance(self._learner, bytes):
-            reading = self._reading
-            blank = np.zeros((2, len(reading.kinds)), np.float32)
+            blank = np.zeros((2, len(self._columns)), np.float32)
             fresh = learning.begin(
                 self._options.model,
                 self._options.training,
@@ -241,7 +242,12 @@ class BaseVAE(BaseEstimator):
             ValueError: X has other columns, or values that a likelihood is not defined for.
         """
         check_is_fitted(self, "model_")
-        return self._reading.encode(self._read(X), self._names())
+        return tables.encode_matrix(self._columns, self._read(X))
+
+    def _log_jacobian(self, rows: np.ndarray) -> np.ndarray:
+        """What turns each cell's log-density into the units of X, in nats: (rows, features)."""
+        each = [column.log_jacobian for column in self._columns]
+        return np.where(np.isnan(rows), 0.0, each)
 
     def _noise(self, rows: np.ndarray) -> dict[str, Any]:
         """The randomness of an estimate: of the fit's seed, and of each row's content alone."""
@@ -262,7 +268,7 @@ class BaseVAE(BaseEstimator):
         else:
             estimate = {"importance": importance, "prior": prior}[estimator]
             found = estimate(self.model_, rows, samples=self.n_draws, **noise).log_likelihood
-        return np.asarray(found, np.float64) + self._reading.log_jacobian(rows).sum(axis=1)
+        return np.asarray(found, np.float64) + self._log_jacobian(rows).sum(axis=1)
 
     # --- scikit-learn ------------------------------------------------------------------------
 
@@ -281,7 +287,7 @@ class BaseVAE(BaseEstimator):
             state["model_"] = learning.model_to_bytes(self.model_)
             if not isinstance(self._learner, bytes):  # bytes since it was unpickled itself
                 state["_learner"] = learning.to_bytes(self._learner)
-            state["_reading"] = self._reading.to_json()
+            state["_columns"] = [column.to_json() for column in self._columns]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -291,8 +297,43 @@ class BaseVAE(BaseEstimator):
             from elbax.estimators import learning
 
             state["model_"] = learning.model_from_bytes(state["model_"])
-            state["_reading"] = Reading.from_json(state["_reading"])
+            state["_columns"] = tuple(map(Column.from_json, state["_columns"]))
         super().__setstate__(state)
+
+
+def _columns(names: list[str], x: np.ndarray, likelihood: Any) -> tuple[Column, ...]:
+    """What the columns of X are, by `elbax.data` or as asked.
+
+    Raises:
+        ValueError: There is not one kind for each column, or a column is not of its kind.
+    """
+    if likelihood is not None and not isinstance(likelihood, str) and len(likelihood) != len(names):
+        raise ValueError(
+            f"likelihood names {len(likelihood)} columns, and X has {len(names)}: give one kind "
+            "for each, or one for all"
+        )
+    return tables.find_matrix_columns(names, x, likelihood)
+
+
+def _features(columns: tuple[Column, ...], rows: np.ndarray) -> Any:
+    """What the encoder sees of the columns (`elbax.model.ColumnFeatures`).
+
+    Of standardised columns mean and deviation are 0 and 1 to the last bit, whatever the data: then
+    a program that was compiled for other data of the same shape serves these too.
+
+    Args:
+        columns: What they are.
+        rows: The training rows as they are modelled.
+    """
+    from elbax.model import ColumnFeatures
+
+    missing = np.isnan(rows).any()
+    rows = np.array(rows[: len(rows) // 2 * 2], np.float64)
+    standardised = [column.standardised for column in columns]
+    rows[:, standardised] = np.resize([-1.0, 1.0], len(rows))[:, None]
+    if missing:
+        rows = np.vstack([rows, np.full(len(columns), np.nan)])
+    return ColumnFeatures([column.likelihood for column in columns], rows)
 
 
 def _features_of(model: Any) -> Any:

@@ -9,6 +9,7 @@ from sklearn.base import TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import check_is_fitted
 
+from elbax.data import tables
 from elbax.estimators.base import CONSTRAINTS, BaseVAE
 
 
@@ -180,14 +181,14 @@ class VAEImputer(TransformerMixin, BaseVAE):
     def _filled(self, x: np.ndarray, what: str) -> np.ndarray:
         """X with the missing cells of rows that have some taken from an `Imputation`."""
         seen = x[:, ~self._empty].copy()
-        rows = self._reading.encode(seen, self._seen_names())
+        rows = tables.encode_matrix(self._columns, seen)
         holed = np.isnan(rows).any(axis=1)
         if holed.any():
             from elbax.evaluate import impute
 
             noise = self._noise(rows[holed])
             found = getattr(impute(self.model_, rows[holed], samples=self.n_draws, **noise), what)
-            cells = self._reading.decode(found[:, 0] if what == "draws" else found)
+            cells = tables.decode_matrix(self._columns, found[:, 0] if what == "draws" else found)
             seen[holed] = np.where(np.isnan(rows[holed]), cells, seen[holed])
         if not self.keep_empty_features:
             return seen

@@ -175,4 +175,4 @@ class VAEOutlierDetector(OutlierMixin, BaseVAE):
         from elbax.evaluate import score
 
         found = score(self.model_, rows, samples=self.n_draws, **self._noise(rows))
-        return np.nan_to_num(found.elements) + self._reading.log_jacobian(rows)
+        return np.nan_to_num(found.elements) + self._log_jacobian(rows)

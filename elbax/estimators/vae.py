@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from elbax.data import tables
 from elbax.estimators.base import CONSTRAINTS, PRECISIONS, BaseVAE
 
 
@@ -20,9 +21,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
     others. Columns are standardised inside, and every density is in the units of X again. What is
     None is found from the data, by rules that `verbose=1` prints:
 
-    * `likelihood`: a column of 0 and 1 is binary, every other one normal with a scale of its own.
-      (Where all columns are whole numbers from 0 on, as grey levels and word counts are, 0 and 1
-      are two of them, and the column is normal.) Give "bernoulli" for pixels from 0 to 1.
+    * `likelihood`: a column of 0 and 1 is binary, every other one normal with a scale of its own
+      (`elbax.data.kinds.infer_matrix` says why, and what of grey levels and word counts). "mixed"
+      takes each column for what `elbax train` takes it for in a table: counts, grades, positive
+      numbers, …; rows that hold a value which a column's kind does not have are then refused. Give
+      "bernoulli" for pixels from 0 to 1.
     * sizes, length and stopping: `elbax.estimators.sizes.RULE`.
 
     A row's embedding and score depend on that row alone: not on the rows beside it, nor on where it
@@ -36,7 +39,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         hidden_layer_sizes: Widths of the encoder's hidden layers; the decoder mirrors them.
         likelihood: What columns are: one word for all, or one for each: "normal", "laplace",
             "student-t", "log-normal", "bernoulli", "continuous-bernoulli", "poisson",
-            "negative-binomial", "categorical-K", "ordinal-K" (`elbax.Mixed`).
+            "negative-binomial", "binary", "categorical", "ordinal" (with the values of the training
+            rows, or "categorical-K" and "ordinal-K" with the codes 0 to K − 1); or "mixed".
         prior: The name of a prior, or a dictionary with its options: `{"name": "mixture",
             "components": 20}` (`elbax parts`).
         posterior: Likewise, of q(z|x).
@@ -161,7 +165,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         del y
         self._validate_params()
         if hasattr(self, "model_"):
-            self._learn_more(self._read(X), self._names())
+            self._learn_more(self._read(X))
             return self
         x = self._read(X, reset=True, rows=2)
         self._learn(x, self._names(), anew=True, one_epoch=True)
@@ -180,7 +184,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
 
         check_is_fitted(self, "model_")
         x = self._read(X)
-        rows = self._reading.encode(x, self._names())
+        rows = tables.encode_matrix(self._columns, x)
         return posterior_moments(self.model_, rows)["mean"].astype(x.dtype)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -207,7 +211,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         decoded, binary = decode(self.model_, z), np.equal(self.likelihood_, "binary")
         if binary.any():  # X holds numbers, grey levels among them, and no words
             decoded = np.where(binary, decode_mean(self.model_, z), decoded)
-        return self._reading.decode(decoded).astype(latents.dtype)
+        return tables.decode_matrix(self._columns, decoded).astype(latents.dtype)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """New rows: z from the prior, then x from p(x|z).
@@ -228,7 +232,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
             raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         drawn, _ = generate(self.model_, int(n_samples), jax.random.key(seed), draw=True)
-        return self._reading.decode(drawn)
+        return tables.decode_matrix(self._columns, drawn)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log p(x) of each row in nats, in the units of X; higher is more normal.

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from elbax.data import Column, DataError, load, tables
-from elbax.data.columns import infer, read_cells
+from elbax.data.cells import read_cells
+from elbax.data.kinds import infer
 
 
 def mixed(n: int = 200) -> pd.DataFrame:
@@ -382,3 +383,55 @@ def test_a_polars_table_is_read_as_the_same_pandas_table():
     ]  # fmt: skip
     with pytest.raises(ValueError, match=r"lazy: collect\(\) it first"):
         tables.read(table.lazy())
+
+
+# --- a feature matrix --------------------------------------------------------------------------
+
+
+def matrix(kinds, *columns):
+    names = [f"x{i}" for i in range(len(columns))]
+    return tables.find_matrix_columns(names, np.array(columns, float).T, kinds)
+
+
+@pytest.mark.parametrize(
+    ("columns", "kinds"),
+    [
+        ([[0, 1, 1], [0.5, 1, 2], [3, 7, 7]], ["binary", "continuous", "continuous"]),
+        ([[0, 1, np.nan], [-1, 2, 5]], ["binary", "continuous"]),
+        ([[0, 1, 1], [0, 16, 3], [0, 0, 0]], ["continuous"] * 3),  # grey levels
+        ([[0, 1, 1], [1, 0, 0]], ["binary", "binary"]),
+    ],
+)
+def test_the_rule_of_a_matrix(columns, kinds):
+    assert [column.kind for column in matrix(None, *columns)] == kinds
+
+
+def test_a_matrix_is_taken_for_what_is_asked():
+    grades, incomes = [1, 2, 5, 2], [0.1, 1, 10, 100]
+    kinds = [c.likelihood for c in matrix(["ordinal", "log-normal"], grades, incomes)]
+    assert kinds == ["ordinal-3", "log-normal"]
+    assert [c.kind for c in matrix("mixed", grades, incomes)] == ["ordinal", "positive"]
+    assert matrix("ordinal-6", grades)[0].categories == (0, 1, 2, 3, 4, 5)
+    for asked, numbers, message in [
+        ("ordinal-5", grades, "holds 5: it cannot be ordinal-5, whose codes are 0 to 4"),
+        ("bernoulli", grades, "holds 2: it cannot be bernoulli, which is of numbers from 0 to 1"),
+        ("binary", grades, "has 3 different values: it cannot be binary"),
+        ("gauss", grades, "'x0' is to be 'gauss'"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            matrix(asked, numbers)
+
+
+def test_a_matrix_there_and_back():
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(5, 2, 50), np.exp(rng.normal(8, 1, 50)), rng.integers(1, 4, 50)], 1)
+    x[3] = np.nan
+    columns = tables.find_matrix_columns(["a", "b", "c"], x, ["student-t", "positive", "ordinal"])
+    rows = tables.encode_matrix(columns, x)
+    np.testing.assert_allclose(np.nanmean(rows[:, 0]), 0, atol=1e-6)
+    np.testing.assert_allclose(np.nanstd(rows[:, 0]), 1, rtol=1e-6)
+    np.testing.assert_allclose(np.nanmean(np.log(rows[:, 1])), 0, atol=1e-6)
+    assert set(np.unique(rows[~np.isnan(rows[:, 2]), 2])) == {0, 1, 2}
+    np.testing.assert_allclose(tables.decode_matrix(columns, rows), x, rtol=1e-6)
+    # Between two codes lie the numbers between their values, as of a mean.
+    assert tables.decode_matrix(columns, np.array([[0, 1, 0.5]]))[0, 2] == 1.5

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from elbax import VAE, LatentMapDisplay, TrainingDisplay, VAEImputer, VAEOutlierDetector
+from elbax.data import load
 from elbax.estimators import sizes
 from tests.linear_gaussian import log_normal
 
@@ -301,20 +302,44 @@ def test_likelihoods_by_the_columns():
     assert mixed.likelihood_ == ("normal", "binary", "normal")
     assert set(np.unique(mixed.sample(50)[:, 1])) == {0.0, 1.0}
     x[3, 1] = 2
-    with pytest.raises(ValueError, match=r"column 1 is 2 in row 3 .* binary, is of numbers from 0"):
+    with pytest.raises(ValueError, match=r"'x1' of X is 2.0 in row 3 .*: it knows 0.0, 1.0"):
         mixed.transform(x)
     pixels = VAE(**SMALL, max_iter=1).fit(np.stack([switch, rng.permutation(np.arange(60))], 1))
     assert pixels.likelihood_ == ("normal", "normal")  # 0 and 1 are levels of one scale
     counts = VAE(**SMALL, likelihood=["poisson", "bernoulli"], max_iter=1, random_state=0)
     counts.fit(np.stack([rng.poisson(3, 60), rng.random(60)], axis=1))
     assert counts.likelihood_ == ("poisson", "binary")
+    with pytest.raises(ValueError, match=r"'x0' of X is -1 .* poisson column holds whole numbers"):
+        counts.transform([[-1, 0.5]])
+
+
+def test_mixed_is_what_a_table_is_taken_for():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "grade": rng.integers(1, 6, 80),
+            "kids": rng.poisson(2, 80),
+            "income": np.exp(rng.normal(8, 1, 80)),
+            "height": rng.normal(170, 10, 80),
+            "unit": 7,
+        }
+    )
+    mixed = VAE(**SMALL, likelihood="mixed", max_iter=1, random_state=0).fit(frame)
+    table = load(frame, validation=0)
+    assert mixed.likelihood_ == tuple(column.likelihood for column in table.columns)
+    assert mixed.likelihood_[:3] == ("ordinal-5", "negative-binomial", "log-normal")
+    drawn = mixed.sample(40, random_state=0)
+    assert set(np.unique(drawn[:, 0])) <= {1.0, 2.0, 3.0, 4.0, 5.0}
+    assert (drawn[:, 4] == 7).all()
+    again = pickle.loads(pickle.dumps(mixed))  # noqa: S301 - our own
+    np.testing.assert_array_equal(again.transform(frame), mixed.transform(frame))
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"recipe": "vea"}, "unknown recipe 'vea': did you mean 'vae'"),
-        ({"likelihood": "gauss"}, "a column is 'gauss'; it can be normal"),
+        ({"likelihood": "gauss"}, "column 'x0' is to be 'gauss'.*: a column is continuous"),
         ({"likelihood": ["normal"]}, "likelihood names 1 columns, and X has 4"),
         ({"prior": "vampire"}, "did you mean 'vamp'"),
         ({"prior": "hypersphere"}, "choose --posterior power-spherical"),
@@ -341,10 +366,10 @@ def test_what_cannot_be_learnt_from_is_refused(iris):
     with pytest.raises(NotFittedError):
         VAE().transform(x)
     x[:, 1] = np.nan
-    with pytest.raises(ValueError, match="column 1 has no observed cell"):
+    with pytest.raises(ValueError, match="column 'x1' has no observed cell"):
         VAE().fit(x)
     x[:, 1] = 1e200
-    with pytest.raises(ValueError, match=r"column 1 holds numbers beyond 1e.100"):
+    with pytest.raises(ValueError, match="column 'x1' has 20 cells that are beyond 1e100"):
         VAE().fit(x)
     with pytest.raises(ValueError, match="give a smaller learning_rate_init"):
         VAE(**SMALL, learning_rate_init=1e30, random_state=0).fit(iris)

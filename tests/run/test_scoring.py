@@ -84,9 +84,9 @@ def test_what_cannot_be_given_is_refused_by_name():
     )
     for text, problem in {
         "b=1": "no such column",
-        "n=1.5": "'n' is a count, and 1.5 is no whole number",
-        "n=-1": "no whole number from 0 on",
-        "p=0": "'p' is positive",
+        "n=1.5": "'n' is count: it holds whole numbers from 0 on, not 1.5",
+        "n=-1": "whole numbers from 0 on, not -1",
+        "p=0": "'p' is positive: it holds numbers above 0, not 0",
         "a=tall": "'a' holds numbers, and 'tall' is none",
         "a=inf": "'inf' is none",
         "w=1.5": "'w' holds whole numbers",
