@@ -14,10 +14,10 @@ from elbax.data import Column, Dataset
 from elbax.data.source import Split
 from elbax.model import ColumnFeatures, LatentVariableModel
 from elbax.model.interfaces import Batch
+from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
 from elbax.recipes.options import Options
-from elbax.run import tables
 from elbax.train.loop import Outcome, fit, init_state, merge
 
 DRAWS = 200  # of an imputation
@@ -26,7 +26,7 @@ SAMPLES = 1000  # of log p(x)
 
 def train(rows: Rows, seed: int, options: Options | None = None) -> LatentVariableModel:
     """A model of the training rows: the best by the validation rows."""
-    settled = tables.settle(options or recipes.find("vae").options(), _dataset(rows))
+    settled = sizes.settle(options or recipes.find("vae").options(), _dataset(rows))
     training, width = settled.training, rows.train.shape[1]
     kinds = ("normal",) * width
     # What the encoder takes off is of rows that are scaled already; the same numbers for all seeds
@@ -79,7 +79,7 @@ def log_p(model: LatentVariableModel, rows: np.ndarray, seed: int) -> np.ndarray
 
 def settings(rows: Rows) -> dict[str, Any]:
     """The sizes that the table's rows settle."""
-    settled = tables.settle(recipes.find("vae").options(), _dataset(rows))
+    settled = sizes.settle(recipes.find("vae").options(), _dataset(rows))
     model, training = settled.model, settled.training
     return {
         "hidden": list(model.hidden),

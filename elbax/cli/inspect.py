@@ -39,15 +39,16 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "inspect", words)
     environment.prepare()
     from elbax import recipes
-    from elbax.data import describe, load
+    from elbax.data import describe, describe_columns, load
     from elbax.data.tables import parse_kinds
+    from elbax.recipes import sizes
+    from elbax.report import table_words
     from elbax.run import cost as inspection
     from elbax.run import settle as plans
-    from elbax.run import tables
 
     recipe, kinds = recipes.find(arguments.recipe), parse_kinds(arguments.columns)
     dataset = load(arguments.data, check=False, kinds=kinds, labels=arguments.labels)
-    recipe = tables.settled_recipe(recipe, dataset)
+    recipe = sizes.settled_recipe(recipe, dataset)
     description = describe(dataset)
     likelihood, reason = plans.choose(dataset, recipe.options())
     problem = inspection.problem(dataset, recipe, likelihood)
@@ -57,13 +58,13 @@ def main(words: Sequence[str]) -> int:
         content["likelihood"] = likelihood.name
         content |= {"reason": reason, "recipe": recipe.name, "problem": problem}
         if dataset.columns:
-            content["table"] = tables.describe(dataset)
+            content["table"] = describe_columns(dataset)
         print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
         return 0
-    sizes = tables.sizes_in_words(recipe.options()) if dataset.columns else None
-    for line in inspection.in_words(description, recipe, likelihood, reason, cost, sizes):
+    settled = sizes.in_words(recipe.options()) if dataset.columns else None
+    for line in inspection.in_words(description, recipe, likelihood, reason, cost, settled):
         print(line)
-    for line in tables.description_in_words(dataset) if dataset.columns else ():
+    for line in table_words.columns(dataset) if dataset.columns else ():
         print(line)
     if problem is not None:
         print(f"problem   {problem}")

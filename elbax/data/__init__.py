@@ -6,6 +6,7 @@ from elbax.data.inspect import Description as Description
 from elbax.data.inspect import check_support as check_support
 from elbax.data.inspect import choose_likelihood as choose_likelihood
 from elbax.data.inspect import describe as describe
+from elbax.data.inspect import describe_columns as describe_columns
 from elbax.data.named import DatasetEntry as DatasetEntry
 from elbax.data.named import available as available
 from elbax.data.source import Dataset as Dataset

@@ -1,6 +1,8 @@
 """What the data are, and which likelihood suits them. Plain data; nothing is printed."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -154,6 +156,33 @@ def describe(dataset: Dataset) -> Description:
         n_bytes=sum(part.x.nbytes for part in parts.values()),
         fingerprint=dataset.fingerprint,
     )
+
+
+def describe_columns(dataset: Dataset) -> list[dict[str, Any]]:
+    """What each column of a table is: name, kind, likelihood, range or categories, missing cells.
+
+    A range is in the column's own units. Columns that are left out have a `reason` instead.
+    """
+    x = dataset.split("all").x
+    found: list[dict[str, Any]] = []
+    for i, column in enumerate(dataset.columns):
+        cells = np.asarray(x[:, i], np.float64) * column.scale + column.shift
+        seen = cells[~np.isnan(cells)]
+        numbers = not column.categories and len(seen) > 0
+        # The rows are float32: beyond six digits of the spread they say nothing.
+        digits = 5 - math.floor(math.log10(column.scale))
+        found.append(
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "likelihood": column.likelihood,
+                "minimum": round(float(seen.min()), digits) if numbers else None,
+                "maximum": round(float(seen.max()), digits) if numbers else None,
+                "categories": list(column.categories),
+                "missing": len(cells) - len(seen),
+            }
+        )
+    return found + [{"name": name, "reason": why} for name, why in dataset.ignored.items()]
 
 
 def choose_likelihood(dataset: Dataset, binarize: str = "none") -> tuple[str, str]:

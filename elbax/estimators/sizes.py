@@ -1,4 +1,4 @@
-"""What the data decide where nothing was asked for: sizes, length, and when to stop."""
+"""From an estimator's parameters and the size of its data to the options of a training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any
 
 from elbax import recipes
 from elbax.recipes import options as option_tools
+from elbax.recipes import sizes
 from elbax.recipes.options import Options
-from elbax.run import labels, tables
+from elbax.run import labels
 
-_STEPS_A_ROW = 20
 _STOPPING_ROWS = 100  # rows from which there is a validation split
-_PATIENCE = 1000  # steps
-_EVERY = 100  # steps between looks at the validation rows
+_FEWEST_EPOCHS = 10  # without a better bound before training stops
 
 # Options of a run that a parameter of the estimators says, and those that have no place here.
 _SAID_BY = {
@@ -32,11 +31,8 @@ _SAID_BY = {
 _ALSO = ("batch_size", "beta", "prior", "posterior", "network", "likelihood")
 
 RULE = (
-    "Columns are normal, those of 0 and 1 binary unless all columns are whole numbers from 0 on. "
-    "Two hidden layers of 64 units up to 2,000 training rows, of 128 up to 20,000, of 256 beyond; "
-    "half as many components as columns, from 1 to 10; batches of a tenth of the rows, 100 at "
-    "most; 20 steps a row, at most 3,000, 6,000 or 10,000 by the same bounds; from 100 rows on a "
-    "validation split, and a stop after 1,000 steps without a better bound (10 epochs at least)."
+    f"{sizes.RULE} From {_STOPPING_ROWS} rows on some are kept for validation, and training stops "
+    f"after {_FEWEST_EPOCHS} epochs without a better bound at the earliest."
 )
 
 
@@ -98,22 +94,22 @@ def settle(params: dict[str, Any], rows: int, columns: int) -> Sizes:
             f"validation_fraction is {params['validation_fraction']} and leaves {training_rows} of "
             f"{rows} rows to train on: give a smaller one, or early_stopping=False"
         )
-    options = _options(params, training_rows, columns)
+    options = _options(params, training_rows, columns, validated=validation > 0)
     per_epoch = training_rows // options.training.batch_size
     max_iter = params["max_iter"]
     if max_iter is None:
         max_iter = math.ceil(options.training.iterations / per_epoch)
     wait = params["n_iter_no_change"]
     # Where epochs are short, several stand between two looks; one, where their number was asked.
-    every = 1 if wait is not None else math.ceil(_EVERY / per_epoch)
-    wait = max(10, math.ceil(_PATIENCE / per_epoch)) if wait is None else wait
+    every = 1 if wait is not None else math.ceil(sizes.LOOK_EVERY / per_epoch)
+    if wait is None:
+        wait = max(_FEWEST_EPOCHS, math.ceil(sizes.LOOKS * sizes.LOOK_EVERY / per_epoch))
     return Sizes(options, max_iter, validation, every, math.ceil(wait / every))
 
 
-def _options(params: dict[str, Any], rows: int, columns: int) -> Options:
+def _options(params: dict[str, Any], rows: int, columns: int, *, validated: bool) -> Options:
     """The recipe's options with what was asked for, and sizes by the data for the rest."""
-    wanted = tables.sizes(rows, columns)
-    wanted["iterations"] = min(wanted["iterations"], _STEPS_A_ROW * rows)
+    wanted = sizes.by_size(rows, columns, validated=validated)
     hidden = params["hidden_layer_sizes"]
     asked = {
         "latent_dim": params["n_components"],

@@ -7,7 +7,8 @@ import sys
 import time
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from elbax.run import tables
+from elbax.data.tables import families_in_words
+from elbax.report import table_words
 from elbax.run.settle import Plan, is_grey, shape_in_words, size_of
 from elbax.run.terms import readable
 from elbax.util import environment
@@ -70,8 +71,9 @@ class Narrator:
         self.note(f"data    {data_in_words(plan)}")
         self.note(f"model   {model_in_words(plan, parameters)}")
         self.note(f"        {likelihood_in_words(plan)}")
-        for line in tables.in_words(plan.options, plan.dataset) if plan.dataset.columns else ():
-            self.note(line)
+        if plan.dataset.columns:
+            for line in table_words.before_training(plan.options, plan.dataset):
+                self.note(line)
 
     def placed(self, path: Path, plan: Plan) -> None:
         """Where the run goes."""
@@ -201,7 +203,7 @@ def data_in_words(plan: Plan) -> str:
         levels = f"pixels, binarised ({plan.options.data.binarize})"
     shape = shape_in_words(data.shape)
     if data.columns:
-        shape, levels = tables.values_in_words(data), "of mixed kinds"
+        shape, levels = table_words.shape(data), "of mixed kinds"
     return (
         f"{data.name}: {train + validation + test:,} {what} of {shape} {levels}; "
         f"{train:,} to train, {validation:,} to validate, {test:,} to test"
@@ -246,7 +248,7 @@ def _spaced(choice: Choice) -> str:
 def likelihood_in_words(plan: Plan) -> str:
     """The likelihood, what it means for these data, and why this one."""
     if plan.dataset.columns:
-        return f"mixed likelihood: {plan.reason} ({tables.likelihood_in_words(plan.dataset)})"
+        return f"mixed likelihood: {plan.reason} ({families_in_words(plan.dataset.columns)})"
     grey = plan.options.data.binarize == "none" and is_grey(plan.dataset)
     if plan.likelihood.name == "bernoulli" and grey:
         means = "so the bound is on the expected log-probability of a binarised image"

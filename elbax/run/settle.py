@@ -17,6 +17,7 @@ import numpy as np
 from elbax import recipes
 from elbax.data.named import DATA_DIR_VARIABLE
 from elbax.recipes import options as option_tools
+from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
 from elbax.run import tables
@@ -148,7 +149,7 @@ def make(data: Any, options: Options) -> Plan:
     )
     _check_hidden(options)
     dataset = load(data, options)
-    options = tables.settle(options, dataset)
+    options = sizes.settle(options, dataset)
     likelihood, reason = choose(dataset, options)
     check_fit(dataset, options, likelihood)
     rows, batch = len(dataset.train), options.training.batch_size

@@ -14,10 +14,9 @@ import elbax as package
 from elbax.cli import main
 from elbax.data import load
 from elbax.figures import top_label
-from elbax.recipes import find
+from elbax.recipes import find, sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import replace
-from elbax.run import tables
 
 FAST = ["--hidden", "8", "--iterations", 40, "--validate-every", 20]
 
@@ -250,22 +249,22 @@ def test_inspect_shows_each_column(trained, elbax):
 def test_sizes_are_settled_by_the_rows_unless_asked_for():
     dataset = load(frame())
     options = find("vae").options()
-    settled = tables.settle(options, dataset)
+    settled = sizes.settle(options, dataset)
     assert settled.model.hidden == (64, 64)
     assert settled.model.latent_dim == 2
     assert (settled.training.iterations, settled.training.batch_size) == (10_000, 9)
-    blind = tables.settle(options, load(frame(), validation=0))
-    assert (blind.training.iterations, blind.training.patience) == (3000, None)
+    blind = sizes.settle(options, load(frame(), validation=0))
+    assert (blind.training.iterations, blind.training.patience) == (20 * 108, None)
     assert settled.training.patience == 10
     assert settled.training.objective == Choice("importance-weighted")
-    weighed = tables.settle(replace(options, {"beta": 1.0}), dataset)
+    weighed = sizes.settle(replace(options, {"beta": 1.0}), dataset)
     assert weighed.training.objective == Choice("elbo", (("beta", 1.0),))
     asked = find("vae").options()
-    asked = tables.settle(replace(asked, {"hidden": (5,), "epochs": 3}), dataset)
+    asked = sizes.settle(replace(asked, {"hidden": (5,), "epochs": 3}), dataset)
     assert asked.model.hidden == (5,)
     assert asked.training.epochs == 3
     # What was asked for stays, though it be what the recipe has anyway.
     same = replace(find("vae").options(), {"hidden": (512, 384, 256), "batch_size": 50})
-    assert tables.settle(same, dataset).model.hidden == (512, 384, 256)
+    assert sizes.settle(same, dataset).model.hidden == (512, 384, 256)
     digits = load(np.zeros((30, 4, 4), np.uint8))
-    assert tables.settle(options, digits) == options
+    assert sizes.settle(options, digits) == options
