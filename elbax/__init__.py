@@ -78,9 +78,9 @@ if TYPE_CHECKING:
     from elbax.model.serialise import load_model as load
     from elbax.model.serialise import save_model as save_model
     from elbax.run.run import Run as Run
-    from elbax.run.run import open_run as open_run
-    from elbax.run.run import resume as resume
-    from elbax.run.run import train as train
+    from elbax.workflow import open_run as open_run
+    from elbax.workflow import resume as resume
+    from elbax.workflow import train as train
 
     __version__: str
 
@@ -152,10 +152,10 @@ _HOME = {
     "kl_divergence": "elbax.model.distributions.divergences",
     "load": "elbax.model.serialise:load_model",
     "load_data": "elbax.data:load",
-    "open_run": "elbax.run.run",
-    "resume": "elbax.run.run",
+    "open_run": "elbax.workflow",
+    "resume": "elbax.workflow",
     "save_model": "elbax.model.serialise",
-    "train": "elbax.run.run",
+    "train": "elbax.workflow",
 }
 
 __all__ = [

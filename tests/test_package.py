@@ -87,7 +87,7 @@ def test_unknown_name_is_an_attribute_error():
 )
 def test_train_is_the_function_although_a_room_has_its_name(before):
     code = f"import elbax\n{before}\nprint(elbax.train.__module__, elbax.train.__qualname__)"
-    assert run_fresh(code).split() == ["elbax.run.run", "train"]
+    assert run_fresh(code).split() == ["elbax.workflow", "train"]
 
 
 # --- what an import costs ------------------------------------------------------------------

@@ -77,8 +77,9 @@ def _draw(steps: int) -> None:
     """Traversals and interpolations of `shapes`, by the objective of beta-tcvae."""
     import elbax
     from benchmarks.recipes.disentanglement import BATCH, HIDDEN
-    from elbax.figures import save_figure
+    from elbax.figures import figure_png
     from elbax.recipes import find
+    from elbax.util.files import write_bytes
 
     with tempfile.TemporaryDirectory() as folder:
         run = elbax.train(
@@ -91,7 +92,7 @@ def _draw(steps: int) -> None:
             report=False,
         )
         for name in table.PICTURES:
-            save_figure(run.figure(name), PAGE.parent / "pictures" / f"{name}.png")
+            write_bytes(PAGE.parent / "pictures" / f"{name}.png", figure_png(run.figure(name)))
     _write(RESULTS / "pictures.json", {"steps": steps, "batch_size": BATCH, "hidden": HIDDEN})
 
 

@@ -31,7 +31,7 @@ def gap(name: str, seed: int, steps: int) -> float:
     }
     if name == "factor-vae":
         changes |= {"objective.width": 256, "objective.layers": 4}
-    plan = plans.make("shapes", option_tools.replace(find("vae").options(), changes))
+    plan = plans.settle("shapes", option_tools.replace(find("vae").options(), changes))
     model, _ = work.run(plan, job.build(plan), steps)
     means = posterior_moments(model, plan.dataset.train.x[:ROWS])["mean"]
     return float(mutual_information_gap(np.asarray(means), shapes.factors()[:ROWS]).mean)

@@ -11,7 +11,7 @@ from elbax.evaluate import has_bound, importance
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.recipes import Recipe
 from elbax.recipes import options as option_tools
-from elbax.report.console import Narrator
+from elbax.report.console import Console
 from elbax.run import labels
 from elbax.run import measure as measuring
 from elbax.run import settle as plans
@@ -36,13 +36,13 @@ def plan_for(recipe: Recipe, data: str, iterations: int, seed: int) -> Plan:
     changes: dict[str, Any] = {"seed": seed}
     if recipe.meant_for == "table":
         # By the number of rows, and an end by validation: the command's own.
-        return plans.make(data, option_tools.replace(recipe.options(), changes))
+        return plans.settle(data, option_tools.replace(recipe.options(), changes))
     changes["iterations"] = iterations
     asked = dict(recipe.training.objective.options)
     if asked.get("warm_up"):
         share = iterations / recipe.training.iterations
         changes["objective.warm_up"] = max(1, round(asked["warm_up"] * share))
-    return plans.make(data, option_tools.replace(recipe.options(), changes))
+    return plans.settle(data, option_tools.replace(recipe.options(), changes))
 
 
 def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
     before = measure(plan, parts.model)
     started = time.perf_counter()
     model, state = run(plan, parts, iterations, seconds)
-    model = job.finished_model(model, plan, Narrator())
+    model = job.finished_model(model, plan, Console())
     took = time.perf_counter() - started
     after = measure(plan, model)
     log_likelihood = None

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import open_existing
+from elbax.run.run import Run
 from elbax.util import environment, files
 
 
@@ -52,7 +52,7 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "compare", words)
-    devices = {open_existing(run).config()["run"]["device"] for run in arguments.runs}
+    devices = {Run(run).config["run"]["device"] for run in arguments.runs}
     environment.prepare(devices.pop() if len(devices) == 1 else None)
     from elbax.report import comparison, comparison_page
     from elbax.run import outputs

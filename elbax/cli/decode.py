@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import open_existing
+from elbax.run.run import Run
 from elbax.util import environment
 
 FORMATS = (".npz", ".npy", ".png")
@@ -51,15 +51,14 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "decode", words)
-    directory = open_existing(arguments.run)
-    environment.prepare(directory.config()["run"]["device"])
-    from elbax.run import apply, labels, outputs, trained
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
+    from elbax.run import apply, labels, outputs
 
-    outputs.check_target(arguments.out, FORMATS, tuple(directory.config()["data"]["shape"]))
+    outputs.check_target(arguments.out, FORMATS, tuple(run.config["data"]["shape"]))
     z = _latents(arguments)
-    model = trained.model_of(directory)
-    label = labels.number_of(arguments.label, directory.config())
-    arrays = apply.decode(model, z, seed=arguments.seed, draw=arguments.draw, label=label)
+    label = labels.number_of(arguments.label, run.config)
+    arrays = apply.decode(run.model, z, seed=arguments.seed, draw=arguments.draw, label=label)
     outputs.write_arrays(arguments.out, arrays, "x")
     print(f"{arguments.out}: {len(z):,} decoded")
     return 0

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import open_existing
+from elbax.run.run import Run
 from elbax.util import environment
 
 FORMATS = (".npz", ".csv", ".parquet")
@@ -39,16 +39,16 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "encode", words)
-    config = open_existing(arguments.run).config()
-    environment.prepare(config["run"]["device"])
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
     from elbax.data.source import Split
-    from elbax.run import apply, labels, outputs
+    from elbax.run import apply, labels, other_data, outputs
 
     outputs.check_target(arguments.out, FORMATS)
-    applied = apply.open_for(arguments.run, arguments.data)
-    rows, label = applied.rows(arguments.split)
-    arrays = apply.encode(applied.model, labels.told(applied.model, Split(rows, label)), label)
+    run = other_data.on(run, arguments.data)
+    rows, label = run.rows(arguments.split)
+    arrays = apply.encode(run.model, labels.told(run.model, Split(rows, label)), label)
     outputs.write_table(arguments.out, arrays)
     held = ", ".join(arrays)
-    print(f"{arguments.out}: {held} of {len(rows):,} rows ({applied.name}, {arguments.split})")
+    print(f"{arguments.out}: {held} of {len(rows):,} rows ({run.dataset.name}, {arguments.split})")
     return 0

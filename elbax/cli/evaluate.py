@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import SCHEMA, open_existing
+from elbax.run.folder import SCHEMA
+from elbax.run.run import Run
 from elbax.util import environment
 
 _ESTIMATORS = Literal[
@@ -75,22 +76,19 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "evaluate", words)
-    config = open_existing(arguments.run).config()
-    environment.prepare(config["run"]["device"])
-    from elbax.run import apply, evaluation
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
+    from elbax.run import evaluation, other_data
 
-    applied = apply.open_for(
-        arguments.run,
-        arguments.data,
-        None if arguments.binarize == "as-trained" else arguments.binarize,
-    )
-    names = tuple(dict.fromkeys(arguments.estimator)) or evaluation.default(applied.model)
+    binarize = None if arguments.binarize == "as-trained" else arguments.binarize
+    run = other_data.on(run, arguments.data, binarize)
+    names = tuple(dict.fromkeys(arguments.estimator)) or evaluation.default(run.model)
     task = evaluation.make_task(
-        applied,
+        run,
         arguments.split,
         estimators=names,
         limit=arguments.limit,
-        seed=config["run"]["seed"] if arguments.seed is None else arguments.seed,
+        seed=run.seed if arguments.seed is None else arguments.seed,
         samples=arguments.samples,
         features=arguments.features,
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import open_existing
+from elbax.run.run import Run
 from elbax.util import environment
 
 FORMATS = (".csv", ".parquet")
@@ -49,18 +49,17 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "impute", words)
-    directory = open_existing(arguments.run)
-    config = directory.config()
-    environment.prepare(config["run"]["device"])
-    from elbax.run import imputation, outputs, tables, trained
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
+    from elbax.run import imputation, outputs, tables
 
-    columns = tables.columns_of(config)
+    columns = tables.columns_of(run.config)
     if not columns:
-        raise ValueError(f"{directory.path} was trained on {config['data']['name']}, no table")
+        raise ValueError(f"{run.path} was trained on {run.config['data']['name']}, no table")
     outputs.check_target(arguments.out, FORMATS)
     table = imputation.read(arguments.data)
     filled = imputation.fill(
-        trained.model_of(directory),
+        run.model,
         table,
         columns,
         draws=arguments.draws,

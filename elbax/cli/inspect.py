@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import SCHEMA
+from elbax.run.folder import SCHEMA
 from elbax.util import environment
 
 
@@ -44,13 +44,13 @@ def main(words: Sequence[str]) -> int:
     from elbax.recipes import sizes
     from elbax.report import table_words
     from elbax.run import cost as inspection
-    from elbax.run import settle as plans
+    from elbax.run import settle
 
     recipe, kinds = recipes.find(arguments.recipe), parse_kinds(arguments.columns)
     dataset = load(arguments.data, check=False, kinds=kinds, labels=arguments.labels)
     recipe = sizes.settled_recipe(recipe, dataset)
     description = describe(dataset)
-    likelihood, reason = plans.choose(dataset, recipe.options())
+    likelihood, reason = settle.choose(dataset, recipe.options())
     problem = inspection.problem(dataset, recipe, likelihood)
     cost = inspection.estimate(dataset, recipe, likelihood)
     if arguments.json:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module in this folder, what it does)
     "train": ("train", "train a model on data, measure it and draw its figures"),
-    "resume": ("resume", "go on with a run exactly where it was interrupted"),
+    "resume": ("resume", "resume a run exactly where it was interrupted"),
     "evaluate": ("evaluate", "bounds, log-likelihoods, latents and samples, with their errors"),
     "compare": ("compare", "runs side by side: paired differences, one table, one page"),
     "sample": ("sample", "new data from the prior"),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import RunDirectory, open_existing
+from elbax.run.folder import FIGURES as FOLDER
+from elbax.run.run import Run
 from elbax.util import environment, files
 
 if TYPE_CHECKING:
-    from elbax.figures import RatePoint
+    from elbax.figures.rate_distortion import RatePoint
 
 
 @dataclass(frozen=True)
@@ -43,37 +44,25 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "plot", words)
-    from elbax.figures import FIGURES, FigureUnavailable, draw, figure_png, find
+    from elbax.figures import FIGURES, FigureUnavailable, find
 
     names = [find(name).name for name in arguments.figures]
     weights = _weights(arguments.betas, names)
-    directory = open_existing(arguments.run)
-    config = directory.config()
-    environment.prepare(config["run"]["device"])
-    folder = directory.figures if arguments.out is None else arguments.out
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
+    folder = run / FOLDER if arguments.out is None else arguments.out
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out (--out) is {folder}, which is a file: give a folder")
-    from elbax.figures import Subject
-    from elbax.run import apply
-
-    applied = apply.open_for(arguments.run, None)
-    seed = config["run"]["seed"] if arguments.seed is None else arguments.seed
-    subject = Subject(
-        applied.model,
-        applied.dataset,
-        directory.history(),
-        seed,
-        directory.path.name,
-        curve=_curve(directory, weights),
-        thorough=bool(names),
-    )
+    if arguments.seed is not None:
+        run = run.replace(seed=arguments.seed)
+    points = _curve(run, weights)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise files.write_error(folder, error) from error
     for name in names or FIGURES:
         try:
-            picture = figure_png(draw(name, subject))
+            picture = _png(name, run, points, thorough=bool(names))
         except FigureUnavailable as why:
             if names:
                 raise
@@ -106,9 +95,17 @@ def _weights(words: str | None, names: Sequence[str]) -> tuple[float, ...]:
     return weights
 
 
-def _curve(directory: RunDirectory, weights: Sequence[float]) -> tuple[RatePoint, ...]:
+def _png(name: str, run: Run, points: Sequence[RatePoint], *, thorough: bool) -> bytes:
+    from elbax.figures import draw, draw_curve, figure_png
+
+    if name == "rate_distortion" and points:
+        return figure_png(draw_curve(points, run.name))
+    return figure_png(draw(name, run, thorough=thorough))
+
+
+def _curve(run: Run, weights: Sequence[float]) -> tuple[RatePoint, ...]:
     if not weights:
         return ()
     from elbax.report import betas
 
-    return betas.curve(directory, weights, lambda line: print(line, file=sys.stderr, flush=True))
+    return betas.curve(run, weights, lambda line: print(line, file=sys.stderr, flush=True))

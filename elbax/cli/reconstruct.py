@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import open_existing
+from elbax.run.run import Run
 from elbax.util import environment
 
 FORMATS = (".npz", ".npy", ".png")
@@ -48,24 +48,24 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "reconstruct", words)
-    config = open_existing(arguments.run).config()
-    environment.prepare(config["run"]["device"])
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
     from elbax.data.source import Split
-    from elbax.run import apply, labels, outputs, tables
+    from elbax.run import apply, labels, other_data, outputs, tables
 
-    columns = tables.columns_of(config)
+    columns = tables.columns_of(run.config)
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
-    outputs.check_target(arguments.out, formats, tuple(config["data"]["shape"]))
-    applied = apply.open_for(arguments.run, arguments.data)
-    rows = labels.told(applied.model, Split(*applied.rows(arguments.split)))
+    outputs.check_target(arguments.out, formats, tuple(run.config["data"]["shape"]))
+    run = other_data.on(run, arguments.data)
+    rows = labels.told(run.model, Split(*run.rows(arguments.split)))
     picture = arguments.out.suffix.lower() == ".png"
     rows = rows[: arguments.count or (100 if picture else len(rows))]
-    arrays = apply.reconstruct(applied.model, rows, seed=arguments.seed)
+    arrays = apply.reconstruct(run.model, rows, seed=arguments.seed)
     if picture:
         outputs.write_pairs(arguments.out, arrays["reconstruction"], arrays["original"])
     elif arguments.out.suffix.lower() in tables.FORMATS:
         tables.write(arguments.out, columns, arrays["reconstruction"])
     else:
         outputs.write_arrays(arguments.out, arrays, "reconstruction")
-    print(f"{arguments.out}: {len(rows):,} reconstructions ({applied.name}, {arguments.split})")
+    print(f"{arguments.out}: {len(rows):,} reconstructions ({run.dataset.name}, {arguments.split})")
     return 0

@@ -13,14 +13,14 @@ import tyro
 
 from elbax.cli.parsing import parse
 from elbax.cli.train import summary
-from elbax.report.console import Narrator
-from elbax.run import directory as run_directory
+from elbax.report.console import Console
+from elbax.run.run import Run
 from elbax.util import environment
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Go on with a run exactly where its last checkpoint stands; needs nothing but the folder."""
+    """Resume a run exactly where its last checkpoint stands; needs nothing but the folder."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
@@ -42,18 +42,17 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "resume", words)
-    config = run_directory.open_existing(arguments.run).config()
-    own = config["run"]["seed"]
-    if arguments.seed not in (None, own):
+    run = Run(arguments.run)
+    if arguments.seed not in (None, run.seed):
         raise ValueError(
-            f"seed (--seed) is {arguments.seed}, and {arguments.run} was begun with {own}: a run "
-            "goes on with its own; leave --seed out, or train a new run"
+            f"seed (--seed) is {arguments.seed}, and {run.path} was begun with {run.seed}: a run "
+            "keeps its own; leave --seed out, or train a new run"
         )
-    environment.prepare(config["run"]["device"])
-    from elbax.run.run import go_on
+    environment.prepare(run.config["run"]["device"])
+    from elbax.workflow import resume_run
 
-    narrator = Narrator(sys.stderr, None if arguments.json else sys.stdout)
-    directory, results = go_on(arguments.run, narrator, iterations=arguments.iterations)
+    console = Console(sys.stderr, None if arguments.json else sys.stdout)
+    resume_run(run, console, iterations=arguments.iterations)
     if arguments.json:
-        print(json.dumps(summary(directory.path, results)))
+        print(json.dumps(summary(run)))
     return 0

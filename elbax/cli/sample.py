@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import open_existing
+from elbax.run.run import Run
 from elbax.util import environment
 
 FORMATS = (".npz", ".npy", ".png")
@@ -69,24 +69,22 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "sample", words)
-    directory = open_existing(arguments.run)
-    environment.prepare(directory.config()["run"]["device"])
-    from elbax.run import apply, conditioning, labels, outputs, tables, trained
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
+    from elbax.run import apply, conditioning, labels, outputs, tables
 
-    shape = tuple(directory.config()["data"]["shape"])
-    columns = tables.columns_of(directory.config())
+    columns = tables.columns_of(run.config)
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
     given = None
     if arguments.given is not None:
         if not columns:
-            raise ValueError(f"given (--given) needs a table, and {directory.path} has none")
+            raise ValueError(f"given (--given) needs a table, and {run.path} has none")
         given, formats = conditioning.parse(arguments.given, columns), tables.FORMATS
-    outputs.check_target(arguments.out, formats, shape)
-    model = trained.model_of(directory)
-    source = "the prior"
+    outputs.check_target(arguments.out, formats, tuple(run.config["data"]["shape"]))
+    model, source = run.model, "the prior"
     if arguments.sampler != "prior":
         model = apply.with_fitted_prior(
-            directory, model, arguments.sampler, arguments.components, seed=arguments.seed
+            run, arguments.sampler, arguments.components, seed=arguments.seed
         )
         source = f"the {arguments.sampler} fitted to the latents"
     if given is not None:
@@ -104,7 +102,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
-    label = labels.number_of(arguments.label, directory.config())
+    label = labels.number_of(arguments.label, run.config)
     arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw, label=label)
     if as_table:
         tables.write(arguments.out, columns, arrays["x"])

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.run.directory import SCHEMA, open_existing
+from elbax.run.folder import SCHEMA
+from elbax.run.run import Run
 from elbax.util import environment
 
 FORMATS = (".csv", ".parquet", ".npz")
@@ -52,26 +53,27 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "score", words)
-    environment.prepare(open_existing(arguments.run).config()["run"]["device"])
-    from elbax.run import apply, labels, outputs, scoring
+    run = Run(arguments.run)
+    environment.prepare(run.config["run"]["device"])
+    from elbax.run import labels, other_data, outputs, scoring
 
     outputs.check_target(arguments.out, FORMATS)
-    applied = apply.open_for(arguments.run, arguments.data)
-    labels.refuse(applied.model, "score")
-    rows, _ = applied.rows(arguments.split)
+    run = other_data.on(run, arguments.data)
+    labels.refuse(run.model, "score")
+    rows, _ = run.rows(arguments.split)
     scored = scoring.score_rows(
-        applied.model,
+        run.model,
         rows,
-        applied.dataset.columns,
+        run.dataset.columns,
         samples=arguments.samples,
         seed=arguments.seed,
     )
     scoring.write(scored, arguments.out)
     if arguments.json:
-        what = {"run": str(arguments.run), "data": applied.name, "split": arguments.split}
+        what = {"run": str(arguments.run), "data": run.dataset.name, "split": arguments.split}
         print(json.dumps({"schema": SCHEMA, **what, **scoring.summary(scored)}))
         return 0
-    print(f"{arguments.out}: {len(rows):,} rows of {applied.name}")
+    print(f"{arguments.out}: {len(rows):,} rows of {run.dataset.name}")
     for line in scoring.in_words(scored):
         print(line)
     return 0

@@ -28,7 +28,8 @@ from elbax.recipes.options import (
     TrainingOptions,
     one_length,
 )
-from elbax.report.console import Narrator
+from elbax.report.console import Console
+from elbax.run.run import Run
 from elbax.util import environment
 
 
@@ -85,12 +86,12 @@ def main(words: Sequence[str]) -> int:
     )
     options = option_tools.replace(options, {**of_parts, **vars(arguments.short)})
     environment.prepare(options.run.device)
-    from elbax.run.run import start
+    from elbax.workflow import start
 
-    narrator = Narrator(sys.stderr, None if arguments.json else sys.stdout)
-    directory, results = start(arguments.data, options, narrator)
-    if arguments.json and results is not None:
-        print(json.dumps(summary(directory.path, results)))
+    console = Console(sys.stderr, None if arguments.json else sys.stdout)
+    run = start(arguments.data, options, console)
+    if arguments.json and not options.run.dry_run:
+        print(json.dumps(summary(run)))
     return 0
 
 
@@ -133,6 +134,7 @@ def _name_the_parts() -> None:
         print(f"  --{kind:<12}", f"\n{'':<17}".join(names))
 
 
-def summary(path: Path, results: dict) -> dict:
+def summary(run: Run) -> dict:
     """The object that ``--json`` prints: the run's folder, then ``results.json``."""
-    return {"schema": results["schema"], "run": str(path), **results}
+    results = run.results or {}
+    return {"schema": results["schema"], "run": str(run.path), **results}

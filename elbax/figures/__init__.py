@@ -1,7 +1,7 @@
 """The pictures of a run, by the paper summary's own names.
 
-`FIGURES` lists them, `draw` makes one, `save_figure` and `figure_png` write it down. Listing them
-imports neither JAX nor Matplotlib; drawing does.
+`FIGURES` lists them, `draw` makes one, `figure_png` turns it into bytes. Listing them imports
+neither JAX nor Matplotlib; drawing does.
 """
 
 from __future__ import annotations
@@ -9,15 +9,11 @@ from __future__ import annotations
 import difflib
 import io
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elbax.figures.subject import (
+from elbax.figures.needs import (
     FigureSpec,
     FigureUnavailable,
-    RatePoint,
-    Subject,
-    needs_curve,
     needs_held_out,
     needs_history,
     needs_labels,
@@ -26,24 +22,29 @@ from elbax.figures.subject import (
     needs_moves,
     needs_nothing,
     needs_rows,
+    needs_several,
     needs_ways,
 )
 from elbax.util.files import write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from matplotlib.figure import Figure
+
+    from elbax.figures.rate_distortion import RatePoint
+    from elbax.run.run import Run
 
 __all__ = [
     "FIGURES",
     "FigureSpec",
     "FigureUnavailable",
-    "RatePoint",
-    "Subject",
     "draw",
+    "draw_curve",
     "figure_png",
     "find",
     "render_all",
-    "save_figure",
 ]
 
 FIGURES: dict[str, FigureSpec] = {
@@ -107,6 +108,7 @@ FIGURES: dict[str, FigureSpec] = {
             "by P(Z)/Q(Z|X), gets there with a handful. The ELBO is short of log P(X) by exactly "
             "KL(Q(Z|X) ‖ P(Z|X)).",
             needs_rows,
+            thorough=True,
         ),
         FigureSpec(
             "active_units",
@@ -147,7 +149,7 @@ FIGURES: dict[str, FigureSpec] = {
             "(distortion: minus the reconstruction), for several weights β of the KL (Alemi et al. "
             "2018). On a line of slope −1 all models have the same ELBO; the curve touches its "
             "highest such line at the best of them.",
-            needs_curve,
+            needs_several,
         ),
         FigureSpec(
             "normal",
@@ -183,36 +185,51 @@ def find(name: str) -> FigureSpec:
     raise ValueError(f"unknown figure {name!r}: {mend}")
 
 
-def draw(name: str, subject: Subject) -> Figure:
-    """Draw one figure; the same subject gives the same picture.
+def draw(name: str, run: Run, *, thorough: bool = False) -> Figure:
+    """Draw one figure; the same run gives the same picture.
 
     Args:
         name: one of `FIGURES`.
-        subject: the model, its data, its history.
+        run: its model, data and history are drawn.
+        thorough: whether it may take half a minute for what it says: `bound` then has the annealed
+            value too.
 
     Raises:
         ValueError: no such figure.
-        FigureUnavailable: it cannot be drawn from this subject.
+        FigureUnavailable: it cannot be drawn of this run.
     """
     spec = find(name)
-    problem = spec.unavailable(subject)
+    problem = spec.unavailable(run)
     if problem is not None:
         raise FigureUnavailable(problem)
     import matplotlib
 
-    from elbax.figures.style import RC
+    from elbax.figures.drawing.style import RC
 
     # Each figure's module is imported when it is drawn: some bring scikit-learn with them.
     module = import_module(f"{__name__}.{name}")
     with matplotlib.rc_context(RC):
-        return module.figure(subject)
+        return (
+            module.figure(run, thorough=True) if thorough and spec.thorough else module.figure(run)
+        )
+
+
+def draw_curve(points: Sequence[RatePoint], title: str = "") -> Figure:
+    """Draw rate against distortion of several models, two or more."""
+    import matplotlib
+
+    from elbax.figures import rate_distortion
+    from elbax.figures.drawing.style import RC
+
+    with matplotlib.rc_context(RC):
+        return rate_distortion.figure(points, title)
 
 
 def figure_png(figure: Figure) -> bytes:
     """The figure as a PNG, the same bytes each time (no date or version inside)."""
     import matplotlib
 
-    from elbax.figures.style import RC
+    from elbax.figures.drawing.style import RC
 
     buffer = io.BytesIO()
     with matplotlib.rc_context(RC):
@@ -220,23 +237,11 @@ def figure_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write the figure as a PNG that appears at `path` whole or not at all.
-
-    Raises:
-        elbax.util.files.WriteError: the folder is missing, cannot be written, or the disk is full;
-            nothing is left behind.
-    """
-    write_bytes(Path(path), figure_png(figure))
-
-
-def render_all(
-    subject: Subject, folder: str | Path | None = None
-) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Every figure that this subject allows.
+def render_all(run: Run, folder: Path | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Every figure that this run allows.
 
     Args:
-        subject: the model, its data, its history.
+        run: its model, data and history are drawn.
         folder: where to save them as NAME.png, if anywhere; it must exist.
 
     Returns:
@@ -245,15 +250,15 @@ def render_all(
     pictures: dict[str, bytes] = {}
     left_out: dict[str, str] = {}
     for name, spec in FIGURES.items():
-        problem = spec.unavailable(subject)
+        problem = spec.unavailable(run)
         if problem is not None:
             left_out[name] = problem
             continue
         try:
-            pictures[name] = figure_png(draw(name, subject))
+            pictures[name] = figure_png(draw(name, run))
         except FigureUnavailable as why:  # only drawing showed it
             left_out[name] = str(why)
             continue
         if folder is not None:
-            write_bytes(Path(folder) / f"{name}.png", pictures[name])
+            write_bytes(folder / f"{name}.png", pictures[name])
     return pictures, left_out

@@ -9,24 +9,25 @@ from matplotlib.figure import Figure
 
 from elbax.evaluate import elbo, has_bound, posterior_moments
 from elbax.evaluate.latents import ACTIVE
+from elbax.figures.drawing.style import BLUE, LINE, MUTED, RED, outline, page
 from elbax.figures.latent_grid import ACTIVITY_ROWS
-from elbax.figures.style import BLUE, LINE, MUTED, RED, outline, page
-from elbax.figures.subject import Subject, held_out
+from elbax.figures.needs import held_out
 from elbax.run.labels import told
+from elbax.run.run import Run
 
 NAMED = 40  # latents: beyond that the ticks would touch
 FLOOR = 1e-7  # variances below it are drawn at it: float32 says nothing smaller of means around 1
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """Var_x E[z|x] of every latent, most active first, and its KL beside it."""
-    split, which = held_out(subject.dataset)
-    rows = told(subject.model, split)[:ACTIVITY_ROWS]
-    means = posterior_moments(subject.model, rows)["mean"]
+    split, which = held_out(run.dataset)
+    rows = told(run.model, split)[:ACTIVITY_ROWS]
+    means = posterior_moments(run.model, rows)["mean"]
     activity = np.var(np.asarray(means, np.float64), axis=0)
     kl = None
-    if has_bound(subject.model):
-        kl = elbo(subject.model, rows, key=jax.random.key(subject.seed), samples=1).kl_per_latent
+    if has_bound(run.model):
+        kl = elbo(run.model, rows, key=jax.random.key(run.seed), samples=1).kl_per_latent
     order = np.argsort(-activity, kind="stable")
     active, latents = int((activity > ACTIVE).sum()), len(activity)
     verb = "is" if active == 1 else "are"
@@ -38,7 +39,7 @@ def figure(subject: Subject) -> Figure:
         f"{len(rows):,} {which} rows exceeds {ACTIVE:g} (Burda, Grosse & Salakhutdinov 2015, "
         "§5.2)."
         + ("" if kl is None else " Its KL to the prior is what it costs, in nats per datum."),
-        subject.title,
+        run.name,
     )
     panels = np.atleast_1d(drawing.subplots(1, 1 if kl is None else 2, sharey=True))
     colours = [BLUE if activity[latent] > ACTIVE else MUTED for latent in order]

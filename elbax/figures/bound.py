@@ -16,10 +16,11 @@ from elbax.evaluate.annealed import annealed, check_annealable
 from elbax.evaluate.bounds import quantity
 from elbax.evaluate.likelihoods import conditional_log_likelihoods, running
 from elbax.evaluate.tiles import Rows
-from elbax.figures.mosaic import display_range, is_image, to_rgb
-from elbax.figures.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
-from elbax.figures.subject import FigureUnavailable, Subject, held_out
+from elbax.figures.drawing.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
+from elbax.figures.needs import FigureUnavailable, held_out
 from elbax.run.labels import told
+from elbax.run.run import Run
+from elbax.util.mosaic import display_range, is_image, to_rgb
 
 if TYPE_CHECKING:
     from elbax.model import LatentVariableModel
@@ -67,18 +68,18 @@ class Estimates:
     given_posterior: np.ndarray
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run, *, thorough: bool = False) -> Figure:
     """One datum, the average of a hundred, and log p(x|z) under prior and posterior."""
-    split, which = held_out(subject.dataset)
+    split, which = held_out(run.dataset)
     count = min(ROWS, len(split))
-    chosen = np.random.default_rng(subject.seed).choice(len(split), count, replace=False)
-    rows = told(subject.model, split)[np.sort(chosen)]
+    chosen = np.random.default_rng(run.seed).choice(len(split), count, replace=False)
+    rows = told(run.model, split)[np.sort(chosen)]
     try:
-        found = estimate(subject, rows)
+        found = estimate(run, rows, thorough=thorough)
     except ValueError as why:
         raise FigureUnavailable(f"bound can't be drawn: {why}") from why
-    kind = quantity(subject.model, rows)
-    noun = "image" if is_image(tuple(subject.model.shape)) else "row"
+    kind = quantity(run.model, rows)
+    noun = "image" if is_image(tuple(run.model.shape)) else "row"
     drawing = page(
         10.2,
         7.4,
@@ -87,8 +88,8 @@ def figure(subject: Subject) -> Figure:
         "Monte Carlo needs an extremely large n; of z from Q(z|X), weighted by P(z)/Q(z|X), few "
         f"are enough. Pale: {REPEATS} repetitions; strong: their median."
         + (GREY if kind == "binarised-bound" else "")
-        + (" All given the label." if subject.model.condition_dim else ""),
-        subject.title,
+        + (" All given the label." if run.model.condition_dim else ""),
+        run.name,
     )
     grid = drawing.add_gridspec(2, 2, height_ratios=[1.7, 1])
     one, many = drawing.add_subplot(grid[0, 0]), drawing.add_subplot(grid[0, 1])
@@ -99,21 +100,21 @@ def figure(subject: Subject) -> Figure:
     _histogram(histogram, found, noun)
     if noun == "image":
         picture = drawing.add_subplot(below[0, 0])
-        image = preprocess(subject.model, rows[:1])
+        image = preprocess(run.model, rows[:1])
         picture.imshow(to_rgb(image, display_range(image))[0], interpolation="nearest")
         picture_axes(picture)
         picture.set_title(f"the one {noun}")
     return drawing
 
 
-def estimate(subject: Subject, rows: Rows) -> Estimates:
+def estimate(run: Run, rows: Rows, *, thorough: bool = False) -> Estimates:
     """Computes what is shown, the one datum being the first of the rows.
 
     Raises:
         ValueError: Importance weights do not exist for this model.
     """
-    model = subject.model
-    one_key, many_key, elbo_key, anneal_key = jax.random.split(jax.random.key(subject.seed), 4)
+    model = run.model
+    one_key, many_key, elbo_key, anneal_key = jax.random.split(jax.random.key(run.seed), 4)
     counts = np.unique(np.geomspace(1, SAMPLES, 34).round().astype(int))
     repeated = rows[[0] * REPEATS]
     prior, posterior = (
@@ -137,7 +138,7 @@ def estimate(subject: Subject, rows: Rows) -> Estimates:
         (prior[0], prior[1]),
         (posterior[0], posterior[1]),
         (float(bounds[0]), float(np.mean(bounds, dtype=np.float64))),
-        _annealed(model, rows, anneal_key) if subject.thorough else None,
+        _annealed(model, rows, anneal_key) if thorough else None,
         *given,
     )
 

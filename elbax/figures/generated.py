@@ -7,8 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from elbax.evaluate import generate, preprocess
-from elbax.figures.heat import heat_rows
-from elbax.figures.mosaic import (
+from elbax.figures.drawing.heat import heat_rows
+from elbax.figures.drawing.style import page, picture_axes
+from elbax.figures.needs import held_out
+from elbax.run.labels import to_generate
+from elbax.run.run import Run
+from elbax.util.mosaic import (
     display_range,
     gap_for,
     is_image,
@@ -18,31 +22,26 @@ from elbax.figures.mosaic import (
     standardise,
     to_rgb,
 )
-from elbax.figures.style import page, picture_axes
-from elbax.figures.subject import Subject, held_out
-from elbax.run.labels import to_generate
 
 SIDE = 10
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """100 latents from the prior: the mean of p(x|z), and a draw from it."""
-    key = jax.random.fold_in(jax.random.key(subject.seed), 1)
-    condition = to_generate(subject.model, SIDE * SIDE)
+    key = jax.random.fold_in(jax.random.key(run.seed), 1)
+    condition = to_generate(run.model, SIDE * SIDE)
     means, draws = (
-        generate(subject.model, SIDE * SIDE, key, draw=draw, condition=condition)[0]
+        generate(run.model, SIDE * SIDE, key, draw=draw, condition=condition)[0]
         for draw in (False, True)
     )
-    split, which = held_out(subject.dataset)
-    real = preprocess(subject.model, split.x[:200])
-    if is_image(tuple(subject.model.shape)):
-        return _sheets(subject, means, draws, display_range(real))
-    return _heat(subject, means, draws, real, which)
+    split, which = held_out(run.dataset)
+    real = preprocess(run.model, split.x[:200])
+    if is_image(tuple(run.model.shape)):
+        return _sheets(run, means, draws, display_range(real))
+    return _heat(run, means, draws, real, which)
 
 
-def _sheets(
-    subject: Subject, means: np.ndarray, draws: np.ndarray, limits: tuple[float, float]
-) -> Figure:
+def _sheets(run: Run, means: np.ndarray, draws: np.ndarray, limits: tuple[float, float]) -> Figure:
     images = []
     for batch in (means, draws):
         tiles = lay_out(to_rgb(batch, limits), SIDE)
@@ -54,10 +53,10 @@ def _sheets(
         max(7.5, 2 * inches + 0.45),
         tall,
         "100 images that nobody drew",
-        _from(subject)
+        _from(run)
         + " Left: the mean of p(x|z), the decoder's best guess. Right: a draw from p(x|z) at the "
         "same z; every pixel is drawn by itself, hence the grain.",
-        subject.title,
+        run.name,
     )
     for axes, image, title in zip(
         drawing.subplots(1, 2), images, ("the mean of p(x|z)", "a draw from p(x|z)"), strict=True
@@ -68,17 +67,15 @@ def _sheets(
     return drawing
 
 
-def _from(subject: Subject) -> str:
-    classes = subject.model.condition_dim
+def _from(run: Run) -> str:
+    classes = run.model.condition_dim
     if classes == 0:
         return "Each z is drawn from the prior."
     each = "each column has another" if SIDE % classes == 0 else "one after the other"
     return f"Each z is drawn from the prior, and the decoder is told a label: {each}."
 
 
-def _heat(
-    subject: Subject, means: np.ndarray, draws: np.ndarray, real: np.ndarray, which: str
-) -> Figure:
+def _heat(run: Run, means: np.ndarray, draws: np.ndarray, real: np.ndarray, which: str) -> Figure:
     mean, draw, data = standardise(real, means, draws, real[: SIDE * SIDE])
     order = order_rows(mean)
     return heat_rows(
@@ -90,5 +87,5 @@ def _heat(
         "100 rows from the prior",
         "Each line is one row, each column one feature in standard deviations of the real rows; "
         "like rows stand together. The draw is made at the same z as the mean beside it.",
-        subject.title,
+        run.name,
     )

@@ -8,21 +8,22 @@ from matplotlib.figure import Figure
 
 from elbax.evaluate import decode, posterior_moments, reconstruct
 from elbax.evaluate.fitted_prior import latent_kind
+from elbax.figures.drawing.style import page, picture_axes
 from elbax.figures.latent_grid import same_condition
-from elbax.figures.mosaic import display_range, gap_for, mosaic, to_rgb
-from elbax.figures.style import page, picture_axes
-from elbax.figures.subject import Subject, held_out
+from elbax.figures.needs import held_out
 from elbax.run.labels import told
+from elbax.run.run import Run
+from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
 
 PAIRS, STEPS = 5, 9
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """For each of five pairs of held-out images the way between, linear and spherical."""
-    model = subject.model
-    split, which = held_out(subject.dataset)
+    model = run.model
+    split, which = held_out(run.dataset)
     pairs = min(PAIRS, len(split) // 2)
-    chosen = np.random.default_rng(subject.seed).choice(len(split), 2 * pairs, replace=False)
+    chosen = np.random.default_rng(run.seed).choice(len(split), 2 * pairs, replace=False)
     rows = told(model, split)[chosen]
     means = posterior_moments(model, rows)["mean"]
     # Between points of a sphere the straight line is no way of latents.
@@ -38,7 +39,7 @@ def figure(subject: Subject) -> Figure:
     # Under the condition of the first of each pair, where there is one.
     first = np.repeat(np.arange(0, 2 * pairs, 2), len(ways) * STEPS)
     decoded = decode(model, same_condition(rows[first], np.concatenate(paths)))
-    originals = reconstruct(model, rows, jax.random.key(subject.seed))[0]
+    originals = reconstruct(model, rows, jax.random.key(run.seed))[0]
     limits = display_range(originals)
     given = np.repeat(to_rgb(originals, limits).reshape(pairs, 2, *_tile(originals)), len(ways), 0)
     between = to_rgb(decoded, limits).reshape(len(paths), STEPS, *_tile(originals))
@@ -54,7 +55,7 @@ def figure(subject: Subject) -> Figure:
         "the origin, where a normal prior of many dimensions has little mass; the spherical one "
         "turns instead (White 2016, arXiv:1609.04468)."
         + (" All under the label of the left one." if model.condition_dim else ""),
-        subject.title,
+        run.name,
     )
     axes = drawing.subplots()
     axes.imshow(image, interpolation="nearest")

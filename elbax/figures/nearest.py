@@ -11,7 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from elbax.evaluate import generate, preprocess
-from elbax.figures.mosaic import (
+from elbax.figures.drawing.style import BLUE, INK, LINE, MUTED, ORANGE, page, picture_axes
+from elbax.figures.needs import FigureUnavailable, held_out
+from elbax.run.labels import to_generate
+from elbax.run.run import Run
+from elbax.util.mosaic import (
     display_range,
     gap_for,
     is_image,
@@ -20,9 +24,6 @@ from elbax.figures.mosaic import (
     standardise,
     to_rgb,
 )
-from elbax.figures.style import BLUE, INK, LINE, MUTED, ORANGE, page, picture_axes
-from elbax.figures.subject import FigureUnavailable, Subject, held_out
-from elbax.run.labels import to_generate
 
 SHOWN, NEIGHBOURS = 8, 6  # samples on the sheet, and training rows beside each
 COMPARED = 300  # samples, and held-out rows, in the histogram
@@ -49,20 +50,18 @@ class Neighbours:
     searched: int
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """A sheet of samples with their neighbours, and the histograms of both distances."""
-    found = find(subject)
-    which = held_out(subject.dataset)[1]
-    first = "" if found.searched == len(subject.dataset.train) else "first "
+    found = find(run)
+    which = held_out(run.dataset)[1]
+    first = "" if found.searched == len(run.dataset.train) else "first "
     explained = (
         "A sample is the mean of p(x|z) at a z from the prior; nearest is by Euclidean distance "
         f"between raw values, among the {first}{found.searched:,} training rows. A model that "
         f"memorises puts its samples far closer to them than new ({which}) rows lie."
     )
-    images = is_image(tuple(subject.model.shape))
-    drawing = page(
-        10.2, 4.9, "Samples, and the training data nearest to them", explained, subject.title
-    )
+    images = is_image(tuple(run.model.shape))
+    drawing = page(10.2, 4.9, "Samples, and the training data nearest to them", explained, run.name)
     if images:
         left, right = drawing.subplots(1, 2, width_ratios=[0.92, 1])
         _sheet(left, found)
@@ -73,19 +72,19 @@ def figure(subject: Subject) -> Figure:
     return drawing
 
 
-def find(subject: Subject) -> Neighbours:
+def find(run: Run) -> Neighbours:
     """Samples from the prior and the training rows nearest to them, in the space of raw values."""
     from sklearn.neighbors import NearestNeighbors
 
-    model, (held, _) = subject.model, held_out(subject.dataset)
-    real, new = _whole(subject.dataset.train.x)[:SEARCHED], _whole(held.x)[:COMPARED]
+    model, (held, _) = run.model, held_out(run.dataset)
+    real, new = _whole(run.dataset.train.x)[:SEARCHED], _whole(held.x)[:COMPARED]
     if not (len(real) and len(new)):
         which = "held-out" if len(real) else "training"
         raise FigureUnavailable(
             f"nearest compares whole rows, and every {which} row of this table has missing cells"
         )
     real, new = preprocess(model, real), preprocess(model, new)
-    key = jax.random.fold_in(jax.random.key(subject.seed), 2)
+    key = jax.random.fold_in(jax.random.key(run.seed), 2)
     samples, _ = generate(model, COMPARED, key, condition=to_generate(model, COMPARED))
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(_flat(real))
     near = search.kneighbors(

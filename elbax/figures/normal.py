@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from elbax.figures.style import MUTED, page
-from elbax.figures.subject import Subject
+from elbax.figures.drawing.style import MUTED, page
+from elbax.run.run import Run
 
 SAMPLES = 1500
 
@@ -21,9 +21,9 @@ def ring(z: np.ndarray) -> np.ndarray:
     return z / 10 + z / np.where(length > 0, length, 1.0)
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """Before and after, each sample in the same colour on both sides."""
-    z = np.random.default_rng(subject.seed).standard_normal((SAMPLES, 2))
+    z = np.random.default_rng(run.seed).standard_normal((SAMPLES, 2))
     length = np.linalg.norm(z, axis=1)
     drawing = page(
         9.6,

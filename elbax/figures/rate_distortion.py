@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elbax.figures.style import BLUE, LINE, MUTED, ORANGE, outline, page, plain
-from elbax.figures.subject import RatePoint, Subject
+from elbax.figures.drawing.style import BLUE, LINE, MUTED, ORANGE, outline, page, plain
 
 CONTOURS = 9
 
 
-def figure(subject: Subject) -> Figure:
+@dataclass(frozen=True)
+class RatePoint:
+    """One model's place on the curve of rate and distortion, in nats per datum.
+
+    Attributes:
+        name: what the point is labelled with.
+        rate: E KL(q(z|x) ‖ p(z)).
+        distortion: −E log p(x|z).
+        rate_error: one standard error over the data.
+        distortion_error: the same.
+        beta: the weight of the KL in training; None where it is not known.
+    """
+
+    name: str
+    rate: float
+    distortion: float
+    rate_error: float
+    distortion_error: float
+    beta: float | None = None
+
+
+def figure(points: Sequence[RatePoint], title: str) -> Figure:
     """Distortion over rate, one point a model, on the lines of equal ELBO."""
-    points = sorted(subject.curve, key=lambda point: point.rate)
+    points = sorted(points, key=lambda point: point.rate)
     best = min(points, key=lambda point: point.rate + point.distortion)
     drawing = page(
         9.0,
@@ -23,7 +46,7 @@ def figure(subject: Subject) -> Figure:
         "Rate is E KL(q(z|x) ‖ p(z)): what the latents hold. Distortion is −E log p(x|z): what is "
         "missed. Both in nats per datum, on the same rows; bars: one standard error over them. "
         "Along a grey line the ELBO, −(rate + distortion), is the same.",
-        subject.title,
+        title,
     )
     axes = drawing.subplots()
     rate = np.array([point.rate for point in points])

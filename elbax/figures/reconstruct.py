@@ -7,8 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from elbax import evaluate
-from elbax.figures.heat import heat_rows
-from elbax.figures.mosaic import (
+from elbax.figures.drawing.heat import heat_rows
+from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
+from elbax.figures.needs import held_out
+from elbax.run.labels import told
+from elbax.run.run import Run
+from elbax.util.mosaic import (
     display_range,
     gap_for,
     interleave,
@@ -18,26 +22,23 @@ from elbax.figures.mosaic import (
     standardise,
     to_rgb,
 )
-from elbax.figures.style import BLUE, MUTED, page, picture_axes
-from elbax.figures.subject import Subject, held_out
-from elbax.run.labels import told
 
 PAIRS, COLUMNS = 100, 20
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """100 random test data: a sheet of images, or rows of a heat map for vectors."""
-    split, which = held_out(subject.dataset)
-    key = jax.random.key(subject.seed)
+    split, which = held_out(run.dataset)
+    key = jax.random.key(run.seed)
     count = min(PAIRS, len(split))
-    rows = np.random.default_rng(subject.seed).choice(len(split), count, replace=False)
-    originals, means = evaluate.reconstruct(subject.model, told(subject.model, split)[rows], key)
-    if is_image(tuple(subject.model.shape)):
-        return _sheet(subject, originals, means, which)
-    return _heat(subject, originals, means, which)
+    rows = np.random.default_rng(run.seed).choice(len(split), count, replace=False)
+    originals, means = evaluate.reconstruct(run.model, told(run.model, split)[rows], key)
+    if is_image(tuple(run.model.shape)):
+        return _sheet(run, originals, means, which)
+    return _heat(run, originals, means, which)
 
 
-def _sheet(subject: Subject, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
+def _sheet(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
     limits = display_range(originals)
     tiles = interleave(to_rgb(means, limits), to_rgb(originals, limits), COLUMNS)
     height, width = tiles.shape[2:4]
@@ -45,10 +46,10 @@ def _sheet(subject: Subject, originals: np.ndarray, means: np.ndarray, which: st
     image, columns, _ = mosaic(tiles, gap, group=2, group_gap=4 * gap)
     seen = (
         " Each is binarised, as the encoder saw it."
-        if subject.model.preprocessing.binarize == "dynamic"
+        if run.model.preprocessing.binarize == "dynamic"
         else ""
     )
-    latents = subject.model.latent_dim
+    latents = run.model.latent_dim
     inches = 9.9
     tall = inches * image.shape[0] / image.shape[1] + 0.35
     drawing = page(
@@ -58,7 +59,7 @@ def _sheet(subject: Subject, originals: np.ndarray, means: np.ndarray, which: st
         "Columns are counted from 0: an even column is the reconstruction (the mean of p(x|z) at "
         "the mean of q(z|x)), the odd column to its right the original. The images were chosen at "
         "random." + seen,
-        subject.title,
+        run.name,
     )
     axes = drawing.subplots()
     axes.imshow(image)
@@ -73,7 +74,7 @@ def _sheet(subject: Subject, originals: np.ndarray, means: np.ndarray, which: st
     return drawing
 
 
-def _heat(subject: Subject, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
+def _heat(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
     table, reconstruction = standardise(originals, originals, means)
     order = order_rows(table)
     return heat_rows(
@@ -85,5 +86,5 @@ def _heat(subject: Subject, originals: np.ndarray, means: np.ndarray, which: str
         f"{len(table)} {which} rows, their reconstructions and what is missing",
         "Each line is one row, each column one feature in standard deviations from its mean; like "
         "rows stand together. The reconstruction is the mean of p(x|z) at the mean of q(z|x).",
-        subject.title,
+        run.name,
     )

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon
 
-from elbax.figures.style import BLUE, INK, MUTED, ORANGE, RED, page
-from elbax.figures.subject import Subject
+from elbax.figures.drawing.style import BLUE, INK, MUTED, ORANGE, RED, page
+from elbax.run.run import Run
 
 WIDTH, HEIGHT = 10.6, 7.1
 
@@ -18,7 +18,7 @@ X, ENCODER, PARAMETERS, LATENT, DECODER, LOSS = 6.25, 5.15, 4.0, 2.8, 1.62, 0.55
 PALE_BLUE, PALE_ORANGE, PALE_GREY = "#e3f0f8", "#fdf0d2", "#f1f3f5"
 
 
-def figure(subject: Subject) -> Figure:  # noqa: ARG001
+def figure(run: Run) -> Figure:  # noqa: ARG001
     """Two diagrams side by side on one sheet, in inches."""
     drawing = page(
         WIDTH,

@@ -11,7 +11,10 @@ from scipy.stats import norm
 
 from elbax.evaluate import decode, posterior_moments, preprocess
 from elbax.figures import latent_grid
-from elbax.figures.mosaic import (
+from elbax.figures.drawing.style import page
+from elbax.figures.needs import held_out
+from elbax.run.run import Run
+from elbax.util.mosaic import (
     display_range,
     gap_for,
     is_image,
@@ -19,38 +22,36 @@ from elbax.figures.mosaic import (
     standardise,
     to_rgb,
 )
-from elbax.figures.style import page
-from elbax.figures.subject import Subject, held_out
 
 COUNT = 20  # points along an axis
 PANELS = 12  # features shown where the data are vectors
 TICKS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0)
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """A sheet of decoded images, or one map per feature for vectors."""
-    axes = latent_axes(subject)
-    model = subject.model
+    axes = latent_axes(run)
+    model = run.model
     grid = latent_grid.quantile_grid(axes, model.latent_dim, COUNT)
     decoded = decode(model, grid.reshape(-1, model.latent_dim).astype(np.float32))
-    split, _ = held_out(subject.dataset)
+    split, _ = held_out(run.dataset)
     real = preprocess(model, split.x[: latent_grid.ACTIVITY_ROWS])
     if is_image(tuple(model.shape)):
-        return _sheet(subject, axes, decoded, display_range(real))
-    return _maps(subject, axes, decoded, real)
+        return _sheet(run, axes, decoded, display_range(real))
+    return _maps(run, axes, decoded, real)
 
 
-def latent_axes(subject: Subject) -> np.ndarray:
+def latent_axes(run: Run) -> np.ndarray:
     """The latents along the axes, first the horizontal one; one only for a model of one latent.
 
     One or two latents keep their order; of more, the two most active over the held-out rows.
     """
-    latents = subject.model.latent_dim
+    latents = run.model.latent_dim
     if latents <= 2:
         return np.arange(latents)
-    split, _ = held_out(subject.dataset)
+    split, _ = held_out(run.dataset)
     rows = split.x[: latent_grid.ACTIVITY_ROWS]
-    moments = posterior_moments(subject.model, rows)
+    moments = posterior_moments(run.model, rows)
     return latent_grid.most_active(moments["mean"])
 
 
@@ -93,9 +94,7 @@ def quantile_ticks(
         spine.set_visible(False)
 
 
-def _sheet(
-    subject: Subject, axes: np.ndarray, decoded: np.ndarray, limits: tuple[float, float]
-) -> Figure:
+def _sheet(run: Run, axes: np.ndarray, decoded: np.ndarray, limits: tuple[float, float]) -> Figure:
     tiles = to_rgb(decoded, limits).reshape(-1, COUNT, *decoded.shape[1:3], 3)[::-1]
     image, _, _ = mosaic(tiles, 0 if len(axes) == 2 else gap_for(*tiles.shape[2:4]))
     height, width = image.shape[:2]
@@ -107,8 +106,8 @@ def _sheet(
         "The latent space from above, decoded",
         "Places are Gaussian quantiles, evenly spaced in probability, so each tile stands for the "
         "same share of the "
-        "prior; each shows the mean of p(x|z)." + which_latents(axes, subject.model.latent_dim),
-        subject.title,
+        "prior; each shows the mean of p(x|z)." + which_latents(axes, run.model.latent_dim),
+        run.name,
     )
     plot = drawing.subplots()
     plot.imshow(image)
@@ -117,7 +116,7 @@ def _sheet(
     return drawing
 
 
-def _maps(subject: Subject, axes: np.ndarray, decoded: np.ndarray, real: np.ndarray) -> Figure:
+def _maps(run: Run, axes: np.ndarray, decoded: np.ndarray, real: np.ndarray) -> Figure:
     (table,) = standardise(real, decoded)
     features = np.sort(np.argsort(-table.var(axis=0), kind="stable")[:PANELS])
     columns = min(4, len(features))
@@ -129,8 +128,8 @@ def _maps(subject: Subject, axes: np.ndarray, decoded: np.ndarray, real: np.ndar
         "The latent space from above, one feature at a time",
         "Places are Gaussian quantiles, evenly spaced in probability. Colour is the mean of "
         f"p(x|z), in standard deviations of the data; shown: the {len(features)} features that "
-        "vary most." + which_latents(axes, subject.model.latent_dim),
-        subject.title,
+        "vary most." + which_latents(axes, run.model.latent_dim),
+        run.name,
     )
     panels = np.atleast_1d(drawing.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     shown = None

@@ -15,10 +15,11 @@ from scipy.stats import norm
 from sklearn.neighbors import KNeighborsClassifier
 
 from elbax.evaluate import decode, posterior_moments, preprocess
+from elbax.figures.drawing.style import INK, label_colours, outline, page, plain
 from elbax.figures.latent_grid import quantile_grid
-from elbax.figures.style import INK, label_colours, outline, page, plain
-from elbax.figures.subject import FigureUnavailable, Subject, held_out, needs_labels
+from elbax.figures.needs import FigureUnavailable, held_out, needs_labels
 from elbax.figures.top_infer import latent_axes, quantile_ticks, which_latents
+from elbax.run.run import Run
 
 COUNT = 60  # places along an axis: top_infer's twenty are the second, fifth, eighth … of these
 NEIGHBOURS = 5
@@ -46,16 +47,16 @@ class Labels:
         return len(self.names) <= NAMED
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """Left: a grid of places by the label of what they decode to. Right: encoded rows by theirs."""
-    problem = needs_labels(subject)
+    problem = needs_labels(run)
     if problem is not None:
         raise FigureUnavailable(problem)
-    labels = _labels(subject)
-    axes = latent_axes(subject)
+    labels = _labels(run)
+    axes = latent_axes(run)
     flat = len(axes) == 1
-    winners, votes = _decoded(subject, axes, labels)
-    means, own, rows = _encoded(subject, labels)
+    winners, votes = _decoded(run, axes, labels)
+    means, own, rows = _encoded(run, labels)
     key_columns = 0 if flat else _key_columns(labels)
     key_lines = -(-len(labels.names) // key_columns) if key_columns else 0
     drawing = page(
@@ -65,8 +66,8 @@ def figure(subject: Subject) -> Figure:
         "Left: places (Gaussian quantiles) by the label that they decode to, which is the vote of "
         f"the {NEIGHBOURS} nearest training data; paler where the votes differ. Right: the "
         f"posterior means of {rows} by their own label. {_far(means[:, axes])}"
-        + which_latents(axes, subject.model.latent_dim),
-        subject.title,
+        + which_latents(axes, run.model.latent_dim),
+        run.name,
     )
     left, right = drawing.subplots(1, 2)
     _cells(left, winners, votes, labels)
@@ -85,25 +86,25 @@ def figure(subject: Subject) -> Figure:
     return drawing
 
 
-def _labels(subject: Subject) -> Labels:
-    split, _ = held_out(subject.dataset)
-    values = np.union1d(np.asarray(subject.dataset.train.label), np.asarray(split.label))
-    given = subject.dataset.label_names
+def _labels(run: Run) -> Labels:
+    split, _ = held_out(run.dataset)
+    values = np.union1d(np.asarray(run.dataset.train.label), np.asarray(split.label))
+    given = run.dataset.label_names
     names = tuple(plain(given[v] if 0 <= v < len(given) else str(v), 14) for v in values)
     return Labels(values, names, label_colours(len(values)))
 
 
-def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+def _decoded(run: Run, axes: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
     """For each place the index of the label that it decodes to, and that label's share of votes."""
-    train, model = subject.dataset.train, subject.model
-    chosen = _choose(len(train), TRAINING_ROWS, subject.seed)
+    train, model = run.dataset.train, run.model
+    chosen = _choose(len(train), TRAINING_ROWS, run.seed)
     grid = quantile_grid(axes, model.latent_dim, COUNT)
     latents = grid.reshape(-1, model.latent_dim).astype(np.float32)
     decoded = _coordinates(decode(model, latents))
     rows = _coordinates(preprocess(model, train.x[chosen]))
     own = np.searchsorted(labels.values, np.asarray(train.label)[chosen])
     metric = "euclidean"
-    if subject.dataset.columns:  # of unlike scales, and with holes: over what a row has
+    if run.dataset.columns:  # of unlike scales, and with holes: over what a row has
         rows, own, decoded = _alike(rows, own, decoded)
         metric = "nan_euclidean"
     neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(rows)), algorithm="brute", metric=metric)
@@ -113,11 +114,11 @@ def _decoded(subject: Subject, axes: np.ndarray, labels: Labels) -> tuple[np.nda
     return winners.reshape(grid.shape[:2]), votes.max(axis=1).reshape(grid.shape[:2])
 
 
-def _encoded(subject: Subject, labels: Labels) -> tuple[np.ndarray, np.ndarray, str]:
+def _encoded(run: Run, labels: Labels) -> tuple[np.ndarray, np.ndarray, str]:
     """Posterior means of held-out rows, the indices of their labels, and which rows."""
-    split, which = held_out(subject.dataset)
-    rows = _choose(len(split), ENCODED_ROWS, subject.seed)
-    moments = posterior_moments(subject.model, split.x[rows])
+    split, which = held_out(run.dataset)
+    rows = _choose(len(split), ENCODED_ROWS, run.seed)
+    moments = posterior_moments(run.model, split.x[rows])
     own = np.searchsorted(labels.values, np.asarray(split.label)[rows])
     of_all = f" of {len(split):,}" if len(rows) < len(split) else ""
     return moments["mean"], own, f"{len(rows):,}{of_all} {which} rows"

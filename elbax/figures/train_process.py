@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from elbax.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, outline, page
-from elbax.figures.subject import FigureUnavailable, Subject, needs_history
+from elbax.figures.drawing.style import BLUE, GREEN, INK, MUTED, ORANGE, outline, page
+from elbax.figures.needs import FigureUnavailable, needs_history
+from elbax.run.run import Run
 from elbax.run.terms import readable
 
 BINS_PER_DECADE = 30
@@ -88,29 +89,29 @@ def _noise(kl: np.ndarray, smooth: np.ndarray, which: np.ndarray) -> float:
     return 1.4826 * float(np.median(np.abs(kl - smooth[which])[shared]))
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """Two panels over one logarithmic axis: −ELBO with its reconstruction part, and the KL."""
-    problem = needs_history(subject)
+    problem = needs_history(run)
     if problem is not None:
         raise FigureUnavailable(problem)
-    if "kl" not in subject.history:
-        return _terms(subject)
-    step = np.asarray(subject.history["step"], dtype=np.float64)
-    kl = np.asarray(subject.history["kl"], dtype=np.float64)
+    if "kl" not in run.history:
+        return _terms(run)
+    step = np.asarray(run.history["step"], dtype=np.float64)
+    kl = np.asarray(run.history["kl"], dtype=np.float64)
     turn = turning_point(step, kl)
     drawing = page(
         9.6,
         6.3,
-        _headline(subject.history, turn),
+        _headline(run.history, turn),
         "Nats per datum of each training batch against iterations on a logarithmic axis: pale, "
         "every step; strong, means over equal slices of the axis. The total is −ELBO = "
         "reconstruction + KL.",
-        subject.title,
+        run.name,
     )
     upper, lower = drawing.subplots(2, 1, sharex=True, height_ratios=[1.15, 1])
-    validation: Mapping[str, Any] = subject.history.get("validation") or {}
-    total = -np.asarray(subject.history["elbo"], dtype=np.float64)
-    reconstruction = -np.asarray(subject.history["reconstruction"], dtype=np.float64)
+    validation: Mapping[str, Any] = run.history.get("validation") or {}
+    total = -np.asarray(run.history["elbo"], dtype=np.float64)
+    reconstruction = -np.asarray(run.history["reconstruction"], dtype=np.float64)
     _curve(upper, step, reconstruction, GREEN, "reconstruction  −E log p(x|z)")
     _curve(upper, step, total, INK, "total  −ELBO")
     _curve(lower, step, kl, BLUE, "KL(q(z|x) ‖ p(z))")
@@ -126,17 +127,17 @@ def figure(subject: Subject) -> Figure:
     return drawing
 
 
-def _terms(subject: Subject) -> Figure:
+def _terms(run: Run) -> Figure:
     """Of an objective without a bound: the loss, and a panel for each of its terms."""
     names = [
         name
-        for name, value in subject.history.items()
+        for name, value in run.history.items()
         if name not in ("validation", "kl_per_latent", "step") and len(value)
     ]
-    step = np.asarray(subject.history["step"], dtype=np.float64)
-    curves = {"loss": np.asarray(subject.history["loss"], dtype=np.float64)}
-    curves |= readable({n: np.asarray(subject.history[n], np.float64) for n in names})
-    checked = dict(subject.history.get("validation") or {})
+    step = np.asarray(run.history["step"], dtype=np.float64)
+    curves = {"loss": np.asarray(run.history["loss"], dtype=np.float64)}
+    curves |= readable({n: np.asarray(run.history[n], np.float64) for n in names})
+    checked = dict(run.history.get("validation") or {})
     marks = {**readable(checked), **{name: checked[name] for name in ("loss",) if name in checked}}
     tenth = max(1, len(step) // 10)
     falls = np.nanmean(curves["loss"][-tenth:]) < np.nanmean(curves["loss"][:tenth])
@@ -146,7 +147,7 @@ def _terms(subject: Subject) -> Figure:
         "The loss falls" if falls else "The loss does not fall",
         "What is minimised, and its terms, against iterations on a logarithmic axis: pale, every "
         "step; strong, means over equal slices of the axis. It is no bound on log p(x).",
-        subject.title,
+        run.name,
     )
     panels = np.atleast_1d(drawing.subplots(len(curves), 1, sharex=True))
     colours = [INK, GREEN, BLUE, MUTED]

@@ -16,34 +16,35 @@ from elbax.evaluate import (
 )
 from elbax.evaluate.latents import ACTIVE
 from elbax.evaluate.tiles import Rows
+from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.latent_grid import same_condition
-from elbax.figures.mosaic import display_range, gap_for, mosaic, to_rgb
-from elbax.figures.style import BLUE, MUTED, page, picture_axes
-from elbax.figures.subject import Subject, held_out
+from elbax.figures.needs import held_out
 from elbax.model.priors import StandardNormal
 from elbax.run.labels import told
+from elbax.run.run import Run
+from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
 
 STEPS, REACH = 11, 2.5  # places along a latent, in standard deviations either way
 MOST = 16  # latents that are drawn
 ROWS = 1000  # from which the latents' KL and spread are taken
 
 
-def figure(subject: Subject) -> Figure:
+def figure(run: Run) -> Figure:
     """A row of decoded images for each latent, those with the highest KL first."""
-    model = subject.model
-    split, which = held_out(subject.dataset)
+    model = run.model
+    split, which = held_out(run.dataset)
     rows = told(model, split)[:ROWS]
     means = posterior_moments(model, rows)["mean"]
-    worth, unit = _worth(subject, rows, means)
+    worth, unit = _worth(run, rows, means)
     order = np.argsort(-worth, kind="stable")[:MOST]
-    chosen = int(np.random.default_rng(subject.seed).integers(len(rows)))
-    at, spread = _places(subject, means)
+    chosen = int(np.random.default_rng(run.seed).integers(len(rows)))
+    at, spread = _places(run, means)
     places = np.tile(means[chosen], (len(order), STEPS, 1))
     for row, latent in enumerate(order):
         places[row, :, latent] = at[latent] + spread[latent] * np.linspace(-REACH, REACH, STEPS)
     given = same_condition(rows[[chosen] * STEPS * len(order)], places)
     decoded = decode(model, given)
-    datum = reconstruct(model, rows[chosen : chosen + 1], jax.random.key(subject.seed))
+    datum = reconstruct(model, rows[chosen : chosen + 1], jax.random.key(run.seed))
     limits = display_range(preprocess(model, rows[:200]))
     tiles = to_rgb(decoded, limits).reshape(len(order), STEPS, *to_rgb(datum[0], limits).shape[1:])
     first = np.ones((len(order), 2, *tiles.shape[2:]), np.float32)
@@ -59,9 +60,9 @@ def figure(subject: Subject) -> Figure:
         inches * image.shape[0] / image.shape[1] + 0.4,
         f"What each of {model.latent_dim} latents does",
         f"Top left: one {which} image and its reconstruction. Each row moves one latent of it, by "
-        f"standard deviations of {_whose(subject)}, and leaves the others. The latent with the "
+        f"standard deviations of {_whose(run)}, and leaves the others. The latent with the "
         f"highest {unit} comes first; those in grey are not active.{more}",
-        subject.title,
+        run.name,
     )
     axes = drawing.subplots()
     axes.imshow(image, interpolation="nearest")
@@ -80,23 +81,23 @@ def figure(subject: Subject) -> Figure:
     return drawing
 
 
-def _worth(subject: Subject, rows: Rows, means: np.ndarray) -> tuple[np.ndarray, str]:
+def _worth(run: Run, rows: Rows, means: np.ndarray) -> tuple[np.ndarray, str]:
     """What the latents are ordered by: their KL, or where it does not split how they vary."""
-    if has_bound(subject.model):
-        key = jax.random.key(subject.seed)
-        kl = elbo(subject.model, rows, key=key, samples=1).kl_per_latent
+    if has_bound(run.model):
+        key = jax.random.key(run.seed)
+        kl = elbo(run.model, rows, key=key, samples=1).kl_per_latent
         if kl is not None:
             return np.asarray(kl, np.float64).mean(axis=0), "KL, in nats,"
     return np.var(np.asarray(means, np.float64), axis=0), "variance of its mean over the data"
 
 
-def _places(subject: Subject, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _places(run: Run, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The middle and the standard deviation of each latent: the prior's, or the data's."""
-    if isinstance(subject.model.prior, StandardNormal) and has_bound(subject.model):
+    if isinstance(run.model.prior, StandardNormal) and has_bound(run.model):
         return np.zeros(means.shape[1]), np.ones(means.shape[1])
     return means.mean(axis=0), means.std(axis=0)
 
 
-def _whose(subject: Subject) -> str:
-    normal = isinstance(subject.model.prior, StandardNormal) and has_bound(subject.model)
+def _whose(run: Run) -> str:
+    normal = isinstance(run.model.prior, StandardNormal) and has_bound(run.model)
     return "the prior" if normal else "the latent over the data"

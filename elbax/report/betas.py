@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from elbax.evaluate import elbo
-from elbax.figures import RatePoint
-from elbax.figures.subject import held_out
+from elbax.figures.needs import held_out
+from elbax.figures.rate_distortion import RatePoint
 from elbax.recipes import options as option_tools
 from elbax.recipes import parts
 from elbax.report import comparison
-from elbax.report.console import Narrator
-from elbax.run import directory as directories
-from elbax.run import settle as plans
-from elbax.run import trained
-from elbax.run import training as job
-from elbax.run.directory import BETAS, RunDirectory
+from elbax.report.console import Console
+from elbax.run import folder, settle, training
 from elbax.run.labels import told
+from elbax.run.run import Run
 from elbax.run.settle import Plan
 from elbax.util.keys import evaluation_key
 
@@ -26,33 +23,31 @@ LONGEST = 2000  # steps that each of them trains at most
 ROWS = 2000  # rows that rate and distortion are measured on
 
 
-def curve(
-    directory: RunDirectory, betas: Sequence[float], said: Callable[[str], None]
-) -> tuple[RatePoint, ...]:
+def curve(run: Run, betas: Sequence[float], said: Callable[[str], None]) -> tuple[RatePoint, ...]:
     """Rate and distortion at each β, all trained equally long and measured on the same rows.
 
     The copies are runs of their own, under betas/ in the run's folder, and are used again where
     they are there already.
 
     Args:
-        directory: The run that is copied.
+        run: The run that is copied.
         betas: The weights.
         said: Told what happens.
 
     Raises:
         ValueError: The run's objective has no such weight, or its data have changed.
     """
-    plan = plans.from_config(directory)
+    plan = settle.of_run(run)
     _check_weight(plan)
     steps = min(plan.iterations, LONGEST)
     points = []
     for beta in betas:
         copy = _plan(plan, beta, steps)
-        folder = RunDirectory(directory.path / BETAS / f"{beta:g}")
-        if not _is_there(folder, copy):
-            said(f"training at β = {beta:g}: {steps:,} steps into {folder.path}")
-            _train(folder, copy)
-        model = trained.model_of(folder)
+        trained = Run(run / folder.BETAS / f"{beta:g}")
+        if not _is_there(trained, copy):
+            said(f"training at β = {beta:g}: {steps:,} steps into {trained.path}")
+            trained = _train(trained.path, copy)
+        model = trained.model
         rows = told(model, held_out(plan.dataset)[0])[:ROWS]
         terms = elbo(model, rows, key=evaluation_key(plan.options.run.seed))
         settings = {"objective.beta": beta}
@@ -82,15 +77,15 @@ def _plan(plan: Plan, beta: float, steps: int) -> Plan:
     run = dataclasses.replace(plan.options.run, report=False)
     options = dataclasses.replace(plan.options, training=training, run=run)
     return dataclasses.replace(
-        plan, options=options, iterations=steps, command=plans.command(plan.argument, options)
+        plan, options=options, iterations=steps, command=settle.command(plan.argument, options)
     )
 
 
-def _is_there(folder: RunDirectory, plan: Plan) -> bool:
+def _is_there(run: Run, plan: Plan) -> bool:
     """Whether the folder holds this very run, finished."""
     try:
-        config = folder.config()
-    except directories.RunDirectoryError:
+        config = run.config
+    except folder.RunFolderError:
         return False
     same = all(
         config[section] == option_tools.to_json(getattr(plan.options, section))
@@ -98,12 +93,17 @@ def _is_there(folder: RunDirectory, plan: Plan) -> bool:
     )
     data = config["data"]["fingerprint"] == plan.dataset.fingerprint
     seed = config["run"]["seed"] == plan.options.run.seed
-    return same and data and seed and trained.finished(folder) is not None
+    return same and data and seed and run.finished()
 
 
-def _train(folder: RunDirectory, plan: Plan) -> None:
-    parts = job.build(plan)
-    made, _ = directories.create(folder.path, plan.dataset.name, force=True)
-    with contextlib.closing(made), job.on_device(plan.options.run.device) as device:
-        job.begin(made, plan, parts, device)
-        job.work(made, plan, parts, Narrator())
+def _train(path: Path, plan: Plan) -> Run:
+    parts, silent = training.build(plan), Console()
+    with (
+        folder.new(path, plan.dataset.name, force=True),
+        training.on_device(plan.options.run.device) as device,
+    ):
+        run = Run(path)
+        training.begin(run, plan, parts, device)
+        with training.resumable(run, silent) as watch:
+            training.fit_and_measure(run, plan, parts, silent, watch)
+    return run

@@ -14,17 +14,16 @@ from elbax.data.source import Split
 from elbax.evaluate import bounds, elbo, has_bound, likelihoods, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows
-from elbax.figures import RatePoint
+from elbax.figures.rate_distortion import RatePoint
 from elbax.model.latent_variable_model import ClassifyingEncoder
 from elbax.recipes.choice import Choice
 from elbax.report.evaluation_words import pm
-from elbax.run import apply, evaluation
+from elbax.run import evaluation, other_data, settle
 from elbax.run import measure as measuring
-from elbax.run import settle as plans
-from elbax.run.apply import Applied, Binarize
-from elbax.run.directory import SCHEMA
 from elbax.run.evaluation import number, plain
+from elbax.run.folder import SCHEMA
 from elbax.run.labels import told
+from elbax.run.run import Binarize, Run
 from elbax.util.keys import evaluation_key
 
 MEASURES = ("elbo", "log_likelihood", "rate", "distortion")
@@ -48,7 +47,7 @@ class Measured:
 
     Attributes:
         name: What the table calls it.
-        applied: Its model and data.
+        run: Its model and data.
         settings: Its options by their dotted names.
         per_row: `elbo`, `log_likelihood`, `rate` and `distortion` of each row.
         estimate: What the log-likelihood is worth.
@@ -56,7 +55,7 @@ class Measured:
     """
 
     name: str
-    applied: Applied
+    run: Run
     settings: Mapping[str, Any]
     per_row: Mapping[str, np.ndarray]
     estimate: LogLikelihoodEstimate
@@ -84,7 +83,7 @@ class Comparison:
     quantity: str
 
 
-def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[Applied]:
+def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[Run]:
     """The runs with their data, all of which compare.
 
     Raises:
@@ -92,16 +91,16 @@ def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[A
     """
     if len(paths) < 2:
         raise ValueError("compare needs two runs or more: give their folders")
-    found = [apply.open_for(path, None, binarize) for path in paths]
+    found = [other_data.on(Run(path), binarize=binarize) for path in paths]
     for one in found:
         if isinstance(one.model.encoder, ClassifyingEncoder):
             raise ValueError(
-                f"{one.directory.path} does not compare: its labels are latent too; `elbax "
+                f"{one.path} does not compare: its labels are latent too; `elbax "
                 "evaluate` has its bound with the labels summed out"
             )
         if not has_bound(one.model):
             raise ValueError(
-                f"{one.directory.path} does not compare: its posterior is a point, so it has no "
+                f"{one.path} does not compare: its posterior is a point, so it has no "
                 "bound; `elbax evaluate` says how good its latents and samples are"
             )
     for other in found[1:]:
@@ -109,8 +108,8 @@ def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[A
     return found
 
 
-def _check_pair(one: Applied, other: Applied) -> None:
-    names = f"{one.directory.path} and {other.directory.path} do not compare"
+def _check_pair(one: Run, other: Run) -> None:
+    names = f"{one.path} and {other.path} do not compare"
     how = (one.binarize, other.binarize)
     if how[0] != how[1]:
         raise ValueError(
@@ -118,7 +117,7 @@ def _check_pair(one: Applied, other: Applied) -> None:
             "dynamic or static measures both alike"
         )
     if one.dataset.fingerprint != other.dataset.fingerprint:
-        data = (one.name, other.name)
+        data = (one.dataset.name, other.dataset.name)
         which = f"{data[0]} and {data[1]}" if data[0] != data[1] else f"both {data[0]}"
         raise ValueError(
             f"{names}: their data or their splits are different ({which}, SHA-256 "
@@ -129,7 +128,7 @@ def _check_pair(one: Applied, other: Applied) -> None:
         raise ValueError(
             f"{names}: one is told labels, and gives a bound on log p(x|y), and the other is not"
         )
-    kinds = [bounds.quantity(applied.model, rows) for applied in (one, other)]
+    kinds = [bounds.quantity(run.model, rows) for run in (one, other)]
     if kinds[0] != kinds[1]:
         raise ValueError(
             f"{names}: one gives a {evaluation.QUANTITIES[kinds[0]]}, the other a "
@@ -138,7 +137,7 @@ def _check_pair(one: Applied, other: Applied) -> None:
 
 
 def compare(
-    found: Sequence[Applied],
+    found: Sequence[Run],
     split: str,
     *,
     limit: int,
@@ -157,18 +156,18 @@ def compare(
         said: Told what is being measured.
     """
     part = Split(*found[0].rows(split))
-    names = _names([applied.directory.path for applied in found])
+    names = _names([run.path for run in found])
     runs = []
-    for name, applied in zip(names, found, strict=True):
-        rows = told(applied.model, part)[:limit]
+    for name, run in zip(names, found, strict=True):
+        rows = told(run.model, part)[:limit]
         said(f"measuring {name}: {len(rows):,} rows × {samples:,} samples")
-        runs.append(_measure(name, applied, rows, seed, samples))
+        runs.append(_measure(name, run, rows, seed, samples))
     kind = bounds.quantity(found[0].model, part.x[:limit])
     return Comparison(tuple(runs), split, len(part.x[:limit]), samples, seed, kind)
 
 
-def _measure(name: str, applied: Applied, rows: Rows, seed: int, samples: int) -> Measured:
-    model, key = applied.model, evaluation_key(seed)
+def _measure(name: str, run: Run, rows: Rows, seed: int, samples: int) -> Measured:
+    model, key = run.model, evaluation_key(seed)
     terms = elbo(model, rows, key=key, samples=measuring.default_samples(len(rows)))
     estimate = likelihoods.importance(model, rows, key=key, samples=samples)
     per_row = {
@@ -179,8 +178,8 @@ def _measure(name: str, applied: Applied, rows: Rows, seed: int, samples: int) -
     }
     return Measured(
         name,
-        applied,
-        _settings(applied.directory.config()),
+        run,
+        _settings(run),
         {key: np.asarray(values, np.float64) for key, values in per_row.items()},
         estimate,
         measuring.count_active(model, rows),
@@ -193,9 +192,9 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    likelihood = str(plans.likelihood_of(config))
-    flat = {"recipe": config["recipe"], "likelihood": likelihood}
+def _settings(run: Run) -> dict[str, Any]:
+    config = run.config
+    flat = {"recipe": config["recipe"], "likelihood": str(run.likelihood)}
     for section in ("model", "training", "run"):
         for name, value in config[section].items():
             part = Choice.of(value) if isinstance(value, dict) else None
@@ -203,7 +202,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
     # The objective's own options count one by one: a β more is not another objective.
     objective = Choice.of(config["training"]["objective"])
     flat["training.objective"] = None if objective is None else objective.name
-    flat |= {f"objective.{name}": v for name, v in plans.objective_options(config).items()}
+    flat |= {f"objective.{name}": v for name, v in settle.objective_options(config).items()}
     flat["training.iterations"] = config["iterations"]
     flat["data.binarize"] = config["data"]["binarize"]
     return {name: value for name, value in flat.items() if name not in _SILENT}
@@ -282,20 +281,20 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         runs.append(
             {
                 "name": run.name,
-                "run": str(run.applied.directory.path),
+                "run": str(run.run.path),
                 "options": options,
                 **values,
                 "active_latents": run.active,
-                "latent_dim": run.applied.model.latent_dim,
+                "latent_dim": run.run.model.latent_dim,
                 "trust": trust,
                 "reason": reason,
                 "difference": differences(comparison, run),
             }
         )
-    first = comparison.runs[0].applied
+    first = comparison.runs[0].run
     return {
         "schema": SCHEMA,
-        "data": first.name,
+        "data": first.dataset.name,
         "split": comparison.split,
         "binarize": first.binarize,
         "count": comparison.count,

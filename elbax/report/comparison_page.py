@@ -6,11 +6,11 @@ import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from elbax.figures import FIGURES, FigureUnavailable, Subject, draw, figure_png
+from elbax.figures import FIGURES, FigureUnavailable, draw, draw_curve, figure_png
 from elbax.report import comparison
 from elbax.report.comparison import Comparison
 from elbax.report.page import document, picture
-from elbax.run import directory as run_directory
+from elbax.run import folder
 
 # The others explain the method and are the same for every run, or join the runs themselves.
 SIDE_BY_SIDE = tuple(
@@ -87,24 +87,17 @@ def _table(numbers: Mapping[str, Any]) -> str:
 
 def _curve(found: Comparison) -> str:
     """Rate against distortion of all runs."""
-    first = found.runs[0].applied
-    subject = Subject(
-        first.model, first.dataset, {}, found.seed, "", curve=comparison.rate_points(found)
-    )
-    return picture("rate_distortion", figure_png(draw("rate_distortion", subject)))
+    return picture("rate_distortion", figure_png(draw_curve(comparison.rate_points(found))))
 
 
 def _png(name: str, run: comparison.Measured, said: Callable[[str], None]) -> bytes | str:
     """A run's own picture where it has drawn it, else one drawn now; or why there is none."""
-    directory = run.applied.directory
     try:
-        return (directory.path / run_directory.FIGURES / f"{name}.png").read_bytes()
+        return (run.run / folder.FIGURES / f"{name}.png").read_bytes()
     except OSError:
         said(f"drawing {name} of {run.name}")
-    seed = directory.config()["run"]["seed"]
-    subject = Subject(run.applied.model, run.applied.dataset, directory.history(), seed, run.name)
     try:
-        return figure_png(draw(name, subject))
+        return figure_png(draw(name, run.run))
     except FigureUnavailable as why:
         return str(why)
 

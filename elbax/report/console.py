@@ -1,4 +1,4 @@
-"""What a run says while it works: a few lines, progress, and the result in words."""
+"""What a run says in the terminal: a few lines, progress, and the result in words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from elbax.recipes.choice import Choice
+    from elbax.run.run import Run
     from elbax.train.loop import Report
 
 _NARROW = 72  # columns; below that the progress line loses its bar
@@ -42,8 +43,8 @@ class Stream(Protocol):
         ...
 
 
-class Narrator:
-    """Says what happens: progress and facts on one stream, the result on another.
+class Console:
+    """Says what happens in a training run: progress and facts on one stream, the result on another.
 
     Args:
         progress: Where lines and the progress bar go; None says nothing.
@@ -59,11 +60,16 @@ class Narrator:
         self._said_at = time.perf_counter()
         self._stalled = False
 
+    @classmethod
+    def for_python(cls, *, verbose: bool) -> Console:
+        """What Python callers get: everything on standard output, or silence."""
+        return cls(sys.stdout, sys.stdout) if verbose else cls()
+
     def note(self, line: str) -> None:
         """One line among the progress."""
         try:
             _write(self._stream, line)
-        except BrokenPipeError:  # whoever read the progress has gone; the work goes on
+        except BrokenPipeError:  # whoever read the progress has gone: train on
             self._stream = None
 
     def planned(self, plan: Plan, parameters: int) -> None:
@@ -124,9 +130,9 @@ class Narrator:
             self._bar.close()
             self._bar = None
 
-    def concluded(self, path: Path, results: Mapping[str, Any], *, report: bool) -> None:
+    def concluded(self, run: Run, *, report: bool) -> None:
         """The result in words, and what one might do next."""
-        for line in results_in_words(path, results, report=report):
+        for line in results_in_words(run.path, run.results or {}, report=report):
             _write(self._result, line)
 
 
@@ -134,10 +140,10 @@ class _Bar:
     """A progress bar of rich's, with the losses at its side."""
 
     def __init__(self, stream: Stream, total: int) -> None:
-        from rich.console import Console
+        from rich.console import Console as Terminal
         from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
-        class VisibleCursor(Console):
+        class VisibleCursor(Terminal):
             """Leaves the cursor alone: a process that is killed could not bring it back."""
 
             def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
@@ -313,11 +319,6 @@ def labels_in_words(found: Mapping[str, Any]) -> str:
         f"bound on log p(x, y) {_pm(found['bound'], error['bound'])} nats; q(y|x) is right for "
         f"{found['accuracy']:.1%} ± {error['accuracy'] or 0.0:.1%} of rows"
     )
-
-
-def for_python(*, verbose: bool) -> Narrator:
-    """What Python callers get: everything on standard output, or silence."""
-    return Narrator(sys.stdout, sys.stdout) if verbose else Narrator()
 
 
 def _pm(value: float, error: float | None) -> str:

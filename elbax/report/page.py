@@ -6,14 +6,17 @@ import base64
 import html
 import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from elbax.figures import FIGURES
-from elbax.report.verdict import ReportFacts, number, plus_minus, verdict
+from elbax.recipes.choice import Choice
+from elbax.report.verdict import verdict
+from elbax.run.run import Run
 from elbax.run.terms import readable
 from elbax.util.files import write_bytes
+from elbax.util.words import number, plus_minus
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d8dee4; --back: #ffffff;
@@ -120,36 +123,39 @@ _GREY = (
 )
 
 
-def write_report(path: str | Path, facts: ReportFacts, figures: Mapping[str, bytes]) -> None:
+def write_report(
+    path: Path, run: Run, figures: Mapping[str, bytes], left_out: Mapping[str, str] | None = None
+) -> None:
     """Write the report, whole or not at all.
 
     Args:
         path: where, usually RUN/report.html.
-        facts: what it says.
+        run: what it is about.
         figures: PNGs by the names of `FIGURES`.
+        left_out: figures that this run cannot have, each with the line that says why.
 
     Raises:
         elbax.util.files.WriteError: the folder is missing or full.
     """
-    write_bytes(Path(path), page(facts, figures).encode())
+    write_bytes(path, page(run, figures, left_out).encode())
 
 
-def page(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+def page(run: Run, figures: Mapping[str, bytes], left_out: Mapping[str, str] | None = None) -> str:
     """The report as HTML. Every word that is not ours is escaped."""
-    title = _text(facts.run)
+    results = run.results or {}
     parts = [
-        f"<h1>{title}</h1>",
-        f'<p class="verdict">{_text(verdict(facts))}</p>',
-        _tiles(facts),
-        _pictures(facts, figures),
-        _numbers(facts),
-        _bars(facts.kl_per_latent),
-        _settings("Data", facts.data),
-        _settings("Model", facts.model),
-        _settings("Training", facts.training),
-        _again(facts),
+        f"<h1>{_text(run.name)}</h1>",
+        f'<p class="verdict">{_text(verdict(run))}</p>',
+        _tiles(run, results),
+        _pictures(figures, left_out or {}),
+        _numbers(run, results),
+        _bars(run.history),
+        _settings("Data", _data_rows(run.config["data"])),
+        _settings("Model", _model_rows(run)),
+        _settings("Training", _training_rows(run.config["training"])),
+        _again(run, results),
     ]
-    return document(facts.run, parts)
+    return document(run.name, parts)
 
 
 def document(title: str, parts: Iterable[str], style: str = "") -> str:
@@ -175,17 +181,21 @@ def _text(words: Any) -> str:
     return html.escape(str(words), quote=True)
 
 
-def _tiles(facts: ReportFacts) -> str:
+def _tiles(run: Run, results: Mapping[str, Any]) -> str:
     tiles: list[tuple[str, str]] = []
-    numbers, which = (facts.test, "test") if facts.test else (facts.train, "training")
+    which = "test" if results.get("test") else "train"
+    numbers, active = results.get(which), results.get("active_latents")
     if numbers:
+        noun = which.replace("train", "training")
         for key, name in (("elbo", "ELBO"), ("reconstruction", "reconstruction"), ("kl", "KL")):
             if key in numbers:
-                tiles.append((_value(numbers, key), f"{name}, {which}, nats"))
-    if facts.active_latents is not None:
-        tiles.append((f"{facts.active_latents} of {facts.latent_dim}", "latents active"))
-    if facts.ms_per_step is not None:
-        tiles.append((f"{facts.ms_per_step:.3g} ms", f"a step, {facts.iterations:,} steps"))
+                tiles.append((_value(numbers, key), f"{name}, {noun}, nats"))
+    if active is not None:
+        tiles.append((f"{active} of {run.config['model']['latent_dim']}", "latents active"))
+    if results.get("ms_per_step") is not None:
+        tiles.append(
+            (f"{results['ms_per_step']:.3g} ms", f"a step, {results['iterations']:,} steps")
+        )
     cells = "".join(
         f'<div class="tile"><b>{_text(value)}</b><span>{_text(name)}</span></div>'
         for value, name in tiles
@@ -205,12 +215,12 @@ def _term(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}".replace("-", "−")
 
 
-def _pictures(facts: ReportFacts, figures: Mapping[str, bytes]) -> str:
+def _pictures(figures: Mapping[str, bytes], left_out: Mapping[str, str]) -> str:
     shown = [picture(name, figures[name]) for name in FIGURES if name in figures]
     missing = "".join(
         f'<p class="soft">{_text(FIGURES[name].title if name in FIGURES else name)}: left out. '
         f"{_text(why[:1].upper() + why[1:])}.</p>"
-        for name, why in facts.left_out.items()
+        for name, why in left_out.items()
     )
     return "<h2>Pictures</h2>\n" + "\n".join(shown) + missing if shown or missing else ""
 
@@ -237,35 +247,38 @@ def picture(name: str, png: bytes, title: str | None = None, *, caption: bool = 
     )
 
 
-def _numbers(facts: ReportFacts) -> str:
+def _numbers(run: Run, results: Mapping[str, Any]) -> str:
+    measured, of_train = results.get("test"), results.get("train")
     rows = [
-        (name, _value(facts.test, name), _value(facts.train, name), DEFINITIONS[name])
+        (name, _value(measured, name), _value(of_train, name), DEFINITIONS[name])
         for name in ("elbo", "reconstruction", "kl")
-        if name in (facts.test or facts.train or {})
+        if name in (measured or of_train or {})
     ]
-    test, train = (readable((given or {}).get("terms", {})) for given in (facts.test, facts.train))
+    test, train = (readable((given or {}).get("terms", {})) for given in (measured, of_train))
     rows += [
         (name, _term(test.get(name)), _term(train.get(name)), _TERM)
         for name in test or train
         if name != "reconstruction"
     ]
-    labels, of_train = ((given or {}).get("labels") for given in (facts.test, facts.train))
+    labels, train_labels = ((given or {}).get("labels") for given in (measured, of_train))
     rows += [
-        (name, _value(labels, key), _value(of_train, key), words)
+        (name, _value(labels, key), _value(train_labels, key), words)
         for name, key, words in _LABELS
-        if labels or of_train
+        if labels or train_labels
     ]
-    rows += [(name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(facts) if value]
+    rows += [
+        (name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(run, results) if value
+    ]
     body = "".join(
         f'<tr><th scope="row">{_text(_NAMES.get(name, name))}</th>'
         f'<td class="n">{_text(test)}</td>'
         f'<td class="n">{_text(train)}</td><td>{_text(words)}</td></tr>'
         for name, test, train, words in rows
     )
-    kept = ""
-    if facts.kept == "best" and facts.best_step is not None:
-        kept = f"They are those of the best parameters by validation, step {facts.best_step:,}. "
-    grey = f"<p>{_text(_GREY)}</p>" if facts.grey else ""
+    best, kept = results.get("best") or {}, ""
+    if results.get("model") == "best" and "step" in best:
+        kept = f"They are those of the best parameters by validation, step {best['step']:,}. "
+    grey = f"<p>{_text(_GREY)}</p>" if _is_grey(run.config) else ""
     return (
         "<h2>Numbers</h2>"
         f'<p class="soft">{kept}After ± stands one standard error over the rows: how far the '
@@ -277,18 +290,31 @@ def _numbers(facts: ReportFacts) -> str:
     )
 
 
-def _more_numbers(facts: ReportFacts) -> Iterable[tuple[str, str]]:
-    active, compiling = facts.active_latents, facts.compile_seconds
-    yield "active latents", "" if active is None else f"{active} of {facts.latent_dim}"
-    yield "steps", f"{facts.iterations:,} of {facts.iterations_planned:,}"
-    yield "outcome", facts.outcome
-    yield "ms per step", "" if facts.ms_per_step is None else f"{facts.ms_per_step:.3g}"
-    yield "seconds", "" if facts.seconds is None else f"{facts.seconds:,.1f}"
-    yield "compilation", "" if compiling is None else f"{compiling:.1f}"
+def _more_numbers(run: Run, results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    active, latents = results.get("active_latents"), run.config["model"]["latent_dim"]
+    yield "active latents", "" if active is None else f"{active} of {latents}"
+    yield "steps", f"{results['iterations']:,} of {run.config['iterations']:,}"
+    yield "outcome", results["outcome"]
+    for name, key, form in (
+        ("ms per step", "ms_per_step", ".3g"),
+        ("seconds", "seconds", ",.1f"),
+        ("compilation", "compile_seconds", ".1f"),
+    ):
+        value = results.get(key)
+        yield name, "" if value is None else f"{value:{form}}"
 
 
-def _bars(kl_per_latent: Sequence[float]) -> str:
-    values = [float(value) for value in kl_per_latent]
+def _is_grey(config: Mapping[str, Any]) -> bool:
+    """Whether a Bernoulli likelihood was given values between 0 and 1."""
+    data = config["data"]
+    if config["likelihood"]["name"] != "bernoulli" or data.get("binarize", "none") != "none":
+        return False
+    return data["scale"] < 1 or "float" in data["dtype"]
+
+
+def _bars(history: Mapping[str, Any]) -> str:
+    logged = (history.get("kl_per_latent") or {}).get("value", ())
+    values = [float(value) for value in logged[-1]] if len(logged) else []
     if not values or not all(math.isfinite(value) for value in values):
         return ""
     top = max(*values, 1e-12)
@@ -316,14 +342,50 @@ def _settings(title: str, rows: Mapping[str, Any]) -> str:
     return f'<h2>{_text(title)}</h2><table class="settings"><tbody>{body}</tbody></table>'
 
 
-def _again(facts: ReportFacts) -> str:
-    parts = []
-    if facts.command:
-        parts.append(f"<h2>To repeat this run</h2><pre>{_text(facts.command)}</pre>")
-    if facts.resume:
-        parts.append(f"<h3>To go on with it</h3><pre>{_text(facts.resume)}</pre>")
-    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
-    tail = ". ".join(part for part in (facts.created, versions) if part)
-    if tail:
-        parts.append(f'<h2>Made with</h2><p class="soft">{_text(tail)}</p>')
+def _data_rows(data: Mapping[str, Any]) -> dict[str, Any]:
+    rows = data["rows"]
+    return {
+        "name": data["name"],
+        "source": data["source"],
+        "kind": f"{data['kind']} of shape {' × '.join(map(str, data['shape']))}, {data['dtype']}",
+        "rows": (
+            f"{rows['train']:,} training, {rows['validation']:,} validation, {rows['test']:,} test"
+        ),
+        "split": data["splits"],
+        "binarised": data.get("binarize", "none"),
+        "fingerprint": data["fingerprint"],
+    }
+
+
+def _model_rows(run: Run) -> dict[str, Any]:
+    config = run.config
+    rows = {"recipe": config["recipe"], "parameters": f"{config['parameters']:,}"}
+    for name, value in config["model"].items():
+        choice = Choice.of(value) if isinstance(value, dict) else value
+        rows[_words(name)] = ", ".join(map(str, value)) if isinstance(value, list) else choice
+    rows["likelihood"] = f"{run.likelihood}: {config['likelihood']['reason']}"
+    return rows
+
+
+def _training_rows(training: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        _words(name): Choice.of(value) if isinstance(value, dict) else value
+        for name, value in training.items()
+    }
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _again(run: Run, results: Mapping[str, Any]) -> str:
+    config, parts = run.config, []
+    if isinstance(config["command"], str) and config["command"]:
+        parts.append(f"<h2>To repeat this run</h2><pre>{_text(config['command'])}</pre>")
+    if results["outcome"] != "finished" or results["iterations"] < config["iterations"]:
+        parts.append(f"<h3>To resume it</h3><pre>{_text(run.resume_command)}</pre>")
+    made_with = {**config["versions"], "device": config["device"]}
+    versions = ", ".join(f"{name} {version}" for name, version in made_with.items())
+    tail = ". ".join(part for part in (config.get("created", ""), versions) if part)
+    parts.append(f'<h2>Made with</h2><p class="soft">{_text(tail)}</p>')
     return "".join(parts)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elbax.recipes import Recipe
-from elbax.run import settle as plans
-from elbax.run import tables
+from elbax.run import settle, tables
 from elbax.run.settle import shape_in_words
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
     from elbax.data.splitting import MINIMUM_ROWS
 
     try:
-        plans.check_fit(dataset, recipe.options(), likelihood)
+        settle.check_fit(dataset, recipe.options(), likelihood)
     except ValueError as error:
         return str(error)
     rows, batch = len(dataset.train), recipe.training.batch_size

@@ -34,12 +34,11 @@ from elbax.evaluate import (
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows, stored
 from elbax.model.latent_variable_model import ClassifyingEncoder
-from elbax.run import apply, tables
+from elbax.run import apply, settle, tables
 from elbax.run import measure as measuring
-from elbax.run import settle as plans
-from elbax.run.apply import Applied
-from elbax.run.directory import SCHEMA
+from elbax.run.folder import SCHEMA
 from elbax.run.labels import told
+from elbax.run.run import Run
 from elbax.util import environment
 from elbax.util.keys import evaluation_key
 
@@ -77,7 +76,7 @@ class Task:
     """What is measured, and on what.
 
     Attributes:
-        applied: The model and its data.
+        run: The model and its data.
         split: Which rows they are.
         rows: The rows as stored, already limited.
         labels: Their labels, where there are any.
@@ -86,7 +85,7 @@ class Task:
         features: The feature space of `samples`; None for the default.
     """
 
-    applied: Applied
+    run: Run
     split: str
     rows: Rows
     labels: np.ndarray | None
@@ -103,18 +102,18 @@ class Task:
         """What every object begins with."""
         return {
             "schema": SCHEMA,
-            "run": str(self.applied.directory.path),
+            "run": str(self.run.path),
             "estimator": estimator,
-            "data": self.applied.name,
+            "data": self.run.dataset.name,
             "split": self.split,
-            "binarize": self.applied.binarize,
+            "binarize": self.run.binarize,
             "count": len(self.rows),
             "seed": self.seed,
         }
 
 
 def make_task(
-    applied: Applied,
+    run: Run,
     split: str,
     *,
     estimators: Sequence[str],
@@ -128,12 +127,12 @@ def make_task(
     Without a limit the slow estimators take the first 100, and so do the others beside them: their
     figures are then of the same rows.
     """
-    x, labels = applied.rows(split)
-    rows = told(applied.model, Split(x, labels))
+    x, labels = run.rows(split)
+    rows = told(run.model, Split(x, labels))
     if limit is None and set(SLOW) & set(estimators):
         limit = SLOW_ROWS
     labels = None if labels is None else labels[:limit]
-    return Task(applied, split, rows[:limit], labels, seed, samples, features)
+    return Task(run, split, rows[:limit], labels, seed, samples, features)
 
 
 def default_samples(estimator: str, rows: int) -> int | None:
@@ -160,30 +159,30 @@ def check(task: Task, estimators: Sequence[str]) -> None:
     """
     if "disentanglement" in estimators:
         _factors(task)
-    model = task.applied.model
+    model = task.run.model
     if isinstance(model.encoder, ClassifyingEncoder):
         weighed = [name for name in estimators if name in (*LIKELIHOODS, "gap")]
         if weighed:
             raise ValueError(
                 f"estimator (--estimator) is {weighed[0]}, and the labels of "
-                f"{task.applied.directory.path} are latent too: take elbo, which sums them out"
+                f"{task.run.path} are latent too: take elbo, which sums them out"
             )
     elif model.condition_dim and "gap" in estimators:
         raise ValueError(
-            f"estimator (--estimator) is gap, and {task.applied.directory.path} is told labels, "
+            f"estimator (--estimator) is gap, and {task.run.path} is told labels, "
             "for which it is not there yet: take another"
         )
     bounded = [name for name in estimators if name in BOUNDED]
-    if bounded and not has_bound(task.applied.model):
+    if bounded and not has_bound(task.run.model):
         raise ValueError(
             f"estimator (--estimator) is {bounded[0]}, which needs q(z|x), and the posterior of "
-            f"{task.applied.directory.path} is a point: it has no bound; take "
+            f"{task.run.path} is a point: it has no bound; take "
             f"{', '.join(name for name in ESTIMATORS if name not in BOUNDED)}"
         )
     if "annealed" in estimators:
         from elbax.evaluate.annealed import check_annealable
 
-        check_annealable(task.applied.model)
+        check_annealable(task.run.model)
 
 
 def measure(task: Task, estimators: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -221,9 +220,9 @@ def _bound(task: Task, samples: int | None) -> dict[str, Any]:
     started = time.perf_counter()
     samples = samples or measuring.default_samples(len(task.rows))
     part = Split(stored(task.rows), task.labels)
-    found = measuring.measure(task.applied.model, part, task.seed, samples) or {}
-    kind = bounds.quantity(task.applied.model, task.rows)
-    units = tables.own_units(task.applied.dataset, stored(task.rows))
+    found = measuring.measure(task.run.model, part, task.seed, samples) or {}
+    kind = bounds.quantity(task.run.model, task.rows)
+    units = tables.own_units(task.run.dataset, stored(task.rows))
     if units is not None:  # added to a mean in nats, it is that of the table's own units
         found["log_jacobian"] = units
     return {
@@ -251,7 +250,7 @@ def _elbo(task: Task, _: str, bound: dict[str, Any]) -> dict[str, Any]:
 
 
 def _log_likelihood(task: Task, estimator: str, bound: dict[str, Any]) -> dict[str, Any]:
-    model, rows = task.applied.model, task.rows
+    model, rows = task.run.model, task.rows
     samples = task.samples or default_samples(estimator, len(rows)) or 1
     found = estimate(estimator, model, rows, task.key, samples)
     trust, reason = found.trust()
@@ -293,7 +292,7 @@ def estimate(
 def _bits(task: Task, kind: str, nats: float) -> float | None:
     if kind != "log-mass":
         return None
-    return number(bounds.bits_per_dimension(nats, task.applied.model))
+    return number(bounds.bits_per_dimension(nats, task.run.model))
 
 
 def _spread(values: np.ndarray) -> dict[str, float | None]:
@@ -316,7 +315,7 @@ def _needed(task: Task) -> dict[str, float | None] | None:
     """How many draws of the prior would be enough, from importance weights of the same rows."""
     samples = default_samples("importance", len(task.rows)) or 1
     try:
-        found = likelihoods.importance(task.applied.model, task.rows, key=task.key, samples=samples)
+        found = likelihoods.importance(task.run.model, task.rows, key=task.key, samples=samples)
     except ValueError:  # a posterior without a density: there are no such weights
         return None
     if found.kl_posterior_prior is None:
@@ -329,7 +328,7 @@ def _sandwich(task: Task, chains: int) -> dict[str, Any]:
     """How far the schedule may be from log p(x), on data simulated from the model."""
     from elbax.evaluate.annealed import sandwich
 
-    found = sandwich(task.applied.model, key=task.key, count=SANDWICHED, chains=chains)
+    found = sandwich(task.run.model, key=task.key, count=SANDWICHED, chains=chains)
     return {"gap": plain(found.gap()), "count": SANDWICHED}
 
 
@@ -339,7 +338,7 @@ def _sandwich(task: Task, chains: int) -> dict[str, Any]:
 def _gap(task: Task, _: str, __: Any) -> dict[str, Any]:
     from elbax.evaluate import gaps
 
-    model, rows, key = task.applied.model, task.rows, task.key
+    model, rows, key = task.run.model, task.rows, task.key
     samples = task.samples or default_samples("gap", len(rows)) or 1
     found = gaps.inference_gap(model, rows, key=key, samples=samples)
     split = gaps.elbo_split(model, rows, key=key, samples=10)
@@ -371,7 +370,7 @@ def _gap(task: Task, _: str, __: Any) -> dict[str, Any]:
 
 def _latents(task: Task, _: str, __: Any) -> dict[str, Any]:
     undefined: dict[str, str] = {}
-    model, rows, key = task.applied.model, task.rows, task.key
+    model, rows, key = task.run.model, task.rows, task.key
 
     def defined(name: str, function: Callable[[], Any]) -> Any:
         try:
@@ -388,7 +387,7 @@ def _latents(task: Task, _: str, __: Any) -> dict[str, Any]:
     )
     verdict = None
     if active is not None and kl is not None:
-        asked = plans.objective_options(task.applied.directory.config())
+        asked = settle.objective_options(task.run.config)
         verdict = latents.collapse(
             np.array([value.mean for value in kl]),
             active,
@@ -427,7 +426,7 @@ def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
             f"a probe is fitted to the training rows, and the {task.split} rows hold them: "
             "give --split test"
         )
-    train, model = task.applied.dataset.train, task.applied.model
+    train, model = task.run.dataset.train, task.run.model
     fitted = posterior_moments(model, told(model, train)[:PROBE_ROWS])["mean"]
     given = posterior_moments(model, task.rows)["mean"]
     labels = None if train.label is None else train.label[:PROBE_ROWS]
@@ -440,7 +439,7 @@ def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
 def _disentanglement(task: Task, _: str, __: Any) -> dict[str, Any]:
     from elbax.evaluate import disentangle
 
-    model, seed = task.applied.model, task.seed
+    model, seed = task.run.model, task.seed
     rows, factors, names = _factors(task)
     codes = posterior_moments(model, rows)["mean"]
     forests = disentangle.dci(codes, factors, seed=seed)
@@ -468,16 +467,15 @@ def _factors(task: Task) -> tuple[Rows, np.ndarray, tuple[str, ...]]:
     """
     from elbax.data import shapes
 
-    applied = task.applied
-    if applied.name != "shapes":
+    dataset = task.run.dataset
+    if dataset.name != "shapes":
         raise ValueError(
             "disentanglement is judged by the factors that data were made from, and "
-            f"{applied.name} does not say them: take a run on shapes, or elbax.evaluate with "
+            f"{dataset.name} does not say them: take a run on shapes, or elbax.evaluate with "
             "factors of your own"
         )
-    data = applied.dataset
-    before = {"train": 0, "all": 0, "validation": len(data.train)}
-    before["test"] = len(data.train) + len(data.validation)
+    before = {"train": 0, "all": 0, "validation": len(dataset.train)}
+    before["test"] = len(dataset.train) + len(dataset.validation)
     rows = task.rows[:FACTOR_ROWS]
     factors = shapes.factors()[before[task.split] :][: len(rows)]
     return rows, factors, shapes.FACTORS
@@ -489,9 +487,9 @@ def _factors(task: Task) -> tuple[Rows, np.ndarray, tuple[str, ...]]:
 def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
     from elbax.evaluate import samples
 
-    model, key = task.applied.model, task.key
+    model, key = task.run.model, task.key
     rows = stored(task.rows)[:SAMPLE_ROWS]
-    if task.applied.dataset.columns and np.isnan(rows).any():
+    if task.run.dataset.columns and np.isnan(rows).any():
         raise ValueError(
             "the estimator samples compares whole rows, and these have missing cells: leave it "
             "out, or give --data without any"
@@ -500,7 +498,7 @@ def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
     # by itself would be told from them by its grain alone.
     binary = bounds.quantity(model, rows) == "log-mass"
     drawn = apply.sample(model, len(rows), seed=task.seed, draw=binary)["x"]
-    train = preprocess(model, task.applied.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
+    train = preprocess(model, task.run.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
     space = _feature_space(task, train)
     real, generated = space(preprocess(model, rows, key)), space(drawn)
     shares = samples.precision_recall_density_coverage(real, generated)
@@ -528,7 +526,7 @@ def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
 def _feature_space(task: Task, train: np.ndarray) -> Features:
     from elbax.evaluate import features
 
-    label = task.applied.dataset.train.label
+    label = task.run.dataset.train.label
     chosen = task.features or ("pca" if label is None else "classifier")
     if chosen == "raw":
         return features.raw()
@@ -536,8 +534,8 @@ def _feature_space(task: Task, train: np.ndarray) -> Features:
         return features.pca(train)
     if label is None:
         raise ValueError(
-            f"features (--features) is classifier, and {task.applied.name} has no labels to train "
-            "one on: give --features pca"
+            f"features (--features) is classifier, and {task.run.dataset.name} has no labels to "
+            "train one on: give --features pca"
         )
     return _cached_classifier(task, train, label[: len(train)])
 
@@ -547,7 +545,7 @@ def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Feat
     from elbax.evaluate import features
 
     folder = environment.cache_folder() / "features"
-    name = f"{task.applied.dataset.fingerprint[:16]}-{task.applied.binarize}-{len(train)}.npz"
+    name = f"{task.run.dataset.fingerprint[:16]}-{task.run.binarize}-{len(train)}.npz"
     try:
         return features.load(folder / name)
     except (OSError, ValueError):  # not there yet, or damaged: it is made anew

@@ -38,7 +38,7 @@ def check_picture(out: Path, shape: tuple[int, ...]) -> None:
     Raises:
         ValueError: One line with the mend.
     """
-    from elbax.figures.mosaic import is_image
+    from elbax.util.mosaic import is_image
 
     if not is_image(shape):
         raise ValueError(
@@ -61,7 +61,7 @@ def write_arrays(out: Path, arrays: Mapping[str, np.ndarray], main: str) -> None
 
 def write_sheet(out: Path, images: np.ndarray) -> None:
     """Pictures (n, h, w, c) as tiles of one PNG, row by row."""
-    from elbax.figures.mosaic import display_range, lay_out, to_rgb
+    from elbax.util.mosaic import display_range, lay_out, to_rgb
 
     columns = min(_COLUMNS, int(np.ceil(np.sqrt(len(images)))))
     _write_mosaic(out, lay_out(to_rgb(images, display_range(images)), columns))
@@ -69,7 +69,7 @@ def write_sheet(out: Path, images: np.ndarray) -> None:
 
 def write_pairs(out: Path, even: np.ndarray, odd: np.ndarray) -> None:
     """Pairs of pictures as one PNG: columns 0, 2, … hold ``even``, the others their partners."""
-    from elbax.figures.mosaic import display_range, interleave, to_rgb
+    from elbax.util.mosaic import display_range, interleave, to_rgb
 
     columns = 2 * min(_COLUMNS // 2, int(np.ceil(np.sqrt(len(even) / 2))))
     limits = display_range(odd)
@@ -177,7 +177,7 @@ def _is_number(text: str) -> bool:
 def _write_mosaic(out: Path, sheet: np.ndarray) -> None:
     from PIL import Image
 
-    from elbax.figures.mosaic import gap_for, mosaic
+    from elbax.util.mosaic import gap_for, mosaic
 
     image, _, _ = mosaic(sheet, gap_for(*sheet.shape[2:4]))
     pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)

@@ -1,49 +1,108 @@
-"""The front door in Python: `train`, `resume`, `open_run`, and the `Run` that they give.
-
->>> run = elbax.train("mnist-5k", latent_dim=2)
->>> run.results["test"]["elbo"]
->>> run.figure("generated")
-"""
+"""A training run on disk: the one place that knows its options, numbers, model and data."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import html
+import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from elbax.recipes import settings
-from elbax.recipes.options import Options
-from elbax.report import console as terminal
-from elbax.run import directory as directories
-from elbax.run import settle as plans
-from elbax.run.directory import RunDirectory
-from elbax.util import environment
+from elbax.run import folder
+from elbax.util import environment, files
+from elbax.util.words import plus_minus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     from matplotlib.figure import Figure
 
     from elbax.data import Dataset
     from elbax.model.latent_variable_model import LatentVariableModel
+    from elbax.recipes.choice import Choice
+    from elbax.recipes.options import Options
+
+Binarize = Literal["none", "static", "dynamic"]
 
 
 class Run:
     """A training run on disk: its options, its numbers, its model and its pictures.
 
+    `elbax.open_run` gives one. Nothing is read before it is asked for.
+
+    Args:
+        path: The run's folder.
+        data: The data, where they were an array in memory.
+        **known: Attributes that need not be read from the folder: `config`, `results`, `history`,
+            `model`, `dataset`, `binarize` or `seed`.
+
     Attributes:
         path: The run's folder.
     """
 
-    def __init__(self, path: Path, data: Any = None) -> None:
-        self.path = path
+    def __init__(self, path: str | Path, data: Any = None, **known: Any) -> None:
+        self.path = Path(path)
         self._data = data
-        self._directory = RunDirectory(path)
+        self._known = known
+        self.__dict__.update(known)
+
+    def replace(self, **known: Any) -> Run:
+        """The same run with some attributes other than its folder's, such as `model` or `seed`."""
+        return Run(self.path, self._data, **{**self._known, **known})
+
+    def __truediv__(self, name: str) -> Path:
+        """The path of a file in the run's folder."""
+        return self.path / name
+
+    @property
+    def name(self) -> str:
+        """What tables and pictures call it: the last name of its path."""
+        return self.path.name
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
-        """``config.json``: every option, the seed, versions, the data's fingerprint."""
-        return self._directory.config()
+        """``config.json``: every option, the seed, versions, the data's fingerprint.
+
+        Raises:
+            RunFolderError: (a ValueError) there is no run.
+        """
+        return folder.read_config(self.path)
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Writes ``config.json``: from here on the folder is a run, and can be resumed."""
+        files.write_json(self / folder.CONFIG, config)
+        for name in ("config", "options"):
+            self.__dict__.pop(name, None)
+
+    @functools.cached_property
+    def options(self) -> Options:
+        """Every option that the run was trained with.
+
+        Raises:
+            ValueError: ``config.json`` is damaged.
+        """
+        from elbax.run import settle
+
+        return settle.options_of(self.config, self / folder.CONFIG)
+
+    @property
+    def likelihood(self) -> Choice:
+        """The family of p(x|z), with what the data settled of its options."""
+        from elbax.run import settle
+
+        return settle.likelihood_of(self.config)
+
+    @functools.cached_property
+    def seed(self) -> int:
+        """The run's seed: what a figure or an evaluation draws follows from it alone."""
+        return self.config["run"]["seed"]
+
+    @functools.cached_property
+    def binarize(self) -> Binarize:
+        """How the data are binarised: "none", "static" (in the data), "dynamic" (by the model)."""
+        return self.options.data.binarize
 
     @property
     def results(self) -> dict[str, Any] | None:
@@ -52,15 +111,24 @@ class Run:
         ``results["test"]["elbo"]`` is the bound in nats per datum, beside its parts and their
         standard errors.
         """
-        return self._directory.results()
+        if "results" in self._known:
+            return self._known["results"]
+        try:
+            return json.loads((self / folder.RESULTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
 
     @property
-    def history(self) -> dict[str, Any]:
+    def history(self) -> Mapping[str, Any]:
         """The log as arrays of equal length: `step`, `loss`, `elbo`, `reconstruction`, `kl` (nats).
 
         ``history["validation"]`` is a dictionary of the same, one entry a validation.
         """
-        return self._directory.history()
+        from elbax.run import metrics
+
+        if "history" in self._known:
+            return self._known["history"]
+        return metrics.history(self / folder.METRICS)
 
     @functools.cached_property
     def model(self) -> LatentVariableModel:
@@ -69,9 +137,13 @@ class Run:
         Raises:
             ValueError: The training hasn't got that far, or the file is damaged.
         """
-        from elbax.run import trained
+        from elbax.model.serialise import load_model
 
-        return trained.model_of(self._directory)
+        if not (self / folder.MODEL).exists():
+            raise ValueError(
+                f"{self.path} has no {folder.MODEL} yet: finish it with `{self.resume_command}`"
+            )
+        return load_model(self / folder.MODEL)
 
     @functools.cached_property
     def dataset(self) -> Dataset:
@@ -80,8 +152,47 @@ class Run:
         Raises:
             DataChanged: They have changed since.
         """
-        options = plans.read_options(self._directory, self.config)
-        return plans.load_again(self.config, options, self._data)
+        from elbax.run import settle
+
+        return settle.load_again(self.config, self.options, self._data)
+
+    @property
+    def resume_command(self) -> str:
+        """The exact command that resumes the run."""
+        return f"{environment.program()} resume {shlex.quote(str(self.path))}"
+
+    def finished(self, iterations: int | None = None) -> bool:
+        """Whether nothing is left to train.
+
+        Args:
+            iterations: Steps in all that are asked for; None asks for those of ``config.json``.
+        """
+        from elbax.train.loop import Outcome
+
+        results = self.results
+        if results is None or not (self / folder.MODEL).exists():
+            return False
+        if iterations is None and results["outcome"] == Outcome.STOPPED_EARLY.value:
+            return True
+        return results["iterations"] >= (iterations or self.config["iterations"])
+
+    def rows(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """The rows of a split as stored, and their labels; ``all`` comes in an own file's order.
+
+        Raises:
+            ValueError: There are none.
+        """
+        import numpy as np
+
+        part = self.dataset.split(split)
+        if len(part) == 0:
+            raise ValueError(
+                f"the {split} split of {self.dataset.name} is empty: choose another with --split"
+            )
+        if split != "all" or part.index is None:
+            return part.x, part.label
+        order = np.argsort(part.index)
+        return part.x[order], None if part.label is None else part.label[order]
 
     def figure(self, name: str) -> Figure:
         """One of the run's figures, drawn anew.
@@ -92,28 +203,28 @@ class Run:
         Raises:
             ValueError: There is no such figure (with the nearest name), or this run can't have it.
         """
-        from elbax.figures import Subject, draw, find
+        # The room above this one, for the user's convenience: nothing here depends on it.
+        from elbax import figures
 
-        find(name)
-        subject = Subject(
-            self.model, self.dataset, self.history, self.config["run"]["seed"], self.path.name
-        )
-        return draw(name, subject)
+        figures.find(name)
+        return figures.draw(name, self)
 
     def __repr__(self) -> str:
-        return f"<Run {self.path}: {self._summary()}>"
+        config, results = self.config, self.results
+        latents, data = config["model"]["latent_dim"], config["data"]["name"]
+        words = [f"{config['recipe']} with {latents} latents on {data}"]
+        words += [f"{results['iterations']:,} steps" if results else "not finished"]
+        words += [f"{name} {value} nats per datum" for name, value in self._bounds()]
+        return f"<Run {self.path}: {', '.join(words)}>"
 
     def _repr_html_(self) -> str:
-        rows = [("data", self.config["data"]["name"]), ("recipe", self.config["recipe"])]
-        rows += [("latents", self.config["model"]["latent_dim"])]
-        results = self.results
-        if results is None:
-            rows.append(("state", "not finished"))
-        else:
-            rows.append(("steps", f"{results['iterations']:,}"))
-            for name in ("test", "train"):
-                if results.get(name):
-                    rows.append((f"{name} bound", terminal.bound_in_words(results[name])))
+        rows = [
+            ("data", self.config["data"]["name"]),
+            ("recipe", self.config["recipe"]),
+            ("latents", self.config["model"]["latent_dim"]),
+            ("steps", f"{self.results['iterations']:,}" if self.results else "not finished"),
+            *((name, f"{value} nats per datum") for name, value in self._bounds()),
+        ]
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
             f"<td style='text-align:left'>{html.escape(str(value))}</td></tr>"
@@ -121,157 +232,13 @@ class Run:
         )
         return f"<table><caption>{html.escape(str(self.path))}</caption>{cells}</table>"
 
-    def _summary(self) -> str:
-        config, results = self.config, self.results
-        latents, data = config["model"]["latent_dim"], config["data"]["name"]
-        what = f"{config['recipe']} with {latents} latents on {data}"
-        if results is None:
-            return f"{what}, not finished"
+    def _bounds(self) -> list[tuple[str, str]]:
+        """The bound on the test rows (else the training rows), of a point posterior its parts."""
+        results = self.results or {}
         which = "test" if results.get("test") else "train"
-        bound = terminal.bound_in_words(results[which]).split(" nats")[0]
-        return f"{what}, {results['iterations']:,} steps, {which} {bound} nats per datum"
-
-
-def train(
-    data: Any,
-    *,
-    out: str | Path | None = None,
-    recipe: str | None = None,
-    config: str | Path | None = None,
-    verbose: bool = True,
-    **options: Any,
-) -> Run:
-    """Trains a model, measures it, draws its figures and leaves it all in a folder.
-
-    The same as ``elbax train`` on the command line.
-
-    Args:
-        data: A data set's name, a path, an array, or a `Dataset`.
-        out: The folder to write; by default the next number under ``runs/``.
-        recipe: What to start from; by default ``vae``.
-        config: A TOML file with options.
-        verbose: Whether to say what happens.
-        **options: Any option of the command line, with underscores: ``latent_dim=2``,
-            ``iterations=500``,
-            ``hidden=(512, 256)``, ``seed=1``, ``force=True``, …
-
-    Raises:
-        ValueError: Data or options that don't work, in one line with the mend.
-        FileNotFoundError: The data or the TOML file aren't there.
-        Interrupted: (a KeyboardInterrupt) by Ctrl-C; the state is saved, and `resume` goes on.
-        RuntimeError: The loss stopped being a number.
-    """
-    environment.prepare(options.get("device"))
-    if out is not None:
-        options["out"] = out
-    settled, _ = settings.settle(recipe=recipe, config=config, keywords=options)
-    directory, _ = start(data, settled, terminal.for_python(verbose=verbose))
-    return open_run(directory.path, data=None if isinstance(data, str | Path) else data)
-
-
-def resume(
-    path: str | Path, iterations: int | None = None, *, data: Any = None, verbose: bool = True
-) -> Run:
-    """Goes on with a run exactly where its last checkpoint stands.
-
-    Args:
-        path: The run's folder.
-        iterations: Another length, in steps in all, for going on beyond the old end.
-        data: The data, where they were an array in memory.
-        verbose: Whether to say what happens.
-
-    Raises:
-        ValueError: There is no run, its data have changed, or nothing can be gone on with.
-        Interrupted: As in `train`.
-    """
-    environment.prepare()
-    go_on(path, terminal.for_python(verbose=verbose), iterations=iterations, data=data)
-    return open_run(path, data=data)
-
-
-def open_run(path: str | Path, *, data: Any = None) -> Run:
-    """A run that exists.
-
-    Args:
-        path: The run's folder.
-        data: The data, where they were an array in memory.
-
-    Raises:
-        RunDirectoryError: (a ValueError) there is no run.
-    """
-    return Run(directories.open_existing(path).path, data)
-
-
-def start(
-    data: Any, options: Options, narrator: terminal.Narrator
-) -> tuple[RunDirectory, dict[str, Any] | None]:
-    """A new run from options: what `train` and ``elbax train`` do.
-
-    Returns:
-        The run's folder and its results; None instead of results after a dry run.
-    """
-    out, force = options.run.out, options.run.force
-    if out is not None:
-        directories.check_available(out, force=force)
-    plan = plans.make(data, options)
-    from elbax.run import training as job
-
-    with job.on_device(options.run.device) as device:
-        parts = job.build(plan)
-        narrator.planned(plan, parts.parameters)
-        if options.run.dry_run:
-            path = out or directories.next_number(plan.dataset.name)
-            narrator.placed(path, plan)
-            narrator.note("dry run: nothing was written")
-            return RunDirectory(path), None
-        directory, kept = directories.create(out, plan.dataset.name, force=force)
-        with contextlib.closing(directory):
-            if kept:
-                narrator.note(
-                    f"note    {', '.join(kept)} in {directory.path} is not elbax's and stays"
-                )
-            narrator.placed(directory.path, plan)
-            job.begin(directory, plan, parts, device)
-            results = job.work(directory, plan, parts, narrator)
-    narrator.concluded(directory.path, results, report=options.run.report)
-    return directory, results
-
-
-def go_on(
-    path: str | Path,
-    narrator: terminal.Narrator,
-    *,
-    iterations: int | None = None,
-    data: Any = None,
-) -> tuple[RunDirectory, dict[str, Any]]:
-    """Resumes a run, or completes a finished one: what `resume` and ``elbax resume`` do."""
-    directory = directories.open_existing(path)
-    from elbax.run import trained
-    from elbax.run import training as job
-
-    directory.lock()
-    with contextlib.closing(directory):
-        results = trained.finished(directory)
-        if iterations is not None:
-            if results is not None and iterations < results["iterations"]:
-                raise ValueError(
-                    f"iterations (--iterations) is {iterations}, and {directory.path} has taken "
-                    f"{results['iterations']} steps already: give more, for it counts all of them"
-                )
-            results = trained.finished(directory, iterations)
-        plan = plans.from_config(directory, data=data, iterations=iterations)
-        with job.on_device(plan.options.run.device) as device:
-            if results is not None:
-                narrator.note(
-                    f"{directory.path} is finished: {results['iterations']:,} steps taken"
-                )
-                trained.complete(directory, plan)
-            else:
-                parts = job.build(plan)
-                narrator.planned(plan, parts.parameters)
-                narrator.placed(directory.path, plan)
-                if iterations is not None:
-                    job.begin(directory, plan, parts, device)
-                results = job.work(directory, plan, parts, narrator)
-    narrator.concluded(directory.path, results, report=plan.options.run.report)
-    return directory, results
+        bound = results.get(which)
+        if not bound:
+            return []
+        name = "elbo" if "elbo" in bound else "reconstruction"
+        shown = name.replace("elbo", "ELBO")
+        return [(f"{which} {shown}", plus_minus(bound[name], bound["standard_error"][name]))]

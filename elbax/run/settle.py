@@ -21,11 +21,12 @@ from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
 from elbax.run import tables
-from elbax.run.directory import SCHEMA, RunDirectory
+from elbax.run.folder import SCHEMA
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
     from elbax.model.interfaces import AbstractLikelihood
+    from elbax.run.run import Run
 
 
 class DataChanged(ValueError):
@@ -131,7 +132,7 @@ class Plan:
         }
 
 
-def make(data: Any, options: Options) -> Plan:
+def settle(data: Any, options: Options) -> Plan:
     """Settles a new run: reads the data, chooses the likelihood and checks what can be checked.
 
     Args:
@@ -340,35 +341,31 @@ def _check_hidden(options: Options) -> None:
         )
 
 
-def from_config(
-    directory: RunDirectory, *, data: Any = None, iterations: int | None = None
-) -> Plan:
+def of_run(run: Run, *, iterations: int | None = None) -> Plan:
     """The plan of a run that exists, from its folder alone.
 
     Args:
-        directory: The run's folder.
-        data: The data, where the run was trained on an array in memory.
+        run: The run.
         iterations: Another length for the run, in steps in all.
 
     Raises:
         DataChanged: The data's fingerprint isn't the one in ``config.json``.
         ValueError: A damaged ``config.json``, in one line.
     """
-    config = directory.config()
-    options = read_options(directory, config)
+    config, options = run.config, run.options
     if iterations is not None:
         training = dataclasses.replace(options.training, iterations=iterations, epochs=None)
         options = dataclasses.replace(options, training=training)
-    dataset = load_again(config, options, data)
+    argument = config["data"]["argument"]
     return Plan(
         options,
-        config["data"]["argument"],
-        dataset,
-        likelihood_of(config),
+        argument,
+        run.dataset,
+        run.likelihood,
         config["likelihood"]["reason"],
         config["iterations"] if iterations is None else iterations,
         config["created"],
-        config["command"] if iterations is None else command(config["data"]["argument"], options),
+        config["command"] if iterations is None else command(argument, options),
         _data_folder() or config["data"].get("folder"),
     )
 
@@ -387,8 +384,12 @@ def objective_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return parts.find("objective", choice.name).complete(choice)
 
 
-def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
+def options_of(config: Mapping[str, Any], path: Path) -> Options:
     """The options in a run's ``config.json``.
+
+    Args:
+        config: Its content.
+        path: Where it stands, for the message.
 
     Raises:
         ValueError: It is damaged.
@@ -404,7 +405,7 @@ def read_options(directory: RunDirectory, config: dict[str, Any]) -> Options:
             option_tools.from_json(option_tools.RunOptions, config["run"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{directory / 'config.json'} is damaged ({error})") from None
+        raise ValueError(f"{path} is damaged ({error})") from None
 
 
 def load(data: Any, options: Options) -> Dataset:
@@ -425,7 +426,7 @@ def load(data: Any, options: Options) -> Dataset:
 
 
 def load_again(
-    config: dict[str, Any], options: Options, data: Any = None, *, changed: bool = False
+    config: Mapping[str, Any], options: Options, data: Any = None, *, changed: bool = False
 ) -> Dataset:
     """The data that a run was trained on.
 

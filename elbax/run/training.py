@@ -28,14 +28,14 @@ from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import save_model
 from elbax.recipes.compose import compose, objective, optimizer, wants_data
 from elbax.recipes.parts import find as parts_of
-from elbax.report.console import Narrator
-from elbax.run import labels, tables
+from elbax.run import labels, metrics, tables
 from elbax.run import measure as measuring
-from elbax.run.directory import BEST, CONFIG, MODEL, RESULTS, SCHEMA, RunDirectory
+from elbax.run.folder import BEST, CHECKPOINTS, METRICS, MODEL, RESULTS, SCHEMA
 from elbax.run.labels import told
+from elbax.run.progress import Progress
+from elbax.run.run import Run
 from elbax.run.settle import Plan
 from elbax.run.signals import Interrupted, SignalWatch
-from elbax.run.trained import illustrate, resume_command
 from elbax.train.checkpoint import CheckpointError, Checkpoints
 from elbax.train.loop import Outcome, Report, State, fit, init_state, merge
 from elbax.util import environment, files
@@ -159,69 +159,81 @@ def on_device(name: str | None) -> Iterator[Any]:
             yield device
 
 
-def begin(directory: RunDirectory, plan: Plan, parts: Parts, device: Any) -> None:
+def begin(run: Run, plan: Plan, parts: Parts, device: Any) -> None:
     """Writes ``config.json``: from here on the folder is a run, and can be resumed."""
-    config = plan.to_config(
-        parameters=parts.parameters,
-        device=device.device_kind,
-        versions=environment.versions(),
+    run.write_config(
+        plan.to_config(
+            parameters=parts.parameters,
+            device=device.device_kind,
+            versions=environment.versions(),
+        )
     )
-    files.write_json(directory / CONFIG, config)
 
 
-def work(directory: RunDirectory, plan: Plan, parts: Parts, narrator: Narrator) -> dict[str, Any]:
-    """Trains from the newest checkpoint, or from step 0, to the end; measures; draws; reports.
+@contextlib.contextmanager
+def resumable(run: Run, progress: Progress) -> Iterator[SignalWatch]:
+    """Inside the block a signal, or a full disk, ends the run in one line that says how to resume.
+
+    Raises:
+        Interrupted: By a signal; the state is saved.
+        WriteError: The disk is full; the last checkpoint is still there.
+    """
+    with SignalWatch() as watch:
+        try:
+            yield watch
+        except Interrupted as stop:
+            progress.settled()
+            message = f"stopped{stop.message}; resume with: {run.resume_command}"
+            raise Interrupted(stop.number, message) from None
+        except (files.WriteError, CheckpointError) as error:
+            progress.settled()
+            raise files.WriteError(f"{error}; then: {run.resume_command}") from error
+
+
+def fit_and_measure(
+    run: Run, plan: Plan, parts: Parts, progress: Progress, watch: SignalWatch
+) -> LatentVariableModel:
+    """Trains from the newest checkpoint, or from step 0, to the end; measures; writes the results.
 
     Returns:
-        The content of ``results.json``.
+        The run's model.
 
     Raises:
         Interrupted: By a signal; the state is saved.
         Diverged: The last good state is saved.
         WriteError: The disk is full; the last checkpoint is still there.
     """
-    with SignalWatch() as watch:
-        try:
-            with Checkpoints(directory.checkpoints) as checkpoints:
-                watch.defer = True
-                state, outcome, clock = _train(directory, plan, parts, checkpoints, narrator, watch)
-                watch.defer = False
-                if watch.received is not None:
-                    raise Interrupted(watch.received, f" at step {int(state.step):,}, saved")
-            model, which = _save_models(directory, parts, state, plan, narrator)
-            results = _measure(plan, parts, model, which, state, outcome, clock)
-            files.write_json(directory / RESULTS, results)
-            if plan.options.run.report:
-                illustrate(directory, plan, model)
-        except Interrupted as stop:
-            narrator.settled()
-            message = f"stopped{stop.message}; go on with: {resume_command(directory)}"
-            raise Interrupted(stop.number, message) from None
-        except (files.WriteError, CheckpointError) as error:
-            narrator.settled()
-            raise files.WriteError(f"{error}; then: {resume_command(directory)}") from error
-    return results
+    with Checkpoints(run / CHECKPOINTS) as checkpoints:
+        watch.defer = True
+        state, outcome, clock = _train(run, plan, parts, checkpoints, progress, watch)
+        watch.defer = False
+        if watch.received is not None:
+            raise Interrupted(watch.received, f" at step {int(state.step):,}, saved")
+    model, which = _save_models(run, parts, state, plan, progress)
+    results = _measure(plan, parts, model, which, state, outcome, clock)
+    files.write_json(run / RESULTS, results)
+    return model
 
 
 def _train(
-    directory: RunDirectory,
+    run: Run,
     plan: Plan,
     parts: Parts,
     checkpoints: Checkpoints,
-    narrator: Narrator,
+    progress: Progress,
     watch: SignalWatch,
 ) -> tuple[State, Outcome, Clock]:
     """The loop between the loop's reports. Ends early, the state saved, when a signal has come."""
     training = plan.options.training
-    state, clock = _restore(directory, parts, checkpoints, narrator)
+    state, clock = _restore(run, parts, checkpoints, progress)
     if int(state.step):
-        narrator.note(f"from    step {int(state.step):,}")
+        progress.note(f"from    step {int(state.step):,}")
     saved_at = started = time.monotonic()
     before = clock.seconds
     outcome = Outcome.FINISHED
     for report in _fit(plan, parts, state):
         state = report.state
-        _log(directory, report, last=plan.iterations)
+        _log(run, report, last=plan.iterations)
         clock.compile_seconds += report.compile_seconds
         if report.compile_seconds:
             environment.release_memory()
@@ -229,21 +241,21 @@ def _train(
             clock.chunk_ms.append(1e3 * report.seconds / (report.step - report.first_step))
         clock.seconds = before + time.monotonic() - started
         if report.outcome is Outcome.DIVERGED:
-            _save(directory, checkpoints, state, clock)
-            _give_up(directory, parts, state, report, narrator, plan)
-        narrator.progressed(report, plan)
-        _remark(report, plan, narrator)
+            _save(run, checkpoints, state, clock)
+            _give_up(run, parts, state, report, progress, plan)
+        progress.progressed(report, plan)
+        _remark(report, plan, progress)
         stop = report.outcome is not None or watch.received is not None
         if stop or time.monotonic() - saved_at >= training.checkpoint_seconds:
-            _save(directory, checkpoints, state, clock)
+            _save(run, checkpoints, state, clock)
             saved_at = time.monotonic()
         if report.outcome is not None:
             outcome = report.outcome
         if watch.received is not None:
             break
-    narrator.settled()
+    progress.settled()
     if outcome is Outcome.STOPPED_EARLY and state.best is not None:
-        narrator.note(
+        progress.note(
             f"note    stopped at step {int(state.step):,}: no better validation since step "
             f"{int(state.best.step):,}, whose parameters are kept"
         )
@@ -283,19 +295,19 @@ def rows_of(plan: Plan, split: str) -> Batch:
 
 
 def _restore(
-    directory: RunDirectory, parts: Parts, checkpoints: Checkpoints, narrator: Narrator
+    run: Run, parts: Parts, checkpoints: Checkpoints, progress: Progress
 ) -> tuple[State, Clock]:
     """The newest whole checkpoint, with the log cut back to it; step 0 where there is none."""
     restored = checkpoints.restore(parts.state)
     for warning in restored.warnings:
-        narrator.note(f"warning {warning}")
-    directory.cut_metrics(0 if restored.state is None else int(restored.state.step))
+        progress.note(f"warning {warning}")
+    metrics.cut(run / METRICS, 0 if restored.state is None else int(restored.state.step))
     if restored.state is None:
         return parts.state, Clock()
     return restored.state, Clock(**restored.extra)
 
 
-def _log(directory: RunDirectory, report: Report, *, last: int) -> None:
+def _log(run: Run, report: Report, *, last: int) -> None:
     """Appends a chunk's steps, and its validation, to the log."""
     rows: list[dict[str, Any]] = []
     scalars = {name: values for name, values in report.metrics.items() if values.ndim == 1}
@@ -310,38 +322,38 @@ def _log(directory: RunDirectory, report: Report, *, last: int) -> None:
     if report.validation is not None:
         numbers = {n: v.tolist() for n, v in report.validation.items()}
         rows.append({"step": report.step, "evaluation": "validation", **numbers})
-    directory.append_metrics(rows)
+    metrics.append(run / METRICS, rows)
 
 
-def _save(directory: RunDirectory, checkpoints: Checkpoints, state: State, clock: Clock) -> None:
+def _save(run: Run, checkpoints: Checkpoints, state: State, clock: Clock) -> None:
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
-    files.check_room(directory.path, size + _NOTES)
+    files.check_room(run.path, size + _NOTES)
     checkpoints.save(state, clock.to_json())
     environment.release_memory()
 
 
-def _remark(report: Report, plan: Plan, narrator: Narrator) -> None:
+def _remark(report: Report, plan: Plan, progress: Progress) -> None:
     """Says once that validation has stopped improving."""
     best = report.state.best
     if report.validation is None or best is None or report.outcome is not None:
         return
     if report.step - int(best.step) >= _STALLED * plan.options.training.validate_every:
-        narrator.stalled(int(best.step), float(best.loss))
+        progress.stalled(int(best.step), float(best.loss))
 
 
 def _give_up(
-    directory: RunDirectory,
+    run: Run,
     parts: Parts,
     state: State,
     report: Report,
-    narrator: Narrator,
+    progress: Progress,
     plan: Plan,
 ) -> None:
     """Saves the last good parameters of a run whose loss stopped being a number."""
-    narrator.settled()
+    progress.settled()
     model, _ = merge(state.parameters, parts.model, parts.objective)
     step = int(state.step)
-    _save_model(directory, MODEL, model, {"step": step, "which": "last good"})
+    _save_model(run, MODEL, model, {"step": step, "which": "last good"})
     # Before the first step no learning rate has moved anything: the values are too large.
     mend = (
         f"Try a learning rate below {plan.options.training.learning_rate:g}, or --gradient-clip 10"
@@ -350,57 +362,53 @@ def _give_up(
         mend = (
             "The data are too large for float32 sums of squares: scale them (see `elbax inspect`)"
         )
-    raise Diverged(
-        f"{report.message}; the state of step {step:,} is kept in {directory.path}. {mend}"
-    )
+    raise Diverged(f"{report.message}; the state of step {step:,} is kept in {run.path}. {mend}")
 
 
 def _save_models(
-    directory: RunDirectory, parts: Parts, state: State, plan: Plan, narrator: Narrator
+    run: Run, parts: Parts, state: State, plan: Plan, progress: Progress
 ) -> tuple[LatentVariableModel, str]:
     """Writes the last model and the best by validation; answers with the one that is the run's.
 
     With patience that is the best one, whether the run stopped early or came to its end first.
     """
-    last = finished_model(merge(state.parameters, parts.model, parts.objective)[0], plan, narrator)
+    last = finished_model(merge(state.parameters, parts.model, parts.objective)[0], plan, progress)
     best = None
     notes = {"data": plan.dataset.name, "recipe": plan.options.recipe}
     if state.best is not None and np.isfinite(float(state.best.loss)):
         best = last
         if int(state.best.step) != int(state.step):
             best, _ = merge(state.best.parameters, parts.model, parts.objective)
-            best = finished_model(best, plan, narrator)
-        _save_model(directory, BEST, best, {**notes, "step": int(state.best.step), "which": "best"})
+            best = finished_model(best, plan, progress)
+        _save_model(run, BEST, best, {**notes, "step": int(state.best.step), "which": "best"})
     patient = plan.options.training.patience is not None
     if patient and best is not None and state.best is not None:
         metadata = {**notes, "step": int(state.best.step), "which": "best"}
-        _save_model(directory, MODEL, best, metadata)
+        _save_model(run, MODEL, best, metadata)
         return best, "best"
-    _save_model(directory, MODEL, last, {**notes, "step": int(state.step), "which": "last"})
+    _save_model(run, MODEL, last, {**notes, "step": int(state.step), "which": "last"})
     return last, "last"
 
 
 def finished_model(
-    model: LatentVariableModel, plan: Plan, narrator: Narrator
+    model: LatentVariableModel, plan: Plan, progress: Progress
 ) -> LatentVariableModel:
     """The model after training: with a density fitted to its latents for its prior, if asked."""
     kind = plan.options.training.fit_prior
     if kind == "none":
         return model
     rows = told(model, plan.dataset.train)[:FITTED_ROWS]
-    narrator.note(
+    progress.note(
         f"prior   fitting a {kind.replace('-', ' ')} to the latents of {len(rows):,} rows"
     )
     return fitted(model, rows, kind, seed=plan.options.run.seed)
 
 
-def _save_model(
-    directory: RunDirectory, name: str, model: eqx.Module, metadata: dict[str, Any]
-) -> None:
+def _save_model(run: Run, name: str, model: eqx.Module, metadata: dict[str, Any]) -> None:
     try:
-        save_model(directory / name, model, metadata)
+        save_model(run / name, model, metadata)
     except OSError as error:
-        raise files.write_error(directory / name, error) from error
+        raise files.write_error(run / name, error) from error
 
 
 def _measure(

@@ -232,14 +232,10 @@ class TestFolders:
         assert (tmp_path / "runs" / "digits-008" / "model.safetensors").exists()
 
     def test_two_processes_never_share_a_folder(self, refused, finished_run):
-        from elbax.run.directory import RunDirectory
+        from elbax.run.folder import locked
 
-        holder = RunDirectory(finished_run)
-        holder.lock()
-        try:
+        with locked(finished_run):
             assert "another process is writing" in refused("resume", finished_run)
-        finally:
-            holder.close()
 
 
 def test_a_missing_gpu_is_one_line(tmp_path):

@@ -12,15 +12,22 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from elbax.evaluate import elbo, posterior_moments
-from elbax.figures import FigureUnavailable, Subject, bound, draw, nearest, render_all
-from elbax.figures.style import BLUE, GREEN, ORANGE
+from elbax.figures import FigureUnavailable, bound, draw, draw_curve, nearest, render_all
+from elbax.figures.drawing.style import BLUE, GREEN, ORANGE
+from elbax.figures.rate_distortion import RatePoint
 from elbax.model import LatentVariableModel
-from tests.figures.subjects import make_data, make_model
+from tests.figures.runs import make_data, make_model, make_run
 from tests.figures.test_registry import sticks_out, words
 
+CURVE = (
+    RatePoint("β = 0.5", 12.0, 80.0, 0.1, 1.2, 0.5),
+    RatePoint("β = 1", 9.0, 82.0, 0.1, 1.1, 1.0),
+    RatePoint("β = 4", 3.0, 95.0, 0.1, 1.3, 4.0),
+)
 
-def test_the_curves_end_where_all_draws_of_the_histogram_are_averaged(subject):
-    found = bound.estimate(subject, subject.dataset.test.x[:4])
+
+def test_the_curves_end_where_all_draws_of_the_histogram_are_averaged(run):
+    found = bound.estimate(run, run.dataset.test.x[:4])
     assert found.counts[[0, -1]].tolist() == [1, bound.SAMPLES]
     given = found.given_prior
     assert_allclose(found.prior[0][0, -1], logsumexp(given) - np.log(len(given)), rtol=1e-6)
@@ -30,9 +37,9 @@ def test_the_curves_end_where_all_draws_of_the_histogram_are_averaged(subject):
     assert found.annealed is None
 
 
-def test_every_reference_is_drawn_where_it_lies(subject):
-    thorough = dataclasses.replace(subject, thorough=True)
-    rows = subject.dataset.test.x
+def test_every_reference_is_drawn_where_it_lies(run):
+    thorough = run.replace(thorough=True)
+    rows = run.dataset.test.x
     chosen = np.sort(np.random.default_rng(0).choice(len(rows), bound.ROWS, replace=False))
     found = bound.estimate(thorough, rows[chosen])
     assert found.annealed is not None
@@ -47,12 +54,12 @@ def test_every_reference_is_drawn_where_it_lies(subject):
     assert GREEN in curves
 
 
-def test_grey_pixels_are_not_called_log_p(subject):
-    figure = draw("bound", subject)
+def test_grey_pixels_are_not_called_log_p(run):
+    figure = draw("bound", run)
     assert "lower bound on the expected log-likelihood of the binarised data" in words(figure)
     assert figure.axes[0].get_ylabel() == "estimate of the bound (grey pixels), nats"
     binary = dataclasses.replace(
-        subject, model=make_model((8, 6, 1), 2, scale=1 / 255, binarize="dynamic")
+        run, model=make_model((8, 6, 1), 2, scale=1 / 255, binarize="dynamic")
     )
     figure = draw("bound", binary)
     assert "binarised" not in words(figure)
@@ -61,25 +68,25 @@ def test_grey_pixels_are_not_called_log_p(subject):
 
 def test_the_bound_of_vectors():
     data = make_data((9,), kind="vectors", dtype=np.float32)  # type: ignore[arg-type]
-    subject = Subject(make_model((9,), 2, "normal"), data, {}, 0, "")
-    figure = draw("bound", subject)
+    run = make_run(make_model((9,), 2, "normal"), data)
+    figure = draw("bound", run)
     assert not sticks_out(figure)
     assert figure.axes[0].get_title(loc="left") == "one test row"
 
 
-def test_what_only_drawing_shows_is_left_out_with_its_reason(subject, monkeypatch):
+def test_what_only_drawing_shows_is_left_out_with_its_reason(run, monkeypatch):
     def refuse(*_, **__):
         raise ValueError("the posterior is a point")
 
     monkeypatch.setattr(bound, "running", refuse)
-    pictures, left_out = render_all(subject)
+    pictures, left_out = render_all(run)
     assert "bound" not in pictures
     assert left_out["bound"] == "bound can't be drawn: the posterior is a point"
 
 
 def test_active_units_are_sorted_and_counted():
     model, data = make_model((6, 6, 1), 7, scale=1 / 255), make_data((6, 6, 1))
-    figure = draw("active_units", Subject(model, data, {}, 0, ""))
+    figure = draw("active_units", make_run(model, data))
     variance = np.var(posterior_moments(model, data.test.x)["mean"].astype(float), axis=0)
     order = np.argsort(-variance)
     left, right = figure.axes
@@ -94,10 +101,10 @@ def test_active_units_are_sorted_and_counted():
     assert_allclose(widths, kl.astype(float).mean(axis=0)[order], rtol=1e-6)
 
 
-def test_nearest_finds_what_a_plain_search_finds(subject):
-    found = nearest.find(subject)
-    train = subject.dataset.train.x / 255
-    held = (subject.dataset.test.x / 255).reshape(30, -1)
+def test_nearest_finds_what_a_plain_search_finds(run):
+    found = nearest.find(run)
+    train = run.dataset.train.x / 255
+    held = (run.dataset.test.x / 255).reshape(30, -1)
     distances = cdist(found.samples.reshape(len(found.samples), -1), train.reshape(60, -1))
     assert_allclose(found.of_samples, distances.min(axis=1), rtol=1e-4)
     assert_allclose(found.of_held_out, cdist(held, train.reshape(60, -1)).min(axis=1), rtol=1e-4)
@@ -106,20 +113,20 @@ def test_nearest_finds_what_a_plain_search_finds(subject):
     assert found.searched == 60
 
 
-def test_nearest_needs_rows_that_training_did_not_see(subject):
+def test_nearest_needs_rows_that_training_did_not_see(run):
     data = make_data((8, 6, 1), counts=(60, 0, 0))
     with pytest.raises(FigureUnavailable, match="training rows only"):
-        draw("nearest", dataclasses.replace(subject, dataset=data))
+        draw("nearest", run.replace(dataset=data))
 
 
-def test_one_point_is_no_curve(subject):
-    for curve in ((), subject.curve[:1]):
-        with pytest.raises(FigureUnavailable, match=r"--betas 0\.25,0\.5,1,2,4"):
-            draw("rate_distortion", dataclasses.replace(subject, curve=curve))
+def test_one_run_is_no_curve(run):
+    with pytest.raises(FigureUnavailable, match=r"--betas 0\.25,0\.5,1,2,4"):
+        draw("rate_distortion", run)
 
 
-def test_the_curve_passes_its_points_and_names_the_best(subject):
-    figure = draw("rate_distortion", subject)
+def test_the_curve_passes_its_points_and_names_the_best():
+    figure = draw_curve(CURVE)
+    assert not sticks_out(figure)
     (axes,) = figure.axes
     curve = next(line for line in axes.lines if np.shape(line.get_xydata()) == (3, 2))
     assert_array_equal(curve.get_xydata(), [[3, 95], [9, 82], [12, 80]])
@@ -127,17 +134,17 @@ def test_the_curve_passes_its_points_and_names_the_best(subject):
     assert {text.get_text() for text in axes.texts} >= {"β = 0.5", "β = 1", "β = 4"}
 
 
-def test_models_of_one_beta_are_points_and_no_curve(subject):
-    same = tuple(dataclasses.replace(point, beta=1.0) for point in subject.curve)
-    (axes,) = draw("rate_distortion", dataclasses.replace(subject, curve=same)).axes
+def test_models_of_one_beta_are_points_and_no_curve():
+    same = tuple(dataclasses.replace(point, beta=1.0) for point in CURVE)
+    (axes,) = draw_curve(same).axes
     curve = [line for line in axes.lines if np.shape(line.get_xydata()) == (3, 2)]
     assert all(line.get_linestyle() == "None" for line in curve)
 
 
-def test_a_model_that_cannot_be_annealed_has_no_such_line(subject, monkeypatch):
+def test_a_model_that_cannot_be_annealed_has_no_such_line(run, monkeypatch):
     def refuse(model: LatentVariableModel) -> None:
         raise ValueError("the latents are discrete")
 
     monkeypatch.setattr(bound, "check_annealable", refuse)
-    thorough = dataclasses.replace(subject, thorough=True)
-    assert bound.estimate(thorough, subject.dataset.test.x[:2]).annealed is None
+    rows = run.dataset.test.x[:2]
+    assert bound.estimate(run, rows, thorough=True).annealed is None

@@ -1,12 +1,10 @@
 """The figures that walk through the latent space: `traverse` and `interpolate`."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from elbax.figures import FigureUnavailable, Subject, draw, interpolate
-from tests.figures.subjects import make_data, make_history, make_model
+from elbax.figures import FigureUnavailable, draw, interpolate
+from tests.figures.runs import make_data, make_history, make_model, make_run
 
 
 def test_the_spherical_way_keeps_the_length_and_turns_evenly():
@@ -28,8 +26,8 @@ def test_without_an_angle_the_way_is_straight(b):
     np.testing.assert_allclose(interpolate.spherical(a, b, share), interpolate.linear(a, b, share))
 
 
-def test_latents_are_ordered_by_their_kl(subject):
-    (axes,) = draw("traverse", subject).axes
+def test_latents_are_ordered_by_their_kl(run):
+    (axes,) = draw("traverse", run).axes
     words = [label.get_text() for label in axes.get_yticklabels()]
     values = [float(word.split()[-1]) for word in words]
     assert len(values) == 2
@@ -41,11 +39,11 @@ def test_rows_of_numbers_are_refused(name):
     model = make_model((5,), 2, "normal")
     data = make_data((5,), kind="vectors")
     with pytest.raises(FigureUnavailable, match="is of images"):
-        draw(name, Subject(model, data, make_history()))
+        draw(name, make_run(model, data, make_history()))
 
 
 @pytest.mark.parametrize("name", ["traverse", "interpolate"])
-def test_only_what_is_held_out_is_drawn(name, subject):
-    one = draw(name, subject).axes[0].images[0].get_array()
-    other = dataclasses.replace(subject, seed=1)
+def test_only_what_is_held_out_is_drawn(name, run):
+    one = draw(name, run).axes[0].images[0].get_array()
+    other = run.replace(seed=1)
     assert np.any(np.asarray(one) != np.asarray(draw(name, other).axes[0].images[0].get_array()))

@@ -1,5 +1,3 @@
-import dataclasses
-import os
 import subprocess
 import sys
 
@@ -12,31 +10,13 @@ from elbax import figures
 from elbax.figures import (
     FIGURES,
     FigureUnavailable,
-    Subject,
     draw,
     figure_png,
     find,
     render_all,
-    save_figure,
 )
-from elbax.util.files import WriteError
-from tests.figures.subjects import make_data, make_history, make_model
-
-NAMES = {
-    "normal",
-    "reparam",
-    "reconstruct",
-    "generated",
-    "train_process",
-    "top_infer",
-    "top_label",
-    "bound",
-    "active_units",
-    "traverse",
-    "interpolate",
-    "nearest",
-    "rate_distortion",
-}
+from elbax.run.folder import FIGURE_NAMES
+from tests.figures.runs import make_data, make_history, make_model, make_run
 
 
 def words(figure: Figure) -> str:
@@ -52,19 +32,19 @@ def sticks_out(figure: Figure) -> bool:
 
 
 def test_the_registry_holds_the_summarys_names():
-    assert set(FIGURES) == NAMES
+    assert tuple(FIGURES) == FIGURE_NAMES
     assert all(name == spec.name and spec.title and spec.caption for name, spec in FIGURES.items())
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_every_figure_stays_on_its_page_and_comes_out_the_same_twice(name, subject):
-    assert not sticks_out(draw(name, subject))
-    assert figure_png(draw(name, subject)) == figure_png(draw(name, subject))
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "rate_distortion"])
+def test_every_figure_stays_on_its_page_and_comes_out_the_same_twice(name, run):
+    assert not sticks_out(draw(name, run))
+    assert figure_png(draw(name, run)) == figure_png(draw(name, run))
 
 
-def test_another_seed_chooses_other_rows(subject):
-    other = dataclasses.replace(subject, seed=1)
-    assert figure_png(draw("reconstruct", subject)) != figure_png(draw("reconstruct", other))
+def test_another_seed_chooses_other_rows(run):
+    other = run.replace(seed=1)
+    assert figure_png(draw("reconstruct", run)) != figure_png(draw("reconstruct", other))
 
 
 SHAPES = [
@@ -85,20 +65,20 @@ SHAPES = [
 def test_other_shapes_draw_too(name, shape, latents, kind, dtype, likelihood):
     scale = 1 / 255 if dtype == np.uint8 else 1.0
     data = make_data(shape, kind=kind, dtype=dtype)
-    subject = Subject(make_model(shape, latents, likelihood, scale), data, {}, 0, "r")
-    assert not sticks_out(draw(name, subject))
+    run = make_run(make_model(shape, latents, likelihood, scale), data)
+    assert not sticks_out(draw(name, run))
 
 
 @pytest.mark.parametrize("labels", [1, 10, 40])
-def test_any_number_of_labels(labels, subject):
+def test_any_number_of_labels(labels, run):
     data = make_data((8, 6, 1), labels=labels, counts=(200, 10, 100))
-    assert not sticks_out(draw("top_label", dataclasses.replace(subject, dataset=data)))
+    assert not sticks_out(draw("top_label", run.replace(dataset=data)))
 
 
-def test_label_names_are_shown_as_they_are(subject):
+def test_label_names_are_shown_as_they_are(run):
     names = ("T-shirt/top", "50% $x$", "靴")
     data = make_data((8, 6, 1), names=names)
-    figure = draw("top_label", dataclasses.replace(subject, dataset=data))
+    figure = draw("top_label", run.replace(dataset=data))
     figure_png(figure)  # neither mathematics nor a missing glyph stops it
     shown = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert shown <= {"T-shirt/top", "50% $x$", "?"}
@@ -106,36 +86,36 @@ def test_label_names_are_shown_as_they_are(subject):
 
 
 @pytest.mark.parametrize("title", ["$\\frac", "運転" * 30, "a\nb", "x" * 500])
-def test_a_strange_run_name_does_no_harm(title, subject):
+def test_a_strange_run_name_does_no_harm(title):
+    data, history = make_data((8, 6, 1)), make_history()
+    run = make_run(make_model((8, 6, 1), 2, scale=1 / 255), data, history, name=title)
     for name in ("reconstruct", "train_process"):
-        figure = draw(name, dataclasses.replace(subject, title=title))
+        figure = draw(name, run)
         assert not sticks_out(figure)
         figure_png(figure)
 
 
 def test_more_than_two_latents_show_the_most_active_and_say_so():
-    subject = Subject(make_model((6, 6, 1), 5, scale=1 / 255), make_data((6, 6, 1)), {}, 0, "")
+    run = make_run(make_model((6, 6, 1), 5, scale=1 / 255), make_data((6, 6, 1)))
     for name in ("top_infer", "top_label"):
-        assert ". Of 5 latents, the two most active" in words(draw(name, subject))
+        assert ". Of 5 latents, the two most active" in words(draw(name, run))
 
 
-def test_a_short_test_split_gives_a_short_sheet(subject):
+def test_a_short_test_split_gives_a_short_sheet(run):
     data = make_data((8, 6, 1), counts=(60, 0, 3))
-    figure = draw("reconstruct", dataclasses.replace(subject, dataset=data))
+    figure = draw("reconstruct", run.replace(dataset=data))
     assert "3 test images" in words(figure)
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == list("012345")
 
 
-def test_without_a_test_split_the_next_one_serves(subject):
+def test_without_a_test_split_the_next_one_serves(run):
     data = make_data((8, 6, 1), counts=(60, 10, 0))
-    assert "10 validation images" in words(
-        draw("reconstruct", dataclasses.replace(subject, dataset=data))
-    )
+    assert "10 validation images" in words(draw("reconstruct", run.replace(dataset=data)))
 
 
-def test_the_training_curves_are_the_history(subject):
-    upper, lower = draw("train_process", subject).axes
-    step = subject.history["step"]
+def test_the_training_curves_are_the_history(run):
+    upper, lower = draw("train_process", run).axes
+    step = run.history["step"]
     assert upper.get_xscale() == lower.get_xscale() == "log"
 
     def drawn(axes: Axes, values: np.ndarray) -> bool:
@@ -144,36 +124,36 @@ def test_the_training_curves_are_the_history(subject):
             for line in axes.lines
         )
 
-    assert drawn(upper, -subject.history["elbo"])
-    assert drawn(upper, -subject.history["reconstruction"])
-    assert drawn(lower, subject.history["kl"])
+    assert drawn(upper, -run.history["elbo"])
+    assert drawn(upper, -run.history["reconstruction"])
+    assert drawn(lower, run.history["kl"])
 
 
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
-def test_positive_bounds_and_lost_values_draw_too(offset, subject):
+def test_positive_bounds_and_lost_values_draw_too(offset, run):
     history = make_history()
     history["elbo"] = history["elbo"] + offset
     history["reconstruction"] = history["reconstruction"] + offset
     history["kl"][3] = np.nan
     history["elbo"][3] = np.nan
     history["validation"] = {}
-    figure_png(draw("train_process", dataclasses.replace(subject, history=history)))
+    figure_png(draw("train_process", run.replace(history=history)))
 
 
-def test_without_labels_top_label_says_so_and_the_rest_goes_on(subject, tmp_path):
-    bare = dataclasses.replace(subject, dataset=make_data((8, 6, 1), labels=0))
+def test_without_labels_top_label_says_so_and_the_rest_is_drawn(run, tmp_path):
+    bare = run.replace(dataset=make_data((8, 6, 1), labels=0))
     with pytest.raises(FigureUnavailable, match="needs labels"):
         draw("top_label", bare)
     pictures, left_out = render_all(bare, tmp_path)
-    assert set(pictures) == NAMES - {"top_label"}
-    assert list(left_out) == ["top_label"]
+    assert set(pictures) == set(FIGURES) - {"top_label", "rate_distortion"}
+    assert list(left_out) == ["top_label", "rate_distortion"]
     assert "\n" not in left_out["top_label"]
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.png" for name in pictures}
 
 
-def test_without_history_there_are_no_curves(subject):
+def test_without_history_there_are_no_curves(run):
     with pytest.raises(FigureUnavailable, match="two logged steps"):
-        draw("train_process", dataclasses.replace(subject, history={}))
+        draw("train_process", run.replace(history={}))
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
@@ -181,22 +161,6 @@ def test_an_unknown_name_is_answered_with_the_nearest():
         find("reconstuct")
     with pytest.raises(ValueError, match="there are: reconstruct, "):
         find("qqqq")
-
-
-def test_a_saved_figure_appears_whole_or_not_at_all(subject, tmp_path, monkeypatch):
-    figure, path = draw("normal", subject), tmp_path / "normal.png"
-    save_figure(figure, path)
-    before = path.read_bytes()
-    assert before.startswith(b"\x89PNG")
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(WriteError):
-        save_figure(figure, path)
-    assert path.read_bytes() == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["normal.png"]
 
 
 def test_listing_figures_imports_neither_jax_nor_matplotlib():

@@ -10,7 +10,7 @@ from elbax.data.source import Dataset, Split
 from elbax.model import load_model, save_model
 from elbax.recipes import RECIPES, find, parts
 from elbax.recipes import options as option_tools
-from elbax.report.console import Narrator
+from elbax.report.console import Console
 from elbax.run import measure as measuring
 from elbax.run import settle as plans
 from elbax.run import training as job
@@ -81,7 +81,7 @@ def steps(parts_: job.Parts, plan: plans.Plan, state: Any, until: int) -> Any:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_goes_on_and_comes_back(name, tmp_path):
-    plan = plans.make(images(), option_tools.replace(find(name).options(), tiny(name)))
+    plan = plans.settle(images(), option_tools.replace(find(name).options(), tiny(name)))
     built = job.build(plan)
     middle = steps(built, plan, built.state, STEPS // 2)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
@@ -101,7 +101,7 @@ def test_a_recipe_trains_goes_on_and_comes_back(name, tmp_path):
         assert np.mean(moved) > 0.5  # the rest are units that no row of so few wakes
 
     model = job.finished_model(
-        merge(end.parameters, built.model, built.objective)[0], plan, Narrator()
+        merge(end.parameters, built.model, built.objective)[0], plan, Console()
     )
     save_model(tmp_path / "model.safetensors", model)
     loaded = load_model(tmp_path / "model.safetensors")

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from elbax.report.page import DEFINITIONS, page, write_report
-from elbax.report.verdict import ReportFacts, facts_from_run, validation_trend, verdict
+from elbax.report.verdict import validation_trend, verdict
+from elbax.run.run import Run
 from elbax.util.files import WriteError
 
 PNG = base64.b64decode(
@@ -24,18 +25,47 @@ def bound(elbo=-104.21, error: float | None = 0.31):
     }
 
 
-def facts(**changes):
-    given = {
-        "run": "runs/mnist",
+LOSSES = [120.0, 110.0, 107.0, 105.5, 104.5]
+
+
+def run(*, losses=LOSSES, kind="images", likelihood="bernoulli", latents=10, **results):
+    """A run of MNIST's shape, in memory, with these numbers in the place of its own."""
+    config = {
+        "recipe": "vae",
+        "created": "2026-01-01",
+        "command": "elbax train mnist",
+        "model": {"latent_dim": latents, "hidden": [512, 384]},
+        "training": {"batch_size": 100},
+        "data": {
+            "name": "mnist",
+            "kind": kind,
+            "source": "LeCun",
+            "shape": [28, 28, 1],
+            "dtype": "uint8",
+            "scale": 1 / 255,
+            "binarize": "none",
+            "rows": {"train": 55_000, "validation": 5000, "test": 10_000},
+            "splits": "first 55,000 …",
+            "fingerprint": "ab",
+        },
+        "likelihood": {"name": likelihood, "reason": "grey levels"},
         "iterations": 10_000,
-        "iterations_planned": 10_000,
-        "latent_dim": 10,
+        "parameters": 1_500_000,
+        "device": "cpu",
+        "versions": {"elbax": "0.1.0"},
+    }
+    found = {
+        "iterations": 10_000,
+        "outcome": "finished",
         "test": bound(),
         "active_latents": 10,
-        "validation_steps": [2000, 4000, 6000, 8000, 10_000],
-        "validation_losses": [120.0, 110.0, 107.0, 105.5, 104.5],
+        **results,
     }
-    return ReportFacts(**{**given, **changes})
+    validation = {
+        "step": [2000 * (i + 1) for i in range(len(losses))],
+        "elbo": [-loss for loss in losses],
+    }
+    return Run("runs/m", config=config, results=found, history={"validation": validation})
 
 
 class Strict(HTMLParser):
@@ -71,22 +101,22 @@ def parse(html):
 
 
 def test_a_good_run_that_could_go_on():
-    assert verdict(facts()) == (
+    assert verdict(run()) == (
         "The model explains a test image to within 104.2 ± 0.3 nats; 10 of 10 latents are active; "
         "validation was still improving at the end, so longer training would help."
     )
 
 
 def test_a_run_that_levelled_off():
-    said = verdict(facts(validation_losses=[120.0, 110.0, 104.6, 104.5, 104.5]))
+    said = verdict(run(losses=[120.0, 110.0, 104.6, 104.5, 104.5]))
     assert said.endswith("validation had levelled off by the end.")
 
 
 def test_overfitting_is_said_with_its_step():
     losses = [120.0, 104.0, 105.0, 106.0, 107.0]
-    said = verdict(facts(validation_losses=losses))
+    said = verdict(run(losses=losses))
     assert "validation got worse after step 4,000: the model overfits" in said
-    kept = verdict(facts(validation_losses=losses, kept="best", outcome="stopped early"))
+    kept = verdict(run(losses=losses, model="best", outcome="stopped early"))
     assert "the parameters of that step are the ones kept" in kept
 
 
@@ -94,7 +124,7 @@ def test_overfitting_is_said_with_its_step():
     ("latents", "words"), [(10, "none of the 10 latents is"), (1, "the only latent is not")]
 )
 def test_a_collapse_is_said(latents, words):
-    said = verdict(facts(active_latents=0, latent_dim=latents))
+    said = verdict(run(active_latents=0, latents=latents))
     assert f"{words} active: the decoder ignores them" in said
 
 
@@ -103,12 +133,12 @@ def test_a_collapse_is_said(latents, words):
     [(1, 10, "1 of 10 latents is active"), (1, 1, "the only latent is active")],
 )
 def test_few_active_latents(active, latents, words):
-    assert words in verdict(facts(active_latents=active, latent_dim=latents))
+    assert words in verdict(run(active_latents=active, latents=latents))
 
 
 def test_divergence_comes_first():
     said = verdict(
-        facts(outcome="diverged", message="the KL of step 812 is not finite.", iterations=800)
+        run(outcome="diverged", message="the KL of step 812 is not finite.", iterations=800)
     )
     assert said.startswith(
         "Training diverged (the KL of step 812 is not finite), and this is the last good state, "
@@ -117,17 +147,17 @@ def test_divergence_comes_first():
 
 
 def test_an_interruption_comes_first():
-    said = verdict(facts(outcome="interrupted", iterations=3000))
+    said = verdict(run(outcome="interrupted", iterations=3000))
     assert said.startswith("The run was interrupted at step 3,000 of 10,000; ")
 
 
 def test_without_test_rows_the_training_rows_are_named():
-    said = verdict(facts(test=None, train=bound(-99.0)))
+    said = verdict(run(test=None, train=bound(-99.0)))
     assert said.startswith("The model explains a training image to within 99.0 ± 0.3 nats")
 
 
 def test_a_density_may_be_positive():
-    said = verdict(facts(test=bound(12.34, 0.0123), likelihood="normal", kind="vectors"))
+    said = verdict(run(test=bound(12.34, 0.0123), likelihood="normal", kind="vectors"))
     assert said.startswith("The log-density of a test row is at least 12.34 ± 0.01 nats on average")
 
 
@@ -135,18 +165,18 @@ def test_a_density_may_be_positive():
 def test_a_bound_that_is_no_number_is_not_praised(elbo):
     numbers = {**bound(), "elbo": elbo}
     assert "the bound on a test image is not a finite number" in verdict(
-        facts(test=numbers, outcome="interrupted")
+        run(test=numbers, outcome="interrupted")
     )
 
 
 def test_nothing_measured():
-    said = verdict(facts(test=None, active_latents=None, validation_steps=[], validation_losses=[]))
+    said = verdict(run(test=None, active_latents=None, losses=[]))
     assert said.startswith("The bound on a training image was not measured; validation was")
 
 
 def test_one_row_has_no_standard_error():
-    assert "104.2 nats" in verdict(facts(test=bound(error=math.nan)))
-    assert "104.2 nats" in verdict(facts(test=bound(error=None)))
+    assert "104.2 nats" in verdict(run(test=bound(error=math.nan)))
+    assert "104.2 nats" in verdict(run(test=bound(error=None)))
 
 
 @pytest.mark.parametrize(
@@ -172,10 +202,11 @@ def test_the_trend_of_validation(losses, trend):
 
 
 def test_the_page_is_well_formed_and_loads_nothing():
-    html = page(
-        facts(kl_per_latent=[2.0, 0.0, 1.5], data={"name": "mnist"}, versions={"jax": "0.10"}),
-        {"generated": PNG, "normal": PNG},
-    )
+    one = run()
+    per_latent = {"step": [10_000], "value": [[2.0, 0.0, 1.5]]}
+    logged = one.replace(history={**one.history, "kl_per_latent": per_latent})
+    html = page(logged, {"generated": PNG, "normal": PNG})
+    assert "KL by latent" in html
     parsed = parse(html)
     assert parsed.loads
     assert all(load.startswith("data:image/png;base64,") for load in parsed.loads)
@@ -187,7 +218,7 @@ def test_the_page_is_well_formed_and_loads_nothing():
 
 
 def test_each_picture_is_embedded_whole_with_its_size_and_words():
-    html = page(facts(), {"generated": PNG})
+    html = page(run(), {"generated": PNG})
     (load,) = parse(html).loads
     assert base64.b64decode(load.split(",")[1]) == PNG
     assert 'width="1" height="1"' in html
@@ -195,23 +226,20 @@ def test_each_picture_is_embedded_whole_with_its_size_and_words():
 
 
 def test_hostile_names_stay_words():
-    evil = "<script>alert('x')</script>\"&'><img src=http://evil/x onerror=alert(1)>"
-    html = page(
-        facts(
-            run=evil,
-            message=evil,
-            outcome="diverged",
-            data={evil: evil},
-            model={"recipe": evil},
-            training={evil: None},
-            command=evil,
-            resume=evil,
-            versions={evil: evil},
-            left_out={"top_label": evil, evil: evil},
-            created=evil,
-        ),
-        {"normal": PNG},
-    )
+    evil = "<script>alert('x')</script>\"&'><img src=http:evil onerror=alert(1)>"
+    one = run(message=evil, outcome="diverged")
+    config = {
+        **one.config,
+        "recipe": evil,
+        "training": {evil: None},
+        "command": evil,
+        "versions": {evil: evil},
+        "created": evil,
+        "device": evil,
+        "data": {**one.config["data"], "name": evil, "source": evil, "splits": evil},
+    }
+    one = Run(evil, config=config, results=one.results, history=one.history)
+    html = page(one, {"normal": PNG}, {"top_label": evil, evil: evil})
     parsed = parse(html)
     assert "script" not in parsed.tags
     assert parsed.tags.count("img") == 1
@@ -220,7 +248,7 @@ def test_hostile_names_stay_words():
 
 
 def test_every_number_has_its_definition():
-    shown = facts(train=bound(), ms_per_step=3.8, seconds=40.0, compile_seconds=2.0)
+    shown = run(train=bound(), ms_per_step=3.8, seconds=40.0, compile_seconds=2.0)
     text = " ".join("".join(parse(page(shown, {})).text).split())
     for words in DEFINITIONS.values():
         assert words in text
@@ -230,71 +258,39 @@ def test_every_number_has_its_definition():
 
 
 def test_grey_pixels_are_explained_only_where_there_are_any():
-    assert "It is not a density of the grey image" in page(facts(grey=True), {})
-    assert "It is not a density of the grey image" not in page(facts(grey=False), {})
+    words, one = "It is not a density of the grey image", run()
+    assert words in page(one, {})
+    data = {**one.config["data"], "binarize": "dynamic"}
+    assert words not in page(one.replace(config={**one.config, "data": data}), {})
+    assert words not in page(run(likelihood="normal"), {})
 
 
 def test_a_figure_left_out_is_named_with_its_reason():
-    html = page(facts(left_out={"top_label": "top_label needs labels: 'x' has none"}), {})
+    html = page(run(), {}, {"top_label": "top_label needs labels: 'x' has none"})
     text = "".join(parse(html).text)
     assert "The latent space, labelled: left out. Top_label needs labels: 'x' has none." in text
 
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "report.html"
-    write_report(path, facts(), {"normal": PNG})
-    assert path.read_text(encoding="utf-8") == page(facts(), {"normal": PNG})
+    write_report(path, run(), {"normal": PNG})
+    assert path.read_text(encoding="utf-8") == page(run(), {"normal": PNG})
     with pytest.raises(WriteError):
-        write_report(tmp_path / "missing" / "report.html", facts(), {})
+        write_report(tmp_path / "missing" / "report.html", run(), {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_facts_come_from_a_run_folder():
-    config = {
-        "recipe": "vae",
-        "created": "2026-01-01",
-        "command": "elbax train mnist",
-        "model": {"latent_dim": 2, "hidden": [512, 384]},
-        "training": {"batch_size": 100},
-        "data": {
-            "name": "mnist",
-            "kind": "images",
-            "source": "LeCun",
-            "shape": [28, 28, 1],
-            "dtype": "uint8",
-            "scale": 1 / 255,
-            "binarize": "none",
-            "rows": {"train": 55_000, "validation": 5000, "test": 10_000},
-            "splits": "first 55,000 …",
-            "fingerprint": "ab",
-        },
-        "likelihood": {"name": "bernoulli", "reason": "grey levels"},
-        "iterations": 10_000,
-        "parameters": 1_500_000,
-        "device": "cpu",
-        "versions": {"elbax": "0.1.0"},
-    }
-    results = {
-        "iterations": 4000,
-        "outcome": "stopped early",
-        "test": bound(),
-        "train": bound(),
-        "active_latents": 2,
-        "model": "best",
-        "best": {"step": 2000, "validation_loss": 130.0},
-    }
-    history = {
-        "validation": {"step": [2000, 4000], "elbo": [-130.0, -140.0]},
-        "kl_per_latent": {"step": [4000], "value": [[3.0, 2.5]]},
-    }
-    made = facts_from_run("runs/m", config, results, history, resume="elbax resume runs/m")
-    assert made.grey
-    assert made.resume == "elbax resume runs/m"
-    assert made.kl_per_latent == [3.0, 2.5]
-    assert made.model["hidden"] == "512, 384"
-    assert "the parameters of that step are the ones kept" in verdict(made)
-    text = "".join(parse(page(made, {})).text)
+def test_a_run_that_stopped_early_says_what_was_kept_and_how_to_resume():
+    stopped = run(
+        losses=[130.0, 140.0],
+        iterations=4000,
+        outcome="stopped early",
+        model="best",
+        best={"step": 2000, "validation_loss": 130.0},
+    )
+    assert "the parameters of that step are the ones kept" in verdict(stopped)
+    text = "".join(parse(page(stopped, {})).text)
+    assert "resume runs/m" in text
+    assert "512, 384" in text
     assert "55,000 training, 5,000 validation, 10,000 test" in text
     assert "best parameters by validation, step 2,000" in text
-    binarised = {**config, "data": {**config["data"], "binarize": "dynamic"}}
-    assert not facts_from_run("runs/m", binarised, results, history).grey

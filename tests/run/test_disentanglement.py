@@ -6,16 +6,17 @@ import numpy as np
 
 import elbax as library
 from elbax.data import shapes
-from elbax.run import apply, evaluation
+from elbax.run import evaluation
+from elbax.run.run import Run
 
 
 def test_scores_are_of_the_factors_that_the_rows_were_drawn_from(elbax, refused, tmp_path):
     folder = tmp_path / "run"
     words = ("--hidden", 4, "--latent-dim", 2, "--iterations", 2, "--no-report", "--out", folder)
     assert elbax("train", "shapes", *words)[0] == 0
-    applied = apply.open_for(folder, None)
+    run = Run(folder)
     for split in ("train", "validation", "test"):
-        task = evaluation.make_task(applied, split, estimators=(), limit=25, seed=0)
+        task = evaluation.make_task(run, split, estimators=(), limit=25, seed=0)
         rows, factors, names = evaluation._factors(task)
         assert names == shapes.FACTORS
         np.testing.assert_array_equal(shapes.render(factors), rows)

@@ -17,7 +17,8 @@ import elbax as library
 from elbax.cli import evaluate as cli
 from elbax.evaluate import features
 from elbax.model import AbstractPrior
-from elbax.run import apply, evaluation
+from elbax.run import evaluation
+from elbax.run.run import Run
 from elbax.util import environment
 from elbax.util.keys import evaluation_key
 from tests.command import SMALL
@@ -188,9 +189,9 @@ def test_what_takes_long_is_announced(elbax, finished_run, monkeypatch):
 
 
 def test_slow_estimators_take_few_rows_unless_told(finished_run):
-    applied = apply.open_for(finished_run, None)
+    run = Run(finished_run)
     counts = [
-        len(evaluation.make_task(applied, "test", estimators=names, limit=limit, seed=0).rows)
+        len(evaluation.make_task(run, "test", estimators=names, limit=limit, seed=0).rows)
         for names, limit in ((("elbo",), None), (("elbo", "annealed"), None), (("gap",), 150))
     ]
     assert counts == [180, 100, 150]
@@ -216,10 +217,9 @@ class TestRefused:
         assert "importance" in refused("evaluate", finished_run, "--estimator", "importence")
 
     def test_annealing_of_discrete_latents(self, finished_run):
-        applied = apply.open_for(finished_run, None)
-        model = dataclasses.replace(applied.model, prior=Coin(2))
-        applied = dataclasses.replace(applied, model=model)
-        task = evaluation.make_task(applied, "test", estimators=("annealed",), limit=2, seed=0)
+        run = Run(finished_run)
+        run = run.replace(model=dataclasses.replace(run.model, prior=Coin(2)))
+        task = evaluation.make_task(run, "test", estimators=("annealed",), limit=2, seed=0)
         with pytest.raises(ValueError, match="discrete"):
             evaluation.check(task, ("annealed",))
 

@@ -68,7 +68,7 @@ def test_a_signal_saves_and_the_printed_command_resumes(tmp_path, number, status
     last = err.splitlines()[-1]
     assert last.startswith("elbax: stopped at step")
     step = int(last.split("step ")[1].split(", saved")[0].replace(",", ""))
-    resume = shlex.split(last.split("go on with: ")[1])
+    resume = shlex.split(last.split("resume with: ")[1])
     assert resume == ["elbax", "resume", "run"]
     done = command(*resume[1:], "--iterations", step + 5, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from elbax.figures.style import page
+from elbax.figures.drawing.style import page
 
 LIMIT = 2.5  # standard deviations at the ends of the colour scale
 

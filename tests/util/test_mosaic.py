@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from elbax.figures import mosaic
+from elbax.util import mosaic
 
 
 def flat_tiles(values):

@@ -1,4 +1,4 @@
-"""Small models and data that the figures are drawn from."""
+"""Small models, data and runs that the figures are drawn of."""
 
 from typing import Literal
 
@@ -17,6 +17,7 @@ from elbax.model import (
     Preprocessing,
     StandardNormal,
 )
+from elbax.run.run import Run
 
 
 def make_model(
@@ -80,3 +81,8 @@ def make_history(steps=200):
     }
     logged = {"step": step, "loss": -elbo, "elbo": elbo, "reconstruction": reconstruction}
     return {**logged, "kl": kl, "validation": validation}
+
+
+def make_run(model, data, history=None, name="a run"):
+    """A run in memory, as if trained: what figures are drawn of."""
+    return Run(name, model=model, dataset=data, history=history or {}, seed=0)

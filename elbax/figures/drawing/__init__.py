@@ -1,0 +1,1 @@
+"""How every figure looks: fonts, colours, pages, and heat maps of rows."""

@@ -1,0 +1,82 @@
+"""A run's model applied to other data than those that it was trained on, or read in another way."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from elbax.model.latent_variable_model import Decoder
+from elbax.model.preprocessing import Preprocessing
+from elbax.model.support import REAL
+from elbax.run import settle, tables
+from elbax.run.run import Binarize, Run
+from elbax.run.settle import shape_in_words
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset
+
+
+def on(run: Run, data: str | None = None, binarize: Binarize | None = None) -> Run:
+    """The run with other data, and its model reading them as they are stored.
+
+    Args:
+        run: The run.
+        data: A name or a path; None for the run's own.
+        binarize: How to binarise the data; None does it as in training.
+
+    Raises:
+        ValueError: Changed data, another shape (both are named), values that the likelihood can't
+            take, or data that can't be binarised.
+    """
+    chosen = run.binarize if binarize is None else binarize
+    if data is None and chosen == run.binarize:
+        return run
+    dataset = _read(run, data, chosen)
+    if data is not None:
+        if dataset.shape != run.model.shape:
+            raise ValueError(
+                f"{data} has data of {shape_in_words(dataset.shape)}, and {run.path} was trained "
+                f"on {shape_in_words(run.model.shape)}: give data of that shape"
+            )
+        settle.check_values(dataset, run.likelihood, chosen)
+    if chosen != run.binarize:
+        grey = _read(run, data, "none") if chosen == "static" else dataset
+        _check_binarize(run, chosen, grey)
+    model = dataclasses.replace(run.model, preprocessing=_preprocessing(run, dataset, chosen))
+    return run.replace(model=model, dataset=dataset, binarize=chosen)
+
+
+def _read(run: Run, data: str | None, how: Binarize) -> Dataset:
+    from elbax.data import load
+
+    if data is not None and tables.columns_of(run.config):
+        return tables.load_other(data, run.config, run.path)
+    if data is not None:
+        return load(data, binarize=how, check=False)
+    reading = dataclasses.replace(run.options.data, binarize=how)
+    options = dataclasses.replace(run.options, data=reading)
+    return settle.load_again(run.config, options, changed=how != run.binarize)
+
+
+def _check_binarize(run: Run, chosen: Binarize, grey: Dataset) -> None:
+    if run.likelihood.name != "bernoulli":
+        raise ValueError(
+            f"binarize (--binarize) is {chosen}, and the likelihood is {run.likelihood.name}, "
+            "which does not speak of 0 and 1: leave it out"
+        )
+    if not settle.is_grey(grey):
+        raise ValueError(
+            f"binarize (--binarize) is {chosen}, and {grey.name} has no grey levels, only 0 "
+            "and 1: leave it out"
+        )
+
+
+def _preprocessing(run: Run, dataset: Dataset, chosen: Binarize) -> Preprocessing:
+    from elbax.recipes.compose import reading_scale
+
+    decoder = run.model.decoder
+    support = decoder.likelihood.support if isinstance(decoder, Decoder) else REAL
+    return Preprocessing(
+        scale=reading_scale(support, dataset.scale, chosen),
+        binarize="dynamic" if chosen == "dynamic" else "none",
+    )
