@@ -19,7 +19,7 @@ from elbax.data.arrays import require_room
 from elbax.data.errors import DataError, counted, shown
 from elbax.data.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
 from elbax.data.images import read_images
-from elbax.data.raw import Part, Raw
+from elbax.data.splitting import Part, Raw
 
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")

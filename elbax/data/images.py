@@ -12,7 +12,7 @@ import numpy as np
 
 from elbax.data.arrays import require_room
 from elbax.data.errors import DataError, counted, shown
-from elbax.data.raw import Part, Raw
+from elbax.data.splitting import Part, Raw
 
 if TYPE_CHECKING:
     from PIL import Image

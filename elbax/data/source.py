@@ -15,8 +15,7 @@ from elbax.data.columns import Column
 from elbax.data.errors import DataError, nearest, shown
 from elbax.data.files import KNOWN_SUFFIXES, read_path
 from elbax.data.named import NAMES, read_named
-from elbax.data.raw import Part, Raw
-from elbax.data.splitting import binarise, check_probabilities, fingerprint, split
+from elbax.data.splitting import Part, Raw, binarise, check_probabilities, fingerprint, split
 
 
 @dataclass(frozen=True, eq=False)

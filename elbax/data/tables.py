@@ -20,7 +20,7 @@ from elbax.data.cells import Cells, read_cells
 from elbax.data.columns import Column
 from elbax.data.errors import ColumnError, DataError, UnusableColumn, counted, nearest, shown
 from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix
-from elbax.data.raw import Part
+from elbax.data.splitting import Part
 
 if TYPE_CHECKING:
     import pyarrow as pa
