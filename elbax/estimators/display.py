@@ -47,7 +47,7 @@ class TrainingDisplay:
             ax: Axes to draw on; None makes a figure.
             kwargs: Handed to Matplotlib's `plot`.
         """
-        from elbax.figures.style import BLUE, GREEN, INK, ORANGE
+        from elbax.figures.drawing.style import BLUE, GREEN, INK, ORANGE
 
         ax = _axes(ax)
         epoch = self.history["epoch"]
@@ -137,7 +137,7 @@ class LatentMapDisplay:
             ax: Axes to draw on; None makes a figure.
             kwargs: Handed to Matplotlib's `scatter`.
         """
-        from elbax.figures.style import BLUE, label_colours
+        from elbax.figures.drawing.style import BLUE, label_colours
 
         ax = _axes(ax)
         style = {"s": 12, "alpha": 0.8, "linewidths": 0, **kwargs}

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.figures.subjects import make_data, make_model
 
 from elbax.evaluate import decode, generate, posterior_moments, preprocess, reconstruct
 from elbax.evaluate.generate import decode_mean, likelihood_location
 from elbax.evaluate.tiles import TILE
 from elbax.model import MLP, Decoder, Mixed, Preprocessing, VampPrior
+from tests.figures.runs import make_data, make_model
 from tests.laws import Composition
 from tests.linear_gaussian import example
 
