@@ -75,8 +75,8 @@ from elbax.model import (
     UniformHypersphere,
     VampPrior,
     WassersteinMMD,
-    unsuited,
 )
+from elbax.model.compatibility import unsuited_posterior
 from elbax.model.interfaces import LatentKind
 from elbax.model.support import Support
 
@@ -382,9 +382,9 @@ class Composition:
         """The prior and the posterior; the plain one gives way where the other does not fit it."""
         prior, posterior = PRIORS[self.prior](LATENT_DIM), POSTERIORS[self.posterior](LATENT_DIM)
         objective = OBJECTIVES[self.objective]()
-        if unsuited(objective, posterior) and self.posterior == Composition.posterior:
+        if unsuited_posterior(objective, posterior) and self.posterior == Composition.posterior:
             others = (make(LATENT_DIM) for make in POSTERIORS.values())
-            posterior = next(other for other in others if not unsuited(objective, other))
+            posterior = next(other for other in others if not unsuited_posterior(objective, other))
         if not fits(prior, posterior) and self.posterior == Composition.posterior:
             others = (make(LATENT_DIM) for make in POSTERIORS.values())
             posterior = next(other for other in others if fits(prior, other))

@@ -26,8 +26,8 @@ import optax
 from elbax.model import Batch, NegativeELBO, elbo_terms, load_model, save_model
 from elbax.recipes import ModelOptions, parts
 from elbax.recipes.choice import Choice
+from elbax.recipes.compatibility import check
 from elbax.recipes.compose import compose, likelihood_family
-from elbax.recipes.fit import check
 from elbax.recipes.options import MODEL_PARTS
 from tests.laws import MIXED, data_for, filled
 

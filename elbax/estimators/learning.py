@@ -20,8 +20,7 @@ from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.networks.columns import ColumnFeatures
 from elbax.model.serialise import load_model, save_model
-from elbax.recipes import fit as parts_fit
-from elbax.recipes import parts
+from elbax.recipes import compatibility, parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer, wants_data
 from elbax.recipes.options import ModelOptions, TrainingOptions
@@ -112,7 +111,7 @@ def begin(
     likelihood = Choice("mixed").with_options({"columns": ",".join(features.columns)})
     model, shape = parts.settled(model), (len(features.columns),)
     moved = movers(model, training, features, 0 if _constant(training) else steps)
-    parts_fit.check(model, shape, likelihood, moved.objective)
+    compatibility.check(model, shape, likelihood, moved.objective)
     model_key, run_key, _ = jax.random.split(jax.random.key(seed), 3)
     composed = _compose(
         model,

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
-from elbax.model.conditioning import told
+from elbax.model.conditioning import at_condition
 from elbax.model.latent_variable_model import LatentVariableModel
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
@@ -120,7 +120,9 @@ def _map_tile(
 
 def _told(model: PyTree, condition: Array) -> PyTree:
     return jax.tree.map(
-        lambda part: told(part, condition) if isinstance(part, LatentVariableModel) else part,
+        lambda part: (
+            at_condition(part, condition) if isinstance(part, LatentVariableModel) else part
+        ),
         model,
         is_leaf=lambda part: isinstance(part, LatentVariableModel),
     )

@@ -65,7 +65,6 @@ from elbax.model.objectives import conditioned as conditioned
 from elbax.model.objectives import elbo_terms as elbo_terms
 from elbax.model.objectives import maximum_mean_discrepancy as maximum_mean_discrepancy
 from elbax.model.objectives import minibatch_weights as minibatch_weights
-from elbax.model.objectives import unsuited as unsuited
 from elbax.model.posteriors import CouplingFlow as CouplingFlow
 from elbax.model.posteriors import Deterministic as Deterministic
 from elbax.model.posteriors import DiagonalNormal as DiagonalNormal

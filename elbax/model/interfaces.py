@@ -244,7 +244,7 @@ class AbstractDecoder(eqx.Module):
 class AbstractObjective(eqx.Module):
     """What training minimises: a module with parameters and state of its own, called on a batch.
 
-    Traits, which combinations of parts are judged by (`elbax.model.objectives.unsuited`):
+    Traits, which combinations of parts are judged by (`elbax.model.compatibility`):
 
     * `posterior`: what q(z|x) must offer. "any": draws; "density": the log-density of its own
       draws; "log-prob": that of any z; "independent": that of each latent apart; "point": that it

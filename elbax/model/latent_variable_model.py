@@ -143,6 +143,14 @@ class LatentVariableModel(eqx.Module):
         return jnp.where(observed, elementwise, 0.0)
 
     @property
+    def posterior(self) -> AbstractPosterior | None:
+        """The family of q(z|x); None where the encoder is the caller's own and has none."""
+        encoder = self.encoder
+        while isinstance(encoder, ClassifyingEncoder):
+            encoder = encoder.encoder
+        return encoder.posterior if isinstance(encoder, Encoder) else None
+
+    @property
     def latent_dim(self) -> int:
         """The number of dimensions of the latent."""
         return self.prior.latent_dim

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from elbax.model.distributions.basic import OneHotCategorical, Point
 from elbax.model.distributions.flows import (
     ContextFlow,
+    FlowKind,
     ForwardFlow,
     NeuralFlow,
     PlanarLayer,
@@ -202,113 +203,85 @@ class SylvesterFlow(AbstractPosterior):
         )
 
 
-class InverseAutoregressiveFlow(AbstractPosterior):
-    """q(z|x): a normal through inverse autoregressive maps (Kingma et al. 2016, algorithm 1).
+class AbstractContextFlow(AbstractPosterior):
+    """q(z|x): a normal through invertible maps that see a context.
 
-    The network gives the means and log-variances of the normal and a context; the maps' own
-    networks, which are shared between data, see the context. A draw is one pass; evaluating another
-    point inverts the maps, one latent after the other.
+    The network gives the means and log-variances of the normal and the context; the maps' own
+    networks, which are shared between data, see the context.
+
+    * `kind`: which maps.
 
     Attributes:
         latent_dim: The number of dimensions of z.
         context: How many numbers of context.
         flow: The maps.
+    """
+
+    kind: ClassVar[FlowKind]
+
+    latent_dim: int = eqx.field(static=True)
+    context: int = eqx.field(static=True)
+    flow: NeuralFlow
+
+    def __init__(
+        self,
+        latent_dim: int,
+        layers: int = 4,
+        width: int = 64,
+        context: int = 32,
+        *,
+        key: PRNGKeyArray,
+    ) -> None:
+        """Makes the family.
+
+        Args:
+            latent_dim: The number of dimensions of z.
+            layers: How many maps.
+            width: The units of the hidden layer in each map's network.
+            context: How many numbers of context the encoder's network gives.
+            key: The randomness of the weights.
+
+        Raises:
+            ValueError: There are no layers, units or context.
+        """
+        if context < 1:
+            raise ValueError(f"context is {context}; give at least one number")
+        self.latent_dim = latent_dim
+        self.context = context
+        self.flow = NeuralFlow(
+            self.kind, latent_dim, context_dim=context, layers=layers, width=width, key=key
+        )
+
+    @property
+    def parameter_count(self) -> int:
+        """Two numbers a latent, and the context."""
+        return 2 * self.latent_dim + self.context
+
+    def __call__(self, parameters: Float[Array, " parameters"]) -> ContextFlow:
+        """The flow from means, log-variances and the context."""
+        d = self.latent_dim
+        return ContextFlow(_normal(parameters[: 2 * d]), self.flow, parameters[2 * d :])
+
+
+class InverseAutoregressiveFlow(AbstractContextFlow):
+    """q(z|x): a normal through inverse autoregressive maps (Kingma et al. 2016, algorithm 1).
+
+    A draw is one pass; evaluating another point inverts the maps, one latent after the other.
     """
 
     name: ClassVar[str] = "iaf"
+    kind: ClassVar[FlowKind] = "masked-autoregressive"
 
-    latent_dim: int = eqx.field(static=True)
-    context: int = eqx.field(static=True)
-    flow: NeuralFlow
-
-    def __init__(
-        self,
-        latent_dim: int,
-        layers: int = 4,
-        width: int = 64,
-        context: int = 32,
-        *,
-        key: PRNGKeyArray,
-    ) -> None:
-        """Makes the family.
-
-        Args:
-            latent_dim: The number of dimensions of z.
-            layers: How many maps.
-            width: The units of the hidden layer in each map's network.
-            context: How many numbers of context the encoder's network gives.
-            key: The randomness of the weights.
-
-        Raises:
-            ValueError: There are no layers, units or context.
-        """
-        self.latent_dim = latent_dim
-        self.context = context
-        self.flow = _neural("masked-autoregressive", latent_dim, layers, width, context, key)
-
-    @property
-    def parameter_count(self) -> int:
-        """Two numbers a latent, and the context."""
-        return 2 * self.latent_dim + self.context
-
-    def __call__(self, parameters: Float[Array, " parameters"]) -> ContextFlow:
-        """The flow from means, log-variances and the context."""
-        d = self.latent_dim
-        return ContextFlow(_normal(parameters[: 2 * d]), self.flow, parameters[2 * d :])
+    __init__ = AbstractContextFlow.__init__
 
 
-class CouplingFlow(AbstractPosterior):
-    """q(z|x): a normal through coupling maps, one pass both ways (Dinh et al. 2017, §3.2).
-
-    The network gives the means and log-variances of the normal and a context; the maps' own
-    networks, which are shared between data, see the context.
-
-    Attributes:
-        latent_dim: The number of dimensions of z.
-        context: How many numbers of context.
-        flow: The maps.
-    """
+class CouplingFlow(AbstractContextFlow):
+    """q(z|x): a normal through coupling maps, one pass both ways (Dinh et al. 2017, §3.2)."""
 
     name: ClassVar[str] = "coupling"
+    kind: ClassVar[FlowKind] = "coupling"
 
-    latent_dim: int = eqx.field(static=True)
-    context: int = eqx.field(static=True)
-    flow: NeuralFlow
-
-    def __init__(
-        self,
-        latent_dim: int,
-        layers: int = 4,
-        width: int = 64,
-        context: int = 32,
-        *,
-        key: PRNGKeyArray,
-    ) -> None:
-        """Makes the family.
-
-        Args:
-            latent_dim: The number of dimensions of z.
-            layers: How many maps.
-            width: The units of the hidden layer in each map's network.
-            context: How many numbers of context the encoder's network gives.
-            key: The randomness of the weights.
-
-        Raises:
-            ValueError: There are no layers, units or context.
-        """
-        self.latent_dim = latent_dim
-        self.context = context
-        self.flow = _neural("coupling", latent_dim, layers, width, context, key)
-
-    @property
-    def parameter_count(self) -> int:
-        """Two numbers a latent, and the context."""
-        return 2 * self.latent_dim + self.context
-
-    def __call__(self, parameters: Float[Array, " parameters"]) -> ContextFlow:
-        """The flow from means, log-variances and the context."""
-        d = self.latent_dim
-        return ContextFlow(_normal(parameters[: 2 * d]), self.flow, parameters[2 * d :])
+    __init__ = AbstractContextFlow.__init__
 
 
 class PowerSpherical(AbstractPosterior):
@@ -422,19 +395,6 @@ def _normal(parameters: Float[Array, " parameters"]) -> dist.Normal:
     """Independent normals from means, then log-variances."""
     mean, log_variance = jnp.split(parameters, 2)
     return dist.Normal(mean, jnp.exp(0.5 * log_variance))
-
-
-def _neural(
-    kind: Literal["masked-autoregressive", "coupling"],
-    latent_dim: int,
-    layers: int,
-    width: int,
-    context: int,
-    key: PRNGKeyArray,
-) -> NeuralFlow:
-    if context < 1:
-        raise ValueError(f"context is {context}; give at least one number")
-    return NeuralFlow(kind, latent_dim, context_dim=context, layers=layers, width=width, key=key)
 
 
 def _check_layers(layers: int) -> None:

@@ -249,10 +249,10 @@ def _is_of_recipe(options: Options, recipe: recipes.Recipe) -> bool:
 
 
 def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
-    from elbax.recipes import fit, parts
+    from elbax.recipes import compatibility, parts
 
     goal = parts.find("objective", options.training.objective.name).constructor
-    fit.check(options.model, dataset.shape, likelihood, goal)
+    compatibility.check(options.model, dataset.shape, likelihood, goal)
     _check_labels(dataset, options)
     posterior = parts.find("posterior", options.model.posterior.name)
     kind = posterior.constructor.latent

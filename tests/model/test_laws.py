@@ -23,8 +23,8 @@ from elbax.model import (
     load_model,
     location,
     save_model,
-    unsuited,
 )
+from elbax.model.compatibility import unsuited_posterior
 from elbax.model.distributions.basic import sample, sample_and_log_prob
 from elbax.model.distributions.flows import NeuralFlow
 from tests.laws import (
@@ -300,7 +300,7 @@ def test_an_objective_takes_the_posteriors_that_its_traits_say(name, posterior):
     def loss():
         return composition.loss(model, batch, jax.random.key(25))
 
-    if unsuited(objective, POSTERIORS[posterior](LATENT_DIM), model.prior) is None:
+    if unsuited_posterior(objective, POSTERIORS[posterior](LATENT_DIM)) is None:
         assert jax.eval_shape(loss).shape == ()
     else:
         with pytest.raises(ValueError, match=r"posterior|prior"):

@@ -11,8 +11,8 @@ from elbax.model import NegativeELBO, NormalizedMLP
 from elbax.model.support import COUNTS, REAL, UNIT_INTERVAL
 from elbax.recipes import ModelOptions, options, parts, settings
 from elbax.recipes.choice import Choice
+from elbax.recipes.compatibility import check
 from elbax.recipes.compose import compose, likelihood_family, reading_scale
-from elbax.recipes.fit import check
 
 MIXTURE = Choice("mixture", (("components", 20),))
 IMAGE = (6, 6, 1)
@@ -166,7 +166,7 @@ def test_an_unknown_part_option_or_value_is_one_line_with_the_mend(kind, choice,
             "deterministic does not suit .* elbo: .* a density; .* diagonal-n",
         ),
         ({"prior": "vamp", "posterior": "planar"}, "which planar does not give: .* iaf"),
-        ({"prior": "conditional"}, "must be told a condition, .* --prior standard-normal"),
+        ({"prior": "conditional"}, "must be given a condition, .* --prior standard-normal"),
         (
             {"posterior": "sylvester", "latent_dim": 1},
             r"needs at least 2 latents, and latent_dim \(--latent-dim\) is 1",

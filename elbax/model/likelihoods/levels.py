@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.model import support
 from elbax.model.interfaces import AbstractLikelihood
-from elbax.model.likelihoods.scales import Scale, initial_scale, location_and_scale
+from elbax.model.likelihoods.scales import Scale, count, initial_scale, location_and_scale
 from elbax.model.likelihoods.special import log_sigmoid_difference
 
 # PixelCNN++ (Salimans et al. 2017, their code) clips log-scales there: a thousandth of the half
@@ -23,7 +23,21 @@ from elbax.model.likelihoods.special import log_sigmoid_difference
 MINIMUM_LOGISTIC_SCALE = math.exp(-7.0)
 
 
-class Categorical(AbstractLikelihood):
+class AbstractLevelLikelihood(AbstractLikelihood):
+    """A mass on each of `levels` numbers from 0 to `highest`."""
+
+    discrete: ClassVar[bool] = True
+
+    levels: eqx.AbstractVar[int]
+    highest: eqx.AbstractVar[float]
+
+    @property
+    def support(self) -> support.Support:
+        """The levels."""
+        return support.levels(self.levels, self.highest)
+
+
+class Categorical(AbstractLevelLikelihood):
     """Each element is one of K levels, in no order (van den Oord et al. 2016).
 
     The network gives all elements' logits of the first level, then of the next. A mass is at most
@@ -36,7 +50,6 @@ class Categorical(AbstractLikelihood):
     """
 
     name: ClassVar[str] = "categorical"
-    discrete: ClassVar[bool] = True
     shape: tuple[int, ...] = eqx.field(static=True)
     levels: int = eqx.field(static=True)
     highest: float = eqx.field(static=True)
@@ -59,11 +72,6 @@ class Categorical(AbstractLikelihood):
         self.highest = highest
 
     @property
-    def support(self) -> support.Support:
-        """The levels."""
-        return support.levels(self.levels, self.highest)
-
-    @property
     def parameter_count(self) -> int:
         """One logit a level and element."""
         return self.levels * math.prod(self.shape)
@@ -74,7 +82,7 @@ class Categorical(AbstractLikelihood):
         return LevelMasses(jax.nn.log_softmax(logits, axis=0), self.highest)
 
 
-class Ordinal(AbstractLikelihood):
+class Ordinal(AbstractLevelLikelihood):
     """Each element is one of K ordered levels, by proportional odds (McCullagh 1980).
 
     P(x ≤ level k) = σ(cₖ − η) with one η an element from the network, and K − 1 learned, rising
@@ -89,7 +97,6 @@ class Ordinal(AbstractLikelihood):
     """
 
     name: ClassVar[str] = "ordinal"
-    discrete: ClassVar[bool] = True
     shape: tuple[int, ...] = eqx.field(static=True)
     levels: int = eqx.field(static=True)
     highest: float = eqx.field(static=True)
@@ -123,11 +130,6 @@ class Ordinal(AbstractLikelihood):
         )
 
     @property
-    def support(self) -> support.Support:
-        """The levels."""
-        return support.levels(self.levels, self.highest)
-
-    @property
     def parameter_count(self) -> int:
         """One location an element."""
         return math.prod(self.shape)
@@ -143,7 +145,7 @@ class Ordinal(AbstractLikelihood):
         return LevelMasses(jnp.concatenate([first, inner, last]), self.highest)
 
 
-class DiscretizedLogistic(AbstractLikelihood):
+class DiscretizedLogistic(AbstractLevelLikelihood):
     """Each element is a logistic variable rounded to a level (Kingma et al. 2016).
 
     The outermost levels take what lies beyond them. The network gives locations in units in which
@@ -154,12 +156,11 @@ class DiscretizedLogistic(AbstractLikelihood):
         shape: The shape of one datum.
         levels: How many.
         highest: The number that the last level is; the first is 0.
-        log_scale: As `Normal`'s.
+        log_scale: As `AbstractLocationScale`'s, and so `fixed_scale`.
         minimum_scale: The floor.
     """
 
     name: ClassVar[str] = "discretized-logistic"
-    discrete: ClassVar[bool] = True
     shape: tuple[int, ...] = eqx.field(static=True)
     levels: int = eqx.field(static=True)
     highest: float = eqx.field(static=True)
@@ -197,15 +198,9 @@ class DiscretizedLogistic(AbstractLikelihood):
         self.minimum_scale = minimum_scale
 
     @property
-    def support(self) -> support.Support:
-        """The levels."""
-        return support.levels(self.levels, self.highest)
-
-    @property
     def parameter_count(self) -> int:
         """One location an element; and one log-scale an element, where the scale is predicted."""
-        predicted = self.log_scale is None and self.fixed_scale is None
-        return math.prod(self.shape) * (2 if predicted else 1)
+        return count(self.shape, self.log_scale, self.fixed_scale)
 
     def __call__(self, parameters: Float[Array, " parameters"]) -> "RoundedLogistics":
         """Rounded logistic variables from the locations (and the log-scales)."""
@@ -216,7 +211,7 @@ class DiscretizedLogistic(AbstractLikelihood):
         return RoundedLogistics(weights, location[None], scale[None], self.levels, self.highest)
 
 
-class DiscretizedLogisticMixture(AbstractLikelihood):
+class DiscretizedLogisticMixture(AbstractLevelLikelihood):
     """Each element is a mixture of rounded logistic variables (Salimans et al. 2017, §2.1).
 
     **The channels of a pixel are not coupled**: each has its own mixture, and they are independent
@@ -234,7 +229,6 @@ class DiscretizedLogisticMixture(AbstractLikelihood):
     """
 
     name: ClassVar[str] = "discretized-logistic-mixture"
-    discrete: ClassVar[bool] = True
     shape: tuple[int, ...] = eqx.field(static=True)
     components: int = eqx.field(static=True)
     levels: int = eqx.field(static=True)
@@ -269,11 +263,6 @@ class DiscretizedLogisticMixture(AbstractLikelihood):
         self.levels = levels
         self.highest = highest
         self.minimum_scale = minimum_scale
-
-    @property
-    def support(self) -> support.Support:
-        """The levels."""
-        return support.levels(self.levels, self.highest)
 
     @property
     def parameter_count(self) -> int:

@@ -9,12 +9,11 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.model.interfaces import AbstractLikelihood
 from elbax.model.likelihoods.scales import (
     MINIMUM_SCALE,
+    AbstractLocationScale,
     Scale,
     initial_scale,
-    location_and_scale,
 )
 from elbax.model.likelihoods.special import log_rising_factorial
 from elbax.model.support import POSITIVE, REAL, Support
@@ -22,144 +21,63 @@ from elbax.model.support import POSITIVE, REAL, Support
 LEAST_DEGREES_OF_FREEDOM = 2.1  # the variance, ν/(ν − 2) of the squared scale, stays below 21
 
 
-class Normal(AbstractLikelihood):
+class Normal(AbstractLocationScale):
     """Each element is normal around the mean that the network says (Kingma & Welling 2013, eq. 12).
 
-    The scale is `minimum_scale + exp(log_scale)`: a density grows without bound where a constant
-    element lets its scale shrink, so the floor is part of the family.
-
-    Attributes:
-        shape: The shape of one datum.
-        log_scale: The logarithm of the scale above the floor: a learned scalar (σ-VAE, Rybkin et
-            al. 2021) or one for each element; None where the scale is a fixed number, or where the
-            network predicts one an element after the means.
-        minimum_scale: The floor.
+    A scale learned for all elements makes it the σ-VAE's (Rybkin et al. 2021).
     """
 
     name: ClassVar[str] = "normal"
     discrete: ClassVar[bool] = False
-    shape: tuple[int, ...] = eqx.field(static=True)
-    log_scale: Float[Array, "..."] | None
-    fixed_scale: float | None = eqx.field(static=True)
-    minimum_scale: float = eqx.field(static=True)
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        scale: Scale | float = "shared",
-        minimum_scale: float = MINIMUM_SCALE,
-    ) -> None:
-        """Makes the family.
-
-        Args:
-            shape: The shape of one datum.
-            scale: A number fixes the scale; "shared" learns one for all elements, from 1; "element"
-                learns one for each; "predicted" lets the network say one for each.
-            minimum_scale: The floor of a learned or predicted scale.
-
-        Raises:
-            ValueError: The scale is neither of the words nor a positive number.
-        """
-        self.log_scale, self.fixed_scale = initial_scale(scale, shape)
-        self.shape = shape
-        self.minimum_scale = minimum_scale
+    __init__ = AbstractLocationScale.__init__
 
     @property
     def support(self) -> Support:
         """Real numbers."""
         return REAL
 
-    @property
-    def parameter_count(self) -> int:
-        """One mean an element; and one log-scale an element, where the scale is predicted."""
-        return _count(self.shape, self.log_scale, self.fixed_scale)
-
     def __call__(self, parameters: Float[Array, " parameters"]) -> dist.Distribution:
         """Normal variables from the means (and the log-scales, where they are predicted)."""
-        mean, scale = location_and_scale(
-            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
-        )
-        return dist.Normal(mean, scale)
+        return dist.Normal(*self.location_and_scale(parameters))
 
 
-class Laplace(AbstractLikelihood):
+class Laplace(AbstractLocationScale):
     """Each element is Laplace-distributed around what the network says (Laplace 1774).
 
     log p = −|x − location| / scale − log(2 scale), the absolute error. The location is the
-    median, so outliers pull at it less than at a normal's mean. The scale has a floor, as
-    `Normal`'s.
-
-    Attributes:
-        shape: The shape of one datum.
-        log_scale: As `Normal`'s.
-        minimum_scale: The floor.
+    median, so outliers pull at it less than at a normal's mean.
     """
 
     name: ClassVar[str] = "laplace"
     discrete: ClassVar[bool] = False
-    shape: tuple[int, ...] = eqx.field(static=True)
-    log_scale: Float[Array, "..."] | None
-    fixed_scale: float | None = eqx.field(static=True)
-    minimum_scale: float = eqx.field(static=True)
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        scale: Scale | float = "shared",
-        minimum_scale: float = MINIMUM_SCALE,
-    ) -> None:
-        """Makes the family.
-
-        Args:
-            shape: The shape of one datum.
-            scale: A number fixes the scale; "shared" learns one for all elements, from 1; "element"
-                learns one for each; "predicted" lets the network say one for each.
-            minimum_scale: The floor of a learned or predicted scale.
-
-        Raises:
-            ValueError: The scale is neither of the words nor a positive number.
-        """
-        self.log_scale, self.fixed_scale = initial_scale(scale, shape)
-        self.shape = shape
-        self.minimum_scale = minimum_scale
+    __init__ = AbstractLocationScale.__init__
 
     @property
     def support(self) -> Support:
         """Real numbers."""
         return REAL
 
-    @property
-    def parameter_count(self) -> int:
-        """One location an element; and one log-scale an element, where the scale is predicted."""
-        return _count(self.shape, self.log_scale, self.fixed_scale)
-
     def __call__(self, parameters: Float[Array, " parameters"]) -> dist.Distribution:
         """Laplace variables from the locations (and the log-scales, where they are predicted)."""
-        location, scale = location_and_scale(
-            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
-        )
-        return dist.Laplace(location, scale)
+        return dist.Laplace(*self.location_and_scale(parameters))
 
 
-class StudentT(AbstractLikelihood):
+class StudentT(AbstractLocationScale):
     """Each element is Student-t around what the network says (Takahashi et al. 2018).
 
     For data with outliers. The degrees of freedom ν are fixed, or one learned number of at least
-    `LEAST_DEGREES_OF_FREEDOM`, so that the variance exists; the scale has a floor, as `Normal`'s.
+    `LEAST_DEGREES_OF_FREEDOM`, so that the variance exists; the scale is not the standard
+    deviation.
 
     Attributes:
-        shape: The shape of one datum.
-        log_scale: As `Normal`'s; the scale is not the standard deviation.
-        minimum_scale: The floor.
         log_freedom: The logarithm of ν above its floor, a learned scalar; None where ν is fixed.
+        fixed_freedom: ν where it is fixed, else None.
     """
 
     name: ClassVar[str] = "student-t"
     discrete: ClassVar[bool] = False
-    shape: tuple[int, ...] = eqx.field(static=True)
-    log_scale: Float[Array, "..."] | None
-    fixed_scale: float | None = eqx.field(static=True)
-    minimum_scale: float = eqx.field(static=True)
     log_freedom: Float[Array, ""] | None
     fixed_freedom: float | None = eqx.field(static=True)
 
@@ -204,16 +122,9 @@ class StudentT(AbstractLikelihood):
         """Real numbers."""
         return REAL
 
-    @property
-    def parameter_count(self) -> int:
-        """One location an element; and one log-scale an element, where the scale is predicted."""
-        return _count(self.shape, self.log_scale, self.fixed_scale)
-
     def __call__(self, parameters: Float[Array, " parameters"]) -> "ScaledStudentT":
         """Student-t variables from the locations (and the log-scales, where they are predicted)."""
-        location, scale = location_and_scale(
-            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
-        )
+        location, scale = self.location_and_scale(parameters)
         if self.log_freedom is None:
             freedom = jnp.asarray(self.fixed_freedom)
         else:
@@ -221,62 +132,26 @@ class StudentT(AbstractLikelihood):
         return ScaledStudentT(location, scale, freedom)
 
 
-class LogNormal(AbstractLikelihood):
+class LogNormal(AbstractLocationScale):
     """Each element is positive: its logarithm is normal around what the network says (Galton 1879).
 
-    The scale of the logarithm has a floor, as `Normal`'s; the density is then bounded by the
-    smallest number in the data.
-
-    Attributes:
-        shape: The shape of one datum.
-        log_scale: As `Normal`'s, of the logarithm of the data.
-        minimum_scale: The floor.
+    The scale is that of the logarithm; with its floor the density is bounded by the smallest number
+    in the data.
     """
 
     name: ClassVar[str] = "log-normal"
     discrete: ClassVar[bool] = False
-    shape: tuple[int, ...] = eqx.field(static=True)
-    log_scale: Float[Array, "..."] | None
-    fixed_scale: float | None = eqx.field(static=True)
-    minimum_scale: float = eqx.field(static=True)
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        scale: Scale | float = "shared",
-        minimum_scale: float = MINIMUM_SCALE,
-    ) -> None:
-        """Makes the family.
-
-        Args:
-            shape: The shape of one datum.
-            scale: A number fixes the scale; "shared" learns one for all elements, from 1; "element"
-                learns one for each; "predicted" lets the network say one for each.
-            minimum_scale: The floor of a learned or predicted scale.
-
-        Raises:
-            ValueError: The scale is neither of the words nor a positive number.
-        """
-        self.log_scale, self.fixed_scale = initial_scale(scale, shape)
-        self.shape = shape
-        self.minimum_scale = minimum_scale
+    __init__ = AbstractLocationScale.__init__
 
     @property
     def support(self) -> Support:
         """Positive numbers."""
         return POSITIVE
 
-    @property
-    def parameter_count(self) -> int:
-        """One location an element; and one log-scale an element, where the scale is predicted."""
-        return _count(self.shape, self.log_scale, self.fixed_scale)
-
     def __call__(self, parameters: Float[Array, " parameters"]) -> "ExponentiatedNormal":
         """Log-normal variables from the locations (and log-scales) of their logarithms."""
-        location, scale = location_and_scale(
-            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
-        )
-        return ExponentiatedNormal(location, scale)
+        return ExponentiatedNormal(*self.location_and_scale(parameters))
 
 
 class ScaledStudentT(eqx.Module):
@@ -352,10 +227,3 @@ class ExponentiatedNormal(eqx.Module):
     def variance(self) -> Float[Array, "..."]:
         """(e^(scale²) − 1) times the squared mean."""
         return jnp.expm1(jnp.square(self.scale)) * jnp.square(self.mean)
-
-
-def _count(
-    shape: tuple[int, ...], log_scale: Float[Array, "..."] | None, fixed_scale: float | None
-) -> int:
-    predicted = log_scale is None and fixed_scale is None
-    return math.prod(shape) * (2 if predicted else 1)

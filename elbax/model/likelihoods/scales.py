@@ -1,12 +1,71 @@
 """The scale of a location-scale family: fixed, learned or predicted, and never below a floor."""
 
+import math
 from typing import Literal
 
+import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from elbax.model.interfaces import AbstractLikelihood
+
 Scale = Literal["shared", "element", "predicted"]
 MINIMUM_SCALE = 1e-3
+
+
+class AbstractLocationScale(AbstractLikelihood):
+    """A family with a location that the network gives, and a scale, for each element.
+
+    The scale is `minimum_scale + exp(log_scale)`: a density grows without bound where a constant
+    element lets its scale shrink, so the floor is part of the family.
+
+    Attributes:
+        shape: The shape of one datum.
+        log_scale: The logarithm of the scale above the floor: a learned scalar (σ-VAE, Rybkin et
+            al. 2021) or one for each element; None where the scale is a fixed number, or where the
+            network predicts one an element after the locations.
+        fixed_scale: The scale where it is a fixed number, else None.
+        minimum_scale: The floor.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    log_scale: Float[Array, "..."] | None
+    fixed_scale: float | None = eqx.field(static=True)
+    minimum_scale: float = eqx.field(static=True)
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        scale: Scale | float = "shared",
+        minimum_scale: float = MINIMUM_SCALE,
+    ) -> None:
+        """Makes the family.
+
+        Args:
+            shape: The shape of one datum.
+            scale: A number fixes the scale; "shared" learns one for all elements, from 1; "element"
+                learns one for each; "predicted" lets the network say one for each.
+            minimum_scale: The floor of a learned or predicted scale.
+
+        Raises:
+            ValueError: The scale is neither of the words nor a positive number.
+        """
+        self.log_scale, self.fixed_scale = initial_scale(scale, shape)
+        self.shape = shape
+        self.minimum_scale = minimum_scale
+
+    @property
+    def parameter_count(self) -> int:
+        """One location an element; and one log-scale an element, where the scale is predicted."""
+        return count(self.shape, self.log_scale, self.fixed_scale)
+
+    def location_and_scale(
+        self, parameters: Float[Array, " parameters"]
+    ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """Both, in the shape of the datum, from the network's output."""
+        return location_and_scale(
+            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
+        )
 
 
 def initial_scale(
@@ -56,3 +115,11 @@ def location_and_scale(
         location, predicted = jnp.split(parameters, 2)
         scale = (minimum_scale + jnp.exp(predicted)).reshape(shape)
     return location.reshape(shape), jnp.broadcast_to(scale, shape)
+
+
+def count(
+    shape: tuple[int, ...], log_scale: Float[Array, "..."] | None, fixed_scale: float | None
+) -> int:
+    """How many numbers a location and a scale take: twice the elements where it is predicted."""
+    predicted = log_scale is None and fixed_scale is None
+    return math.prod(shape) * (2 if predicted else 1)

@@ -13,9 +13,17 @@ from elbax.model.networks.images import ConvDecoder, ConvEncoder
 
 
 class AbstractPerceptronPair(AbstractNetworkPair):
-    """Two perceptrons of one kind: the decoder has the encoder's widths in reverse."""
+    """Two perceptrons of one kind: the decoder has the encoder's widths in reverse.
+
+    Attributes:
+        hidden: The widths of the encoder's hidden layers, or blocks.
+        compute_dtype: As `MLP`'s.
+        layer_norm: Whether the units of each layer are normalised (Ba et al. 2016).
+    """
 
     hidden: eqx.AbstractVar[tuple[int, ...]]
+    compute_dtype: eqx.AbstractVar[str | None]
+    layer_norm: eqx.AbstractVar[bool]
 
     @abc.abstractmethod
     def perceptron(
@@ -41,9 +49,7 @@ class MLPPair(AbstractPerceptronPair):
     """Multilayer perceptrons of the widths --hidden (Kingma & Welling 2013, appendix C).
 
     Attributes:
-        hidden: The widths of the encoder's hidden layers.
-        activation: One of `elbax.model.networks.ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
+        activation: One of `elbax.model.networks.dense.ACTIVATIONS`.
         layer_norm: Whether each hidden layer is normalised over its units (Ba et al. 2016).
     """
 
@@ -59,9 +65,8 @@ class MLPPair(AbstractPerceptronPair):
     ) -> MLP | NormalizedMLP:
         """One of the two."""
         kind = NormalizedMLP if self.layer_norm else MLP
-        return kind(
-            in_size, hidden, out_size, self.activation, compute_dtype=self.compute_dtype, key=key
-        )
+        dtype = self.compute_dtype
+        return kind(in_size, hidden, out_size, self.activation, compute_dtype=dtype, key=key)
 
 
 class GatedMLPPair(AbstractPerceptronPair):
@@ -70,8 +75,6 @@ class GatedMLPPair(AbstractPerceptronPair):
     They are the networks of Tomczak & Welling 2018.
 
     Attributes:
-        hidden: The widths of the encoder's hidden layers.
-        compute_dtype: As `MLP`'s.
         layer_norm: Whether what is gated is normalised over the units (Ba et al. 2016).
     """
 
@@ -93,9 +96,7 @@ class ResidualMLPPair(AbstractPerceptronPair):
     """Perceptrons of residual blocks, one block a width (He et al. 2016).
 
     Attributes:
-        hidden: The widths of the encoder's blocks.
-        activation: One of `elbax.model.networks.ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
+        activation: One of `elbax.model.networks.dense.ACTIVATIONS`.
         layer_norm: Whether each block begins with layer normalisation (Ba et al. 2016).
     """
 
@@ -110,19 +111,19 @@ class ResidualMLPPair(AbstractPerceptronPair):
         self, in_size: int, hidden: tuple[int, ...], out_size: int, key: PRNGKeyArray
     ) -> ResidualMLP:
         """One of the two."""
-        return ResidualMLP(
-            in_size,
-            hidden,
-            out_size,
-            self.activation,
-            layer_norm=self.layer_norm,
-            compute_dtype=self.compute_dtype,
-            key=key,
-        )
+        options = {"layer_norm": self.layer_norm, "compute_dtype": self.compute_dtype}
+        return ResidualMLP(in_size, hidden, out_size, self.activation, key=key, **options)
 
 
 class AbstractConvolutionalPair(AbstractNetworkPair):
-    """`ConvEncoder` and `ConvDecoder`."""
+    """`ConvEncoder` and `ConvDecoder`.
+
+    Attributes:
+        activation: One of `elbax.model.networks.dense.ACTIVATIONS`.
+        compute_dtype: As `MLP`'s.
+        channels: Of each convolution's output, from the image on.
+        dense: The widths of the dense layers between the convolutions and the latent.
+    """
 
     images_only: ClassVar[bool] = True
 
@@ -173,8 +174,6 @@ class ConvPair(AbstractConvolutionalPair):
     """4 × 4 convolutions of stride 2, then dense layers; and back (Radford et al. 2016).
 
     Attributes:
-        activation: One of `elbax.model.networks.ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
         channels: Of each convolution's output, from the image on.
         dense: The widths of the dense layers between the convolutions and the latent.
     """
@@ -196,8 +195,6 @@ class ResNetPair(AbstractConvolutionalPair):
     """The convolutions of conv, with residual blocks after each (He et al. 2016).
 
     Attributes:
-        activation: One of `elbax.model.networks.ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
         channels: Of each convolution's output, from the image on.
         dense: The widths of the dense layers between the convolutions and the latent.
         blocks: How many residual blocks follow each convolution.

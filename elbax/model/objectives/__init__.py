@@ -10,17 +10,16 @@ from elbax.model.objectives.discrepancy import (
 )
 from elbax.model.objectives.elbo import NegativeELBO as NegativeELBO
 from elbax.model.objectives.factor import FactorVAE as FactorVAE
-from elbax.model.objectives.fit import unsuited as unsuited
 from elbax.model.objectives.geco import GECO as GECO
 from elbax.model.objectives.geco import GecoState as GecoState
 from elbax.model.objectives.importance_weighted import (
-    ImportanceWeightedELBO as ImportanceWeightedELBO,
-)
-from elbax.model.objectives.info import InfoVAE as InfoVAE
-from elbax.model.objectives.path_gradients import (
     DoublyReparameterised as DoublyReparameterised,
 )
-from elbax.model.objectives.path_gradients import StickingTheLanding as StickingTheLanding
+from elbax.model.objectives.importance_weighted import (
+    ImportanceWeightedELBO as ImportanceWeightedELBO,
+)
+from elbax.model.objectives.importance_weighted import StickingTheLanding as StickingTheLanding
+from elbax.model.objectives.info import InfoVAE as InfoVAE
 from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
 from elbax.model.objectives.semi_supervised import conditioned as conditioned
 from elbax.model.objectives.target_rate import TargetRate as TargetRate

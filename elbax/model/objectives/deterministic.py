@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from elbax.model.distributions.basic import Point
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics, PosteriorNeed
+from elbax.model.interfaces import Batch, Metrics, PosteriorNeed
 from elbax.model.latent_variable_model import Decoder, LatentVariableModel
 from elbax.model.objectives.discrepancy import (
     Kernel,
@@ -16,14 +15,11 @@ from elbax.model.objectives.discrepancy import (
     maximum_mean_discrepancy,
     prior_draws,
 )
-from elbax.model.objectives.terms import (
-    check_fixed_prior,
-    check_not_negative,
-    check_point,
-)
+from elbax.model.objectives.stateless import AbstractStatelessObjective
+from elbax.model.objectives.terms import check_not_negative
 
 
-class WassersteinMMD(AbstractObjective):
+class WassersteinMMD(AbstractStatelessObjective):
     """−log p(x|f(x)) + λ MMD²(q(z), p(z)), averaged over the batch (Tolstikhin et al. 2018).
 
     Their WAE-MMD, algorithm 2: a transport cost between data and reconstructions, and a penalty
@@ -49,32 +45,18 @@ class WassersteinMMD(AbstractObjective):
         check_kernel(self.kernel)
         check_not_negative(scale=self.scale)
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch; metrics: `loss`, `reconstruction`, `mmd` (MMD²).
-
-        Raises:
-            ValueError: The posterior is not a point, or the prior has parameters.
-        """
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """Metrics: `reconstruction` and `mmd` (MMD²)."""
         del step
-        check_fixed_prior(model, self.name)
-        z, reconstruction = _points(model, batch, self.name)
+        z, reconstruction = _points(model, batch)
         mmd = maximum_mean_discrepancy(z, prior_draws(model, batch, key), self.kernel)
         loss = self.scale * mmd - reconstruction
-        return loss, (state, {"loss": loss, "reconstruction": reconstruction, "mmd": mmd})
+        return loss, {"reconstruction": reconstruction, "mmd": mmd}
 
 
-class RegularisedL2(AbstractObjective):
+class RegularisedL2(AbstractStatelessObjective):
     """−log p(x|f(x)) + β ½‖f(x)‖² + λ ‖θ‖², averaged over the batch (Ghosh et al. 2020, eq. 11).
 
     Their RAE-L2: what the noise of a variational autoencoder does for the decoder is left to a
@@ -100,47 +82,28 @@ class RegularisedL2(AbstractObjective):
     def __check_init__(self) -> None:
         check_not_negative(beta=self.beta, decay=self.decay)
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch.
-
-        Metrics: `loss`, `reconstruction`, `latent_square` (½‖z‖²) and `weight_square` (‖θ‖²).
-
-        Raises:
-            ValueError: The posterior is not a point.
-        """
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """Metrics: `reconstruction`, `latent_square` (½‖z‖²) and `weight_square` (‖θ‖²)."""
         del step, key
-        z, reconstruction = _points(model, batch, self.name)
+        z, reconstruction = _points(model, batch)
         latent = 0.5 * jnp.mean(jnp.sum(jnp.square(z), axis=-1))
         network = model.decoder.network if isinstance(model.decoder, Decoder) else model.decoder
         weights = _sum_of_squares(network)
         loss = self.beta * latent + self.decay * weights - reconstruction
         found = {"reconstruction": reconstruction, "latent_square": latent}
-        return loss, (state, {"loss": loss, **found, "weight_square": weights})
+        return loss, {**found, "weight_square": weights}
 
 
-def _points(
-    model: LatentVariableModel, batch: Batch, who: str
-) -> tuple[Float[Array, "rows latent"], Scalar]:
+def _points(model: LatentVariableModel, batch: Batch) -> tuple[Float[Array, "rows latent"], Scalar]:
     """The latent of each row, and the average of log p(x|z)."""
 
     def of_datum(
         x: Array, mask: Array | None, condition: Array | None
     ) -> tuple[Float[Array, " latent"], Scalar]:
-        q = model.encode(x, condition)
-        check_point(q, who)
-        assert isinstance(q, Point)
-        return q.mean, model.log_likelihood(x, q.mean, mask, condition)
+        z = model.encode(x, condition).mean
+        return z, model.log_likelihood(x, z, mask, condition)
 
     z, reconstruction = jax.vmap(of_datum)(batch.x, batch.mask, batch.condition)
     return z, jnp.mean(reconstruction)

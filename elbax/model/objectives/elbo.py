@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics
+from elbax.model.interfaces import Batch, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.objectives.stateless import AbstractStatelessObjective
 from elbax.model.objectives.terms import (
     ElboTerms,
     KLEstimate,
@@ -19,7 +20,7 @@ from elbax.model.objectives.terms import (
 )
 
 
-class NegativeELBO(AbstractObjective):
+class NegativeELBO(AbstractStatelessObjective):
     """−E_q[log p(x|z)] + β KL(q(z|x) ‖ p(z)), over the batch (Kingma & Welling 2013, eq. 3).
 
     The summary's loss at β = 1; Higgins et al. 2017 for another β; a β that grows from 0 is the
@@ -53,19 +54,10 @@ class NegativeELBO(AbstractObjective):
         if self.kl not in ("closed", "monte-carlo"):
             raise ValueError(f"kl is {self.kl!r}; it can be 'closed' or 'monte-carlo'")
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch; metrics: `loss`, `elbo`, `reconstruction`, `kl`, `kl_per_latent`.
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """Metrics: `elbo`, `reconstruction`, `kl`, `kl_per_latent`.
 
         Raises:
             ValueError: There are free bits, and prior or posterior do not factorise.
@@ -73,7 +65,7 @@ class NegativeELBO(AbstractObjective):
         mean = batch_terms(model, batch, key, self.samples, self.kl)
         beta = self.beta(step) if callable(self.beta) else self.beta
         loss = beta * self._charged(mean) - mean.reconstruction
-        return loss, (state, {"loss": loss, **metrics(mean)})
+        return loss, metrics(mean)
 
     def _charged(self, mean: ElboTerms) -> Scalar:
         """The KL that is paid for."""

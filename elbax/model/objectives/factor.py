@@ -5,21 +5,16 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Latent, Metrics
+from elbax.model.interfaces import Batch, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.networks.dense import MLP
-from elbax.model.objectives.terms import (
-    ElboTerms,
-    check_not_negative,
-    draw,
-    mean,
-    metrics,
-)
+from elbax.model.objectives.stateless import AbstractStatelessObjective
+from elbax.model.objectives.terms import batch_draws, check_not_negative, metrics
 
 
-class FactorVAE(AbstractObjective):
+class FactorVAE(AbstractStatelessObjective):
     """−ELBO + γ TC(z), with total correlation by density ratio (Kim & Mnih 2018, eq. 2 and 3).
 
     A discriminator learns to tell draws z ~ q(z) from draws of ∏ⱼ q(zⱼ): the same draws with each
@@ -65,19 +60,10 @@ class FactorVAE(AbstractObjective):
         self.gamma = gamma
         self.discriminator = MLP(latent_dim, (width,) * layers, 2, "leaky-relu", key=key)
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The model's loss of a batch; its gradient is of the discriminator's loss as well.
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """The model's loss; its gradient is of the discriminator's loss as well.
 
         Metrics as `NegativeELBO`'s, and `total_correlation`, as the discriminator sees it (not
         below 0 only when it is good), and `discriminator_loss`: its cross-entropy in nats, log 2
@@ -85,26 +71,18 @@ class FactorVAE(AbstractObjective):
         """
         del step
         noise, order = jax.random.split(key)
-
-        def of_datum(
-            x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
-        ) -> tuple[Latent, ElboTerms]:
-            return draw(model, x, key, mask, condition)[1:]
-
-        keys = jax.random.split(noise, batch.x.shape[0])
-        z, terms = jax.vmap(of_datum)(batch.x, keys, batch.mask, batch.condition)
-        average = mean(terms)
+        z, mean = batch_draws(model, batch, noise)
 
         # The model's side of the game: the discriminator is what it is.
         logits = jax.vmap(jax.lax.stop_gradient(self.discriminator))(z)
         total_correlation = jnp.mean(logits[:, 0] - logits[:, 1])
-        loss = self.gamma * total_correlation - average.elbo
+        loss = self.gamma * total_correlation - mean.elbo
         # The discriminator's: the draws are what they are. It adds a gradient, and nothing to the
         # loss that training is judged by.
         game = self._cross_entropy(jax.lax.stop_gradient(z), order)
         found = {"total_correlation": total_correlation, "discriminator_loss": game}
-        found = {"loss": loss, **metrics(average), **found}
-        return loss + (game - jax.lax.stop_gradient(game)), (state, found)
+        found = {"loss": loss, **metrics(mean), **found}
+        return loss + (game - jax.lax.stop_gradient(game)), found
 
     def _cross_entropy(self, z: Float[Array, "rows latent"], key: PRNGKeyArray) -> Scalar:
         permuted = jax.random.permutation(key, z, axis=0, independent=True)

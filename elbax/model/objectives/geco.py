@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
+from elbax.model.compatibility import check_objective
 from elbax.model.interfaces import AbstractObjective, Batch, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.objectives.terms import (
@@ -83,6 +84,7 @@ class GECO(AbstractObjective):
         Metrics as `NegativeELBO`'s, and `multiplier`, the λ of this loss, and `constraint`, this
         batch's D − tolerance in nats per element.
         """
+        check_objective(self, model)
         mean = batch_terms(model, batch, key, self.samples)
         elements = math.prod(batch.x.shape[1:])
         if batch.mask is not None:  # per row; a batch of nothing observed has no constraint

@@ -1,19 +1,96 @@
-"""The importance-weighted bound, with its plain gradient."""
+"""The importance-weighted bound, and three gradients of it.
+
+The bound depends on the parameters of q(z|x) twice: the draws move with them, and so does the
+density q that the draws are weighted by. The second part, a score function, is noise on average
+zero where k = 1, and hides the signal where k is large (Rainforth et al. 2018). Two of the three
+objectives here follow the draws alone.
+"""
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics
+from elbax.model.distributions.basic import sample
+from elbax.model.distributions.divergences import kl_per_dimension
+from elbax.model.interfaces import Batch, Latent, Metrics, PosteriorNeed
 from elbax.model.latent_variable_model import LatentVariableModel
-from elbax.model.objectives.terms import ElboTerms, check_samples, draws, mean, metrics
+from elbax.model.objectives.stateless import AbstractStatelessObjective
+from elbax.model.objectives.terms import (
+    ElboTerms,
+    check_samples,
+    draws,
+    map_rows,
+    mean,
+    metrics,
+)
 
 
-class ImportanceWeightedELBO(AbstractObjective):
+class AbstractImportanceWeighted(AbstractStatelessObjective):
+    """−E[log 1/k Σᵢ p(x, zᵢ) / q(zᵢ|x)], zᵢ ~ q(z|x), averaged over the batch.
+
+    * `gradient`: "plain" is that of the bound; "path" leaves out the score of q; "doubly" has it
+      reparameterised.
+    """
+
+    gradient: ClassVar[Literal["plain", "path", "doubly"]] = "plain"
+
+    samples: eqx.AbstractVar[int]
+
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """The negative bound.
+
+        Metrics: `importance_weighted_bound`; and `elbo`, `reconstruction` and `kl`, averaged over
+        the same draws, so that no `elbo` of a datum is above its bound. (`kl_per_latent` is in
+        closed form, where there is one.)
+        """
+        del step
+
+        def of_datum(
+            x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
+        ) -> tuple[Scalar, ElboTerms]:
+            if self.gradient == "plain":
+                terms = draws(model, x, key, mask, condition, self.samples, "monte-carlo")
+                average = mean(terms)
+            else:
+                terms, kl_per_latent = self._along_paths(model, x, key, mask, condition)
+                average = mean(terms)
+                average = ElboTerms(average.reconstruction, average.kl, kl_per_latent)
+            return jax.nn.logsumexp(terms.elbo) - math.log(self.samples), average
+
+        bounds, terms = map_rows(of_datum, batch, key)
+        bound = jnp.mean(bounds)
+        return -bound, {**metrics(mean(terms)), "importance_weighted_bound": bound}
+
+    def _along_paths(
+        self,
+        model: LatentVariableModel,
+        x: Array,
+        key: PRNGKeyArray,
+        mask: Array | None,
+        condition: Array | None,
+    ) -> tuple[ElboTerms, Float[Array, " latent"] | None]:
+        """The terms at the draws of `draws`, q held fixed but for the draws; the KL per latent."""
+        q, p = model.encode(x, condition), model.prior_distribution(condition)
+        fixed = jax.lax.stop_gradient(q)
+
+        def weigh(z: Latent) -> ElboTerms:
+            reconstruction = model.log_likelihood(x, z, mask, condition)
+            return ElboTerms(reconstruction, fixed.log_prob(z) - p.log_prob(z), None)
+
+        keys = key[None] if self.samples == 1 else jax.random.split(key, self.samples)
+        z = jax.vmap(lambda key: sample(q, key))(keys)
+        if self.gradient == "doubly":
+            z = _scale_gradient(z, jax.nn.softmax(jax.vmap(weigh)(z).elbo))
+        return jax.vmap(weigh)(z), kl_per_dimension(q, p)
+
+
+class ImportanceWeightedELBO(AbstractImportanceWeighted):
     """−E[log 1/k Σᵢ p(x, zᵢ) / q(zᵢ|x)], zᵢ ~ q(z|x), over the batch (Burda et al. 2015, eq. 8).
 
     The bound rises with k, from the evidence lower bound
@@ -35,35 +112,66 @@ class ImportanceWeightedELBO(AbstractObjective):
     def __check_init__(self) -> None:
         check_samples(self.samples)
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
 
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch.
+class StickingTheLanding(AbstractImportanceWeighted):
+    """The importance-weighted bound, the score of q left out (Roeder et al. 2017, §4).
 
-        Metrics: `loss`; `importance_weighted_bound`, its negative; and `elbo`, `reconstruction` and
-        `kl`, averaged over the same draws, so that no `elbo` of a datum is above its bound.
-        (`kl_per_latent` is in closed form, where there is one.)
-        """
-        del step
+    The value is that of `ImportanceWeightedELBO` at the same draws. The gradient of the encoder is
+    without bias at k = 1 only, where it has no variance left once q(z|x) is the exact posterior;
+    **at k > 1 it is biased** (Tucker et al. 2019, §3: use `DoublyReparameterised`). That of the
+    decoder is the plain one.
 
-        def of_datum(
-            x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
-        ) -> tuple[Scalar, ElboTerms]:
-            terms = draws(model, x, key, mask, condition, self.samples, "monte-carlo")
-            bound = jax.nn.logsumexp(terms.elbo) - math.log(self.samples)
-            return bound, mean(terms)
+    Attributes:
+        samples: k, the draws z ~ q(z|x) of a datum.
+    """
 
-        keys = jax.random.split(key, batch.x.shape[0])
-        bounds, terms = jax.vmap(of_datum)(batch.x, keys, batch.mask, batch.condition)
-        bound = jnp.mean(bounds)
-        found = {"loss": -bound, **metrics(mean(terms)), "importance_weighted_bound": bound}
-        return -bound, (state, found)
+    name: ClassVar[str] = "sticking-the-landing"
+    posterior: ClassVar[PosteriorNeed] = "log-prob"
+    follows_draws: ClassVar[bool] = True
+    true_gradient: ClassVar[bool] = False
+    gradient = "path"
+
+    samples: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        check_samples(self.samples)
+
+
+class DoublyReparameterised(AbstractImportanceWeighted):
+    """The importance-weighted bound, the score of q reparameterised (Tucker et al. 2019, eq. 8).
+
+    The value is that of `ImportanceWeightedELBO` at the same draws, and so is the gradient on
+    average, with less noise in the encoder's part. With weights wᵢ that sum to one, the decoder and
+    the prior get Σ wᵢ ∂ log p(x, zᵢ), as in the plain gradient, and the encoder Σ wᵢ² ∂zᵢ times the
+    derivative of log p(x, zᵢ) − log q(zᵢ|x) by zᵢ.
+
+    Where the prior is made of the encoder (a VampPrior), the encoder's parameters inside log p(z)
+    are the prior's: they get their plain part, wᵢ ∂ log p(zᵢ) at fixed zᵢ, besides. That is without
+    bias, for the identity above concerns q alone. (Bauer & Mnih 2021, §4, reparameterise the score
+    of such a prior too, for less noise: not done here.)
+
+    Attributes:
+        samples: k, the draws z ~ q(z|x) of a datum.
+    """
+
+    name: ClassVar[str] = "doubly-reparameterised"
+    posterior: ClassVar[PosteriorNeed] = "log-prob"
+    follows_draws: ClassVar[bool] = True
+    true_gradient: ClassVar[bool] = False
+    gradient = "doubly"
+
+    samples: int = eqx.field(static=True, default=5)
+
+    def __check_init__(self) -> None:
+        check_samples(self.samples)
+
+
+def _scale_gradient(z: Latent, weights: Float[Array, " samples"]) -> Latent:
+    """The same draws, one along the leading axis, whose gradients are scaled by weights."""
+    weights = jax.lax.stop_gradient(weights)
+
+    def scale(leaf: Array) -> Array:
+        fixed = jax.lax.stop_gradient(leaf)
+        return fixed + (leaf - fixed) * weights.reshape(-1, *(1,) * (leaf.ndim - 1))
+
+    return jax.tree.map(scale, z)

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Latent, Metrics
+from elbax.model.interfaces import Batch, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.objectives.discrepancy import (
     Kernel,
@@ -14,16 +14,11 @@ from elbax.model.objectives.discrepancy import (
     maximum_mean_discrepancy,
     prior_draws,
 )
-from elbax.model.objectives.terms import (
-    ElboTerms,
-    check_fixed_prior,
-    draw,
-    mean,
-    metrics,
-)
+from elbax.model.objectives.stateless import AbstractStatelessObjective
+from elbax.model.objectives.terms import batch_draws, metrics
 
 
-class InfoVAE(AbstractObjective):
+class InfoVAE(AbstractStatelessObjective):
     """−E_q[log p(x|z)] + (1 − α) KL + (α + λ − 1) MMD²(q(z), p(z)) (Zhao et al. 2017, eq. 6).
 
     Maximum mean discrepancy is the divergence of the aggregate posterior. The KL of each datum
@@ -54,36 +49,14 @@ class InfoVAE(AbstractObjective):
                 f"scale is {self.scale}; with this alpha give {1 - self.alpha} or more"
             )
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch; metrics as `NegativeELBO`'s, and `mmd`, which is MMD².
-
-        Raises:
-            ValueError: The prior has parameters.
-        """
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """Metrics as `NegativeELBO`'s, and `mmd`, which is MMD²."""
         del step
-        check_fixed_prior(model, self.name)
-        noise, other = jax.random.split(key)
-
-        def of_datum(
-            x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
-        ) -> tuple[Latent, ElboTerms]:
-            return draw(model, x, key, mask, condition)[1:]
-
-        keys = jax.random.split(noise, batch.x.shape[0])
-        z, terms = jax.vmap(of_datum)(batch.x, keys, batch.mask, batch.condition)
-        mmd = maximum_mean_discrepancy(z, prior_draws(model, batch, other), self.kernel)
-        average = mean(terms)
-        loss = (1.0 - self.alpha) * average.kl - average.reconstruction
+        posterior_key, prior_key = jax.random.split(key)
+        z, mean = batch_draws(model, batch, posterior_key)
+        mmd = maximum_mean_discrepancy(z, prior_draws(model, batch, prior_key), self.kernel)
+        loss = (1.0 - self.alpha) * mean.kl - mean.reconstruction
         loss = loss + (self.alpha + self.scale - 1.0) * mmd
-        return loss, (state, {"loss": loss, **metrics(average), "mmd": mmd})
+        return loss, {**metrics(mean), "mmd": mmd}

@@ -7,10 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics
+from elbax.model.interfaces import Batch, Metrics
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
+from elbax.model.objectives.stateless import AbstractStatelessObjective
 from elbax.model.objectives.terms import check_not_negative, elbo_terms
 
 
@@ -38,7 +39,7 @@ def conditioned(batch: Batch, classes: int) -> Batch:
     return dataclasses.replace(batch, condition=condition)
 
 
-class SemiSupervised(AbstractObjective):
+class SemiSupervised(AbstractStatelessObjective):
     """The bounds of labelled and of unlabelled rows, and a classifier (Kingma et al. 2014, M2).
 
     p(x, y, z) = p(y) p(z|y) p(x|z, y), y uniform, and q(y, z|x) = q(y|x) q(z|x, y), by a
@@ -61,21 +62,12 @@ class SemiSupervised(AbstractObjective):
     def __check_init__(self) -> None:
         check_not_negative(alpha=self.alpha)
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """The loss.
 
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch.
-
-        The two bounds are of different things, so they are reported apart. Metrics: `loss`;
+        The two bounds are of different things, so they are reported apart. Metrics:
         `labelled`, the share of rows with a label; `labelled_bound` and `unlabelled_bound`, in
         nats, and `classification`, the sum of −log q(y|x), and `correct`, the number of labelled
         rows that the classifier gets right. Each of these is a sum over its rows divided by *all*
@@ -118,7 +110,7 @@ class SemiSupervised(AbstractObjective):
         found = {name: jnp.mean(values) for name, values in rows.items()}
         loss = self.alpha * found["classification"]
         loss = loss - found["labelled_bound"] - found["unlabelled_bound"]
-        return loss, (state, {"loss": loss, **found})
+        return loss, found
 
 
 def _bounds(

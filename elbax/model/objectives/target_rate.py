@@ -5,19 +5,15 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics
+from elbax.model.interfaces import Batch, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
-from elbax.model.objectives.terms import (
-    batch_terms,
-    check_not_negative,
-    check_samples,
-    metrics,
-)
+from elbax.model.objectives.stateless import AbstractStatelessObjective
+from elbax.model.objectives.terms import batch_terms, check_not_negative, check_samples, metrics
 
 
-class TargetRate(AbstractObjective):
+class TargetRate(AbstractStatelessObjective):
     """−E_q[log p(x|z)] + γ |KL(q(z|x) ‖ p(z)) − C|, averaged over the batch (Burgess et al. 2018).
 
     Their eq. 8: a latent that may hold C nats, no more and no less, where C grows with the step.
@@ -43,20 +39,11 @@ class TargetRate(AbstractObjective):
         if not callable(self.rate):
             check_not_negative(rate=self.rate)
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch; metrics as `NegativeELBO`'s, and `target_rate`, which is C."""
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """Metrics as `NegativeELBO`'s, and `target_rate`, which is C."""
         mean = batch_terms(model, batch, key, self.samples)
         rate = jnp.asarray(self.rate(step) if callable(self.rate) else self.rate, mean.kl.dtype)
         loss = self.gamma * jnp.abs(mean.kl - rate) - mean.reconstruction
-        return loss, (state, {"loss": loss, **metrics(mean), "target_rate": rate})
+        return loss, {**metrics(mean), "target_rate": rate}

@@ -1,25 +1,22 @@
-"""The evidence lower bound of one datum and of a batch, in its parts, and what can refuse one."""
+"""The evidence lower bound of one datum and of a batch, in its parts."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar, Shaped
 
-from elbax.model.distributions.basic import (
-    OneHotCategorical,
-    Point,
-    sample,
-    sample_and_log_prob,
-)
+from elbax.model.compatibility import has_density
+from elbax.model.distributions.basic import sample, sample_and_log_prob
 from elbax.model.distributions.divergences import has_closed_form, kl_divergence, kl_per_dimension
 from elbax.model.interfaces import Batch, Latent, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
 
 KLEstimate = Literal["closed", "monte-carlo"]
+T = TypeVar("T")
 
 
 class ElboTerms(eqx.Module):
@@ -64,7 +61,7 @@ def elbo_terms(
             is then the logarithm of the importance weight p(x, z) / q(z|x) of the draw.
 
     Raises:
-        ValueError: q(z|x) is a point: it has no density, so there is no bound.
+        ValueError: q(z|x) has no density, so there is no bound.
     """
     return draw(model, x, key, mask, condition, kl)[-1]
 
@@ -78,12 +75,12 @@ def draw(
     kl: KLEstimate = "closed",
 ) -> tuple[Any, Latent, ElboTerms]:
     """`elbo_terms`, together with q(z|x) and the draw z itself, which come first."""
-    q = model.encode(x, condition)
-    if isinstance(q, Point):
+    if not has_density(model):
         raise ValueError(
-            "the posterior is a point, so KL(q ‖ p) and the evidence lower bound do not exist; "
+            "the posterior has no density, so KL(q ‖ p) and the evidence lower bound do not exist; "
             "choose a posterior with a density, or an objective without a bound"
         )
+    q = model.encode(x, condition)
     p = model.prior_distribution(condition)
     if kl == "closed" and has_closed_form(q, p):
         z = sample(q, key)
@@ -128,8 +125,30 @@ def batch_terms(
     ) -> ElboTerms:
         return mean(draws(model, x, key, mask, condition, samples, kl))
 
+    return mean(map_rows(of_datum, batch, key))
+
+
+def batch_draws(
+    model: LatentVariableModel, batch: Batch, key: PRNGKeyArray
+) -> tuple[Latent, ElboTerms]:
+    """One draw z ~ q(z|x) of each row, and the terms at these draws averaged over the rows."""
+
+    def of_datum(
+        x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
+    ) -> tuple[Latent, ElboTerms]:
+        return draw(model, x, key, mask, condition)[1:]
+
+    z, terms = map_rows(of_datum, batch, key)
+    return z, mean(terms)
+
+
+def map_rows(of_datum: Callable[..., T], batch: Batch, key: PRNGKeyArray) -> T:
+    """`of_datum(x, key, mask, condition)` for each row, every row with a key of its own.
+
+    This is where objectives vectorise: all that they call sees one datum.
+    """
     keys = jax.random.split(key, batch.x.shape[0])
-    return mean(jax.vmap(of_datum)(batch.x, keys, batch.mask, batch.condition))
+    return jax.vmap(of_datum)(batch.x, keys, batch.mask, batch.condition)
 
 
 def mean(terms: ElboTerms) -> ElboTerms:
@@ -143,9 +162,6 @@ def metrics(mean: ElboTerms) -> Metrics:
     if mean.kl_per_latent is not None:
         found["kl_per_latent"] = mean.kl_per_latent
     return found
-
-
-# --- what an objective refuses ------------------------------------------------------------------
 
 
 def check_samples(samples: int) -> None:
@@ -167,68 +183,3 @@ def check_not_negative(**numbers: float) -> None:
     for name, number in numbers.items():
         if not number >= 0:
             raise ValueError(f"{name} is {number}; it must be at least 0")
-
-
-def check_log_prob(q: Any, who: str) -> None:
-    """Whether q(z|x) has a log-density at any z.
-
-    Raises:
-        ValueError: It has not.
-    """
-    if not hasattr(q, "log_prob"):
-        raise ValueError(
-            f"{who} needs q(z|x) at any z, and {type(q).__name__} has no log_prob; use a normal "
-            "posterior, or an inverse-autoregressive or coupling flow"
-        )
-
-
-def check_follows_draws(q: Any, who: str) -> None:
-    """Whether draws move with the parameters of q(z|x) themselves.
-
-    Raises:
-        ValueError: They are relaxed.
-    """
-    if isinstance(q, OneHotCategorical):
-        raise ValueError(
-            f"{who} follows the draws of q(z|x) as they move, and categorical draws move by a "
-            "relaxation only; use a continuous posterior, or the importance-weighted objective"
-        )
-
-
-def check_independent(q: Any, who: str) -> None:
-    """Whether q(z|x) is a product of one density a latent.
-
-    Raises:
-        ValueError: It is not, or it is not known to be.
-    """
-    if not (isinstance(q, dist.Independent) and q.base_dist.event_shape == ()):
-        raise ValueError(
-            f"{who} needs the density of each latent, and {type(q).__name__} does not give it; "
-            "use a diagonal normal or a Student-t posterior"
-        )
-
-
-def check_point(q: Any, who: str) -> None:
-    """Whether q(z|x) is a single point.
-
-    Raises:
-        ValueError: It is not.
-    """
-    if not isinstance(q, Point):
-        raise ValueError(
-            f"{who} has no KL divergence that would keep noise in the latent, so its posterior is "
-            f"a point, not {type(q).__name__}; use the deterministic posterior"
-        )
-
-
-def check_fixed_prior(model: LatentVariableModel, who: str) -> None:
-    """Whether the prior has no parameters.
-
-    Raises:
-        ValueError: It has some.
-    """
-    if jax.tree.leaves(eqx.filter(model.prior, eqx.is_inexact_array)):
-        raise ValueError(
-            f"{who} compares draws with draws of the prior, whose gradient does not reach all of "
-            f"the parameters of {type(model.prior).__name__}; use a standard normal prior"
-        )

@@ -6,21 +6,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 
-from elbax.model.interfaces import (
-    AbstractObjective,
-    Batch,
-    Latent,
-    Metrics,
-    PosteriorNeed,
-)
+from elbax.model.interfaces import Batch, Latent, Metrics, PosteriorNeed
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.objectives.stateless import AbstractStatelessObjective
 from elbax.model.objectives.terms import (
     ElboTerms,
-    check_independent,
     check_not_negative,
     draw,
+    map_rows,
     mean,
     metrics,
 )
@@ -28,7 +23,7 @@ from elbax.model.objectives.terms import (
 Weighting = Literal["stratified", "weighted"]
 
 
-class BetaTC(AbstractObjective):
+class BetaTC(AbstractStatelessObjective):
     """The KL in three parts, each with its own weight (Chen et al. 2018, eq. 2 and 4).
 
     In place of KL(q(z|x) ‖ p(z)), averaged over the data, stand α times the mutual information
@@ -61,27 +56,17 @@ class BetaTC(AbstractObjective):
                 f"weighting is {self.weighting!r}; it can be 'stratified' or 'weighted'"
             )
 
-    def init(self, model: LatentVariableModel) -> None:
-        """Nothing is carried."""
-
-    def __call__(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        state: PyTree,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
-    ) -> tuple[Scalar, tuple[PyTree, Metrics]]:
-        """The loss of a batch.
+    def loss(
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
+    ) -> tuple[Scalar, Metrics]:
+        """The loss.
 
         Metrics as `NegativeELBO`'s, and `mutual_information`, `total_correlation` and
         `dimension_wise_kl`: estimates in nats, which carry the bias of so small a sample of q(z)
         (`elbax.evaluate` has better ones).
 
         Raises:
-            ValueError: q(z|x) does not give the density of each latent, or `Batch.data_size` is
-                not the size of the data.
+            ValueError: `Batch.data_size` is not the size of the data.
         """
         del step
 
@@ -89,13 +74,11 @@ class BetaTC(AbstractObjective):
             x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
         ) -> tuple[Any, Latent, Scalar, ElboTerms]:
             q, z, terms = draw(model, x, key, mask, condition)
-            check_independent(q, self.name)
             # A distribution leaves this vmap as a pytree of arrays only; the next two take it up.
             return q.base_dist, z, model.prior_distribution(condition).log_prob(z), terms
 
         rows = batch.x.shape[0]
-        keys = jax.random.split(key, rows)
-        q, z, log_p, terms = jax.vmap(of_datum)(batch.x, keys, batch.mask, batch.condition)
+        q, z, log_p, terms = map_rows(of_datum, batch, key)
         # log q(zᵢ|xⱼ), latent by latent.
         log_q = jax.vmap(lambda z: jax.vmap(lambda q: q.log_prob(z))(q))(z)
         weights = jnp.log(minibatch_weights(rows, batch.data_size, self.weighting))
@@ -112,7 +95,7 @@ class BetaTC(AbstractObjective):
         average = mean(terms)
         paid = sum(price * part for price, part in zip(prices, parts.values(), strict=True))
         loss = paid - average.reconstruction
-        return loss, (state, {"loss": loss, **metrics(average), **parts})
+        return loss, {**metrics(average), **parts}
 
 
 def minibatch_weights(

@@ -105,7 +105,7 @@ def test_what_it_needs_is_refused_by_name():
     for size in (0, 3):
         with pytest.raises(ValueError, match=f"said to have {size} rows, and the batch has 4"):
             call(BetaTC(), model, Batch(x, data_size=size))
-    with pytest.raises(ValueError, match="beta-tc needs the density of each latent"):
+    with pytest.raises(ValueError, match=r"full-normal does not suit .* independent latents"):
         call(BetaTC(), Composition(posterior="full-normal").model(2), Batch(x, data_size=9))
     with pytest.raises(ValueError, match="beta is -1"):
         BetaTC(beta=-1.0)

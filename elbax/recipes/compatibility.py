@@ -1,6 +1,7 @@
 """Which parts fit together: judged by the traits of their classes, before anything is made.
 
-A refusal names the two that do not fit and what would. (Nothing here knows a part by its name.)
+`elbax.model.compatibility` says what does not fit; here stands what would. (Nothing here knows a
+part by its name.)
 """
 
 from __future__ import annotations
@@ -11,18 +12,11 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from elbax.model.objectives import unsuited
+from elbax.model.compatibility import unsuited_latents, unsuited_posterior, unsuited_prior
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions
 from elbax.recipes.parts import Part
-
-_SPACES = {
-    "real": "real vectors",
-    "point": "real vectors",
-    "sphere": "vectors of length one",
-    "categorical": "one-hot vectors",
-}
 
 
 def check(
@@ -52,36 +46,14 @@ def _problems(
     posterior = parts.find("posterior", options.posterior.name)
     network = parts.find("network", options.network.name)
     parts.find("likelihood", likelihood.name)
-    p, q = prior.constructor, posterior.constructor
-    yield from _space(prior, posterior)
-    reason = unsuited(objective, q) if objective is not None else None
-    if objective is not None and reason is not None:
-        names = _names(
-            "posterior", lambda part: unsuited(objective, part) is None and _meet(p, part)
-        )
+    yield from _latents(prior, posterior)
+    if objective is not None:
+        yield from _objective(objective, prior, posterior, options, shape)
+    labelled = options.condition == "label" or getattr(objective, "needs_labels", False)
+    if prior.constructor.conditional and not labelled:
         yield (
-            f"the posterior {posterior.name} does not suit the objective {objective.name}: "
-            f"{reason}; choose --posterior {names}, or --objective {_objectives(q)}"
-        )
-    if objective is not None and objective.fixed_prior and _learned(prior, options, shape):
-        names = _names(
-            "prior",
-            lambda part: (
-                _meet(part, q)
-                and not part.conditional
-                and not _learned(parts.find("prior", part.name), options, shape)
-            ),
-        )
-        yield (
-            f"the prior {prior.name} does not suit the objective {objective.name}, which compares "
-            f"draws with draws of the prior and would not train it rightly: choose --prior {names}"
-        )
-    told = options.condition == "label" or getattr(objective, "needs_labels", False)
-    if p.conditional and not told:
-        names = _names("prior", lambda part: not part.conditional and _meet(part, q))
-        yield (
-            f"the prior {prior.name} must be told a condition, and nothing tells it one: give "
-            f"--condition label, or choose --prior {names}"
+            f"the prior {prior.name} must be given a condition, and there is none: give "
+            f"--condition label, or choose --prior {_priors(posterior)}"
         )
     for part in (prior, posterior):
         least = part.constructor.least_latent_dim
@@ -99,45 +71,47 @@ def _problems(
         )
 
 
-def _objectives(posterior: Any) -> str:
-    """Those that suit a posterior and need no labels."""
-    return _names(
-        "objective", lambda part: unsuited(part, posterior) is None and not part.needs_labels
-    )
+def _latents(prior: Part, posterior: Part) -> Iterator[str]:
+    """Where draws of the posterior lie, the prior must have a density."""
+    p, q = prior.constructor, posterior.constructor
+    problem = unsuited_latents(p, q)
+    if problem is not None:
+        names = _names("posterior", lambda part: not unsuited_latents(p, part) and part.has_density)
+        others = "" if p.latent == "any" else f", or --prior {_priors(posterior)}"
+        yield f"{problem}: choose --posterior {names}{others}"
 
 
-def _learned(prior: Part, options: ModelOptions, shape: tuple[int, ...]) -> bool:
+def _objective(
+    objective: Any, prior: Part, posterior: Part, options: ModelOptions, shape: tuple[int, ...]
+) -> Iterator[str]:
+    """What the objective asks of the posterior and of the prior."""
+    p, q = prior.constructor, posterior.constructor
+    problem = unsuited_posterior(objective, q)
+    if problem is not None:
+        names = _names(
+            "posterior",
+            lambda part: not (unsuited_posterior(objective, part) or unsuited_latents(p, part)),
+        )
+        others = _names(
+            "objective", lambda part: not (unsuited_posterior(part, q) or part.needs_labels)
+        )
+        yield f"{problem}; choose --posterior {names}, or --objective {others}"
+
+    def unsuited(part: Part) -> str | None:
+        learned = objective.fixed_prior and _has_parameters(part, options, shape)
+        return unsuited_prior(objective, part.constructor, learned=learned)
+
+    problem = unsuited(prior)
+    if problem is not None:
+        yield f"{problem}; choose --prior {_priors(posterior, unsuited)}"
+
+
+def _has_parameters(prior: Part, options: ModelOptions, shape: tuple[int, ...]) -> bool:
     """Whether a prior has parameters, by what it would be made of."""
     own = options.prior if options.prior.name == prior.name else Choice(prior.name)
     context = {"latent_dim": options.latent_dim, "shape": shape, "condition_dim": 1}
     made = eqx.filter_eval_shape(lambda: prior.build(own, {**context, "key": jax.random.key(0)}))
     return bool(jax.tree.leaves(made))
-
-
-def _space(prior: Part, posterior: Part) -> Iterator[str]:
-    """Where draws of the posterior lie, the prior must have a density."""
-    p, q = prior.constructor, posterior.constructor
-    if _meet(p, q):
-        return
-    posteriors = _names("posterior", lambda part: _meet(p, part) and part.has_density)
-    if p.latent == "any":
-        yield (
-            f"the prior {prior.name} is made of posteriors and needs q(z|x) at any z, which "
-            f"{posterior.name} does not give: choose --posterior {posteriors}"
-        )
-        return
-    priors = _names("prior", lambda part: _meet(part, q) and not part.conditional)
-    yield (
-        f"the prior {prior.name} is over {_SPACES[p.latent]}, and the posterior {posterior.name} "
-        f"over {_SPACES[q.latent]}: choose --posterior {posteriors}, or --prior {priors}"
-    )
-
-
-def _meet(prior: Any, posterior: Any) -> bool:
-    """Whether draws of the posterior lie where the prior has its density."""
-    if prior.latent == "any":
-        return posterior.has_log_prob
-    return _SPACES[prior.latent] == _SPACES[posterior.latent]
 
 
 def _categories(prior: Part, posterior: Part, options: ModelOptions) -> Iterator[str]:
@@ -154,6 +128,18 @@ def _categories(prior: Part, posterior: Part, options: ModelOptions) -> Iterator
             f"the prior has {ours} categories and the posterior {theirs}: give both the same by "
             f"--prior.{name} and --posterior.{name}"
         )
+
+
+def _priors(posterior: Part, refused: Callable[[Part], Any] | None = None) -> str:
+    """The priors over the latents of a posterior that need no condition."""
+    q = posterior.constructor
+
+    def fits(part: Any) -> bool:
+        if part.conditional or unsuited_latents(part, q):
+            return False
+        return refused is None or not refused(parts.find("prior", part.name))
+
+    return _names("prior", fits)
 
 
 def _names(kind: str, fits: Callable[[Any], bool]) -> str:
