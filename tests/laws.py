@@ -357,15 +357,15 @@ class Composition:
         def make() -> LatentVariableModel:
             prior, posterior = self._latent_parts()
             likelihood = LIKELIHOODS[self.likelihood](self.shape)
-            told = CLASSES if self._needs_labels else 0
+            classes = CLASSES if self._needs_labels else 0
             data = math.prod(self.shape)
             sizes = (
-                (data + told, posterior.parameter_count),
-                (LATENT_DIM + told, likelihood.parameter_count),
+                (data + classes, posterior.parameter_count),
+                (LATENT_DIM + classes, likelihood.parameter_count),
             )
             encoder, decoder = (NETWORKS[self.network](m, n, jax.random.key(0)) for m, n in sizes)
             encoder = Encoder(encoder, posterior)
-            if told:
+            if classes:
                 classifier = NETWORKS[self.network](data, CLASSES, jax.random.key(0))
                 encoder = ClassifyingEncoder(classifier, encoder, CLASSES)
             return LatentVariableModel(
@@ -418,7 +418,7 @@ def compositions() -> dict[str, Composition]:
     found = {"plain": Composition()}
     for place, registry in registries.items():
         for name, make in registry.items():
-            # No bound without a density, and the objectives tell a prior no condition.
+            # No bound without a density, and the objectives give a prior no condition.
             if place == "prior" and traits(make).conditional:
                 continue
             if place == "posterior" and not traits(make).has_density:
@@ -436,7 +436,7 @@ def models() -> dict[str, Composition]:
 
 
 def condition_for(prior: Any) -> jax.Array | None:
-    """What a prior that must be told a condition is told."""
+    """A condition for a conditional prior, or None."""
     return jnp.asarray(numbers(prior.condition_dim, seed=6)) if prior.conditional else None
 
 

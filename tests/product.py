@@ -92,7 +92,7 @@ def fitting() -> tuple[Composition, ...]:
 
 
 def exempt(kind: str, name: str) -> bool:
-    """Whether a part says by a trait that it has no bound, or must be told a condition."""
+    """Whether a part says by a trait that it has no bound, or needs a condition."""
     part = parts.find(kind, name).constructor
     return not getattr(part, "has_density", True) or getattr(part, "conditional", False)
 

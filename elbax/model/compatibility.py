@@ -36,8 +36,8 @@ def unsuited_posterior(objective: Objective, posterior: Posterior) -> str | None
     }[objective.posterior]
     if not suits:
         reason = f"it needs {needed}"
-    elif objective.follows_draws and posterior.gradient == "relaxed":
-        reason = "it follows the draws as they move, and those of this posterior are relaxed"
+    elif objective.pathwise and posterior.gradient == "relaxed":
+        reason = "it needs reparameterised draws, and those of this posterior are relaxed"
     else:
         return None
     pair = f"the posterior {_name(posterior)} does not suit the objective {_name(objective)}"

@@ -15,7 +15,6 @@ class Conditioned(AbstractPrior, AbstractEncoder, AbstractDecoder):
     Attributes:
         part: The prior, encoder or decoder.
         condition: What it is conditioned on.
-        latent_dim: The number of dimensions of z.
     """
 
     part: AbstractPrior | AbstractEncoder | AbstractDecoder
@@ -29,7 +28,7 @@ class Conditioned(AbstractPrior, AbstractEncoder, AbstractDecoder):
 
 
 def at_condition(model: LatentVariableModel, condition: Array) -> LatentVariableModel:
-    """The model at a condition: whatever speaks of x alone speaks of x given c.
+    """The model at a condition: what was p(x|c) is then p(x).
 
     Args:
         model: A model whose networks take a condition.

@@ -11,13 +11,13 @@ What holds everywhere:
   `vmap` keeps an empty batch shape, so drawing from it would give every row the same noise,
   silently.
 * A *family* (`AbstractPosterior`, `AbstractLikelihood`) says how many numbers it needs and turns
-  them into a distribution *object*. Nobody passes `(mean, log_variance)` around. Families may own
+  them into a distribution *object*. No `(mean, log_variance)` is passed around. Families may own
   parameters (a flow's layers, a learned scale); distributions are pytrees.
 * A latent may be any pytree of arrays: a hierarchy's latent is a tuple, one entry a level.
 * A prior is called with the encoder (a VampPrior is a mixture of posteriors) and with the
   condition, where there is one.
 * An objective is a module with its own parameters (a discriminator) and its own state (a
-  multiplier). Opposing terms use `jax.lax.stop_gradient`, so one optimiser moves everything and no
+  multiplier). Opposing terms use `jax.lax.stop_gradient`, so one optimizer trains everything and no
   second training loop exists.
 """
 
@@ -62,7 +62,7 @@ class SamplesWithLogProb(Protocol):
     """A distribution that draws and evaluates in one pass.
 
     The only way for a flow without an analytic inverse (planar, Sylvester): it can say how likely
-    its own draws are, not how likely somebody else's point is.
+    its own draws are, not how likely any other point is.
     `elbax.model.distributions.sample_and_log_prob` serves both kinds.
     """
 
@@ -104,10 +104,13 @@ class AbstractPosterior(eqx.Module):
     * `has_density`: whether there is a q(z|x) at all. Where not, KL(q ‖ p) does not exist.
     * `has_log_prob`: whether q(z|x) can be evaluated at any z, not only at its own draws.
     * `independent`: whether it is a product of one density a latent, which can be evaluated apart.
-    * `gradient`: how draws move with the parameters. "pathwise": a draw is a smooth function of
-      them, and its derivative is used; "implicit": the distribution moves so, the draw at one key
-      does not (rejection samplers, Figurnov et al. 2018); "relaxed": that of a smooth stand-in.
+    * `gradient`: how draws are differentiated by the parameters. "pathwise": a draw is a smooth
+      function of them; "implicit": the distribution is, the draw at one key is not (rejection
+      samplers, Figurnov et al. 2018); "relaxed": the derivative is that of a smooth relaxation.
     * `least_latent_dim`: the fewest latents that it is defined for.
+
+    Attributes:
+        latent_dim: The number of dimensions of z.
     """
 
     latent: ClassVar[LatentKind] = "real"
@@ -164,9 +167,12 @@ class AbstractPrior(eqx.Module):
     Traits, which combinations of parts are judged by:
 
     * `latent`: where its draws live; "any" is where the encoder's posterior puts them.
-    * `conditional`: whether it must be told a condition; then `condition_dim` says how many numbers
-      that is.
+    * `conditional`: whether it needs a condition; then `condition_dim` says how many numbers that
+      is.
     * `least_latent_dim`: the fewest latents that it is defined for.
+
+    Attributes:
+        latent_dim: The number of dimensions of z.
     """
 
     latent: ClassVar[LatentKind] = "real"
@@ -249,8 +255,8 @@ class AbstractObjective(eqx.Module):
     * `posterior`: what q(z|x) must offer. "any": draws; "density": the log-density of its own
       draws; "log-prob": that of any z; "independent": that of each latent apart; "point": that it
       is deterministic.
-    * `follows_draws`: whether its gradient is that of the draws alone, so that these must move with
-      the parameters of q(z|x) ("pathwise" or "implicit"), and not by a stand-in ("relaxed").
+    * `pathwise`: whether its gradient is that of the draws alone, so that these must be
+      reparameterised ("pathwise" or "implicit"), and not by a relaxation ("relaxed").
     * `fixed_prior`: whether the prior must have no parameters, since nothing here would train them
       rightly.
     * `needs_labels`: whether it reads `Batch.label`; and `needs_data_size`, `Batch.data_size`.
@@ -261,7 +267,7 @@ class AbstractObjective(eqx.Module):
     """
 
     posterior: ClassVar[PosteriorNeed] = "density"
-    follows_draws: ClassVar[bool] = False
+    pathwise: ClassVar[bool] = False
     fixed_prior: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     needs_data_size: ClassVar[bool] = False

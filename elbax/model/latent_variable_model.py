@@ -94,10 +94,9 @@ class LatentVariableModel(eqx.Module):
         prior: p(z).
         encoder: x → q(z|x).
         decoder: z → p(x|z).
-        preprocessing: From the stored datum (bytes, say) to the numbers that the likelihood speaks
-            of.
-        condition_dim: How many numbers the model must be told of each datum besides (classes, where
-            it is a label as a one-hot vector); 0: none.
+        preprocessing: From the stored datum (bytes, say) to the numbers that the likelihood is of.
+        condition_dim: The length of the condition (the number of classes, where it is a label as a
+            one-hot vector); 0: the model is not conditional.
     """
 
     prior: AbstractPrior

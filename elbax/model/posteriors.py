@@ -28,9 +28,6 @@ class DiagonalNormal(AbstractPosterior):
 
     The network gives the means, then the log-variances (the summary's `log_sigma` is a log-variance
     too).
-
-    Attributes:
-        latent_dim: The number of dimensions of z.
     """
 
     name: ClassVar[str] = "diagonal-normal"
@@ -53,9 +50,6 @@ class FullNormal(AbstractPosterior):
 
     The network gives the means, then the logarithms of the squared diagonal of L (the
     log-variances, when the rest is zero), then the entries of L below the diagonal, row by row.
-
-    Attributes:
-        latent_dim: The number of dimensions of z.
     """
 
     name: ClassVar[str] = "full-normal"
@@ -78,11 +72,10 @@ class FullNormal(AbstractPosterior):
 class DiagonalStudentT(AbstractPosterior):
     """q(z|x): independent Student-t variables, with heavier tails (Domke & Sheldon 2018).
 
-    The degrees of freedom are fixed: a draw then moves smoothly with the parameters at one noise.
-    The network gives the locations, then the logarithms of the squared scales.
+    The degrees of freedom are fixed: a draw is then a smooth function of the parameters at a given
+    noise. The network gives the locations, then the logarithms of the squared scales.
 
     Attributes:
-        latent_dim: The number of dimensions of z.
         degrees: The degrees of freedom; above 2, so that the variance exists.
     """
 
@@ -115,7 +108,6 @@ class PlanarFlow(AbstractPosterior):
     its own draws have a density.
 
     Attributes:
-        latent_dim: The number of dimensions of z.
         layers: How many maps.
     """
 
@@ -212,8 +204,6 @@ class AbstractContextFlow(AbstractPosterior):
     * `kind`: which maps.
 
     Attributes:
-        latent_dim: The number of dimensions of z.
-        context: How many numbers of context.
         flow: The maps.
     """
 
@@ -369,9 +359,6 @@ class Deterministic(AbstractPosterior):
     """z = f(x), a point: for regularised and Wasserstein autoencoders (Ghosh et al. 2020, §3).
 
     It has no density, so no KL divergence and no evidence lower bound.
-
-    Attributes:
-        latent_dim: The number of dimensions of z.
     """
 
     name: ClassVar[str] = "deterministic"

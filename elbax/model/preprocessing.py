@@ -1,4 +1,4 @@
-"""From the stored datum to the numbers that the likelihood speaks of, inside the compiled step."""
+"""From the stored datum to the numbers that the likelihood is of, inside the compiled step."""
 
 from typing import Literal
 

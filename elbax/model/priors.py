@@ -17,11 +17,7 @@ from elbax.model.networks.dense import MLP
 
 
 class StandardNormal(AbstractPrior):
-    """p(z) = N(0, I) (Kingma & Welling 2013, §3).
-
-    Attributes:
-        latent_dim: The number of dimensions of z.
-    """
+    """p(z) = N(0, I) (Kingma & Welling 2013, §3)."""
 
     name: ClassVar[str] = "standard-normal"
 
@@ -41,7 +37,6 @@ class MixtureOfNormals(AbstractPrior):
     `elbax.evaluate.expost` fits one to the latents of an encoder (Ghosh et al. 2020, §4).
 
     Attributes:
-        latent_dim: The number of dimensions of z.
         logits: Unnormalised logarithms of the weights π.
         mean: The means, one row a component.
         log_variance: The logarithms of the squared diagonals of the covariances' Cholesky factors:
@@ -110,8 +105,6 @@ class VampPrior(AbstractPrior):
     a bound without a gradient.
 
     Attributes:
-        latent_dim: The number of dimensions of z.
-        bounds: The lowest and the highest value of an element of a pseudo-input; None for any.
         raw: The pseudo-inputs, before the sigmoid where there are bounds, one row each.
     """
 
@@ -189,7 +182,7 @@ class MixtureOfPosteriors(eqx.Module):
     Attributes:
         encoder: From a row to q(z|row).
         rows: The rows.
-        condition: What the encoder is told besides, or None.
+        condition: What the encoder is conditioned on, or None.
     """
 
     encoder: AbstractEncoder
@@ -230,7 +223,6 @@ class FlowPrior(AbstractPrior):
     is one pass; drawing takes as many as there are latents where the layers are autoregressive.
 
     Attributes:
-        latent_dim: The number of dimensions of z, at least two.
         flow: The map from z to noise.
         shift: Of z.
         log_scale: The logarithm of the scale of z.
@@ -337,8 +329,6 @@ class ConditionalNormal(AbstractPrior):
     """p(z|c) = N(μ(c), diag σ(c)²), by a small network of the condition (Sohn et al. 2015, §4.1).
 
     Attributes:
-        latent_dim: The number of dimensions of z.
-        condition_dim: The number of elements of the condition.
         network: From the condition to the means, then the log-variances.
     """
 

@@ -2,7 +2,7 @@
 
 The parameters are its tensors, the architecture is JSON in its header. Nothing of what a file says
 is executed: a module is rebuilt only if its class is one of elbax' own (or Equinox' `LayerNorm`),
-field by field. Somebody's own network is never imported by name: the caller hands it over.
+field by field. Any other network is never imported by name: the caller hands it over.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from elbax.model.preprocessing import Preprocessing
 
 FORMAT = 1
 _MAX_HEADER = 10_000_000  # bytes of JSON; a real one has some thousands
-# What Python and JAX raise where a header that is whole says something impossible.
+# What Python and JAX raise where an undamaged header describes something impossible.
 _NONSENSE = (AttributeError, LookupError, StopIteration, TypeError, ValueError)
 
 
@@ -251,7 +251,7 @@ def _allowed() -> dict[str, type]:
 
 
 def _check_that_it_runs(path: Path, model: Any) -> None:
-    """Sizes that do not fit together are found here, not in the middle of somebody's work."""
+    """Finds sizes that do not fit together here, not in the middle of an evaluation."""
     if not isinstance(model, LatentVariableModel) or (
         isinstance(model.decoder, AbstractDecoder) and not isinstance(model.decoder, Decoder)
     ):
@@ -259,7 +259,7 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
 
     def once(x: jax.Array, key: jax.Array) -> ElboTerms | jax.Array:
         x = model.preprocessing(x, key)
-        # A prior that must be told a condition says how long it is; both networks are told it too.
+        # A conditional prior says how long its condition is; both networks take it too.
         prior: Any = model.prior
         length = prior.condition_dim if prior.conditional else model.condition_dim
         if isinstance(model.encoder, ClassifyingEncoder):

@@ -82,7 +82,7 @@ def check_support(
         support: The likelihood's `support`.
         rows: The data, with rows along the leading axis.
         likelihood: What it is called in the message.
-        scale: What a value is multiplied by before the likelihood speaks of it.
+        scale: What a value is multiplied by before it meets the likelihood.
         where: What the data are called in the message.
         numbers: What the rows are called there; None counts them from 0.
 

@@ -59,8 +59,8 @@ def compose(
         data: Some rows as stored, for a prior that starts at data (`wants_data`); a prior without
             them starts at random.
         features: What the encoder sees of a table's columns, and what they are; None elsewhere.
-        classes: How many labels there are, where encoder, decoder and prior are told the label as a
-            one-hot vector; 0: they are told nothing.
+        classes: How many labels there are, where encoder, decoder and prior are conditioned on the
+            label, a one-hot vector; 0: the model is not conditional.
         classify: Whether the encoder has a classifier beside, for labels that are known of some
             rows only.
         key: The randomness of the weights.
@@ -133,7 +133,7 @@ def likelihood_family(likelihood: Choice | str, shape: tuple[int, ...]) -> Abstr
 def reading_scale(
     support: Support | tuple[Support, ...], scale: float, binarize: str = "none"
 ) -> float:
-    """What a stored value is multiplied by before a likelihood speaks of it.
+    """What a stored value is multiplied by before it meets a likelihood.
 
     Counts, and the columns of a table, are what they are; everything else sees bytes as shares of
     the brightest level.
@@ -183,7 +183,7 @@ def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformat
         steps=steps,
         warm_up=options.learning_rate_warm_up,
     )
-    move = {
+    update = {
         "adam": functools.partial(optax.adam, eps=options.adam_epsilon),
         "adamw": functools.partial(optax.adamw, eps=options.adam_epsilon),
         "adagrad": optax.adagrad,
@@ -191,8 +191,8 @@ def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformat
         "sgd": optax.sgd,
     }[options.optimizer](rate)
     if options.gradient_clip is None:
-        return move
-    return optax.chain(optax.clip_by_global_norm(options.gradient_clip), move)
+        return update
+    return optax.chain(optax.clip_by_global_norm(options.gradient_clip), update)
 
 
 def _choice(likelihood: Choice | str) -> Choice:

@@ -30,14 +30,10 @@ class NeuralFlow(eqx.Module):
     dimensions. "coupling": the first half stays, and (μ, σ) of the second half depend on it (Dinh
     et al. 2017, §3.2); both ways are one pass. The networks have one hidden layer of tanh units.
 
-    Only the arrays that training moves are kept; masks and functions are flowjax' own and are made
+    Only the trained arrays are kept; masks and functions are flowjax' own and are made
     again from the sizes, so that a file needs the sizes and the arrays alone.
 
     Attributes:
-        kind: Which layers.
-        dim: The number of dimensions.
-        context_dim: How many numbers of context the networks see; 0 for none.
-        width: The units of the hidden layers.
         parameters: The arrays of each layer, in the order of flowjax.
     """
 
@@ -186,7 +182,7 @@ def _affine() -> type:
 def _skeleton(
     kind: FlowKind, dim: int, context_dim: int, width: int, precision: str
 ) -> tuple[Any, Any]:
-    """A layer without the arrays that training moves, and these alone."""
+    """A layer without its trained arrays, and these alone."""
     del precision
     make = eqx.filter_jit(_layer)  # one program to compile instead of one for each operation
     with jax.ensure_compile_time_eval():  # concrete, also when first asked for within a jit
@@ -312,12 +308,12 @@ class ForwardFlow(eqx.Module):
 class ContextFlow(eqx.Module):
     """z = f(z₀; context) with z₀ normal and f a `NeuralFlow`: made for drawing.
 
-    `log_prob` of somebody else's point inverts f.
+    `log_prob` of a point that was not drawn here inverts f.
 
     Attributes:
         start: The distribution of z₀, elementwise.
         flow: f.
-        context: What f is told.
+        context: What f is conditioned on.
     """
 
     start: dist.Normal

@@ -20,9 +20,6 @@ class Poisson(AbstractLikelihood):
     The network gives the logarithm of the rate, and not the rate through a softplus: counts of
     thousands are then almost as near to the start as counts of one. A mass is at most one, so there
     is no floor.
-
-    Attributes:
-        shape: The shape of one datum.
     """
 
     name: ClassVar[str] = "poisson"
@@ -52,7 +49,6 @@ class NegativeBinomial(AbstractLikelihood):
     variable as θ grows. A mass is at most one, so there is no floor.
 
     Attributes:
-        shape: The shape of one datum.
         log_concentration: log θ; None where the network gives it.
     """
 

@@ -42,11 +42,6 @@ class Categorical(AbstractLevelLikelihood):
 
     The network gives all elements' logits of the first level, then of the next. A mass is at most
     one, so there is no floor.
-
-    Attributes:
-        shape: The shape of one datum.
-        levels: How many.
-        highest: The number that the last level is; the first is 0.
     """
 
     name: ClassVar[str] = "categorical"
@@ -89,9 +84,6 @@ class Ordinal(AbstractLevelLikelihood):
     cutpoints c an element; at the start the levels are equally likely at η = 0.
 
     Attributes:
-        shape: The shape of one datum.
-        levels: How many.
-        highest: The number that the last level is; the first is 0.
         first_cutpoint: c₀.
         log_steps: The logarithms of the distances between neighbouring cutpoints.
     """
@@ -153,11 +145,7 @@ class DiscretizedLogistic(AbstractLevelLikelihood):
     network, and has a floor: a mass is bounded, its gradient in the scale is not.
 
     Attributes:
-        shape: The shape of one datum.
-        levels: How many.
-        highest: The number that the last level is; the first is 0.
         log_scale: As `AbstractLocationScale`'s, and so `fixed_scale`.
-        minimum_scale: The floor.
     """
 
     name: ClassVar[str] = "discretized-logistic"
@@ -219,13 +207,6 @@ class DiscretizedLogisticMixture(AbstractLevelLikelihood):
     log p(x|z) is no sum over elements, which a mask needs. The network gives, in this order, all
     log-weights, locations and log-scales, each of shape `(components, *shape)`; units and floor are
     those of `DiscretizedLogistic`.
-
-    Attributes:
-        shape: The shape of one datum.
-        components: How many logistic variables are mixed.
-        levels: How many levels.
-        highest: The number that the last level is; the first is 0.
-        minimum_scale: The floor.
     """
 
     name: ClassVar[str] = "discretized-logistic-mixture"

@@ -44,8 +44,6 @@ class Mixed(AbstractLikelihood):
     families, whose learned scales and dispersions are a column's own here.
 
     Attributes:
-        shape: The shape of one datum.
-        columns: What each element of the datum is, in order.
         families: One family for all columns of a kind, in the order in which the kinds appear.
     """
 

@@ -20,12 +20,10 @@ class AbstractLocationScale(AbstractLikelihood):
     element lets its scale shrink, so the floor is part of the family.
 
     Attributes:
-        shape: The shape of one datum.
         log_scale: The logarithm of the scale above the floor: a learned scalar (σ-VAE, Rybkin et
             al. 2021) or one for each element; None where the scale is a fixed number, or where the
             network predicts one an element after the locations.
         fixed_scale: The scale where it is a fixed number, else None.
-        minimum_scale: The floor.
     """
 
     shape: tuple[int, ...] = eqx.field(static=True)

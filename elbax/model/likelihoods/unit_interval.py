@@ -20,9 +20,6 @@ class Bernoulli(AbstractLikelihood):
 
     Grey levels in [0, 1] are taken as probabilities; `GreyBernoulli` says what the bound then
     means.
-
-    Attributes:
-        shape: The shape of one datum.
     """
 
     name: ClassVar[str] = "bernoulli"
@@ -49,9 +46,6 @@ class ContinuousBernoulli(AbstractLikelihood):
 
     It is λˣ (1 − λ)¹⁻ˣ, the summary's loss, divided by its integral, which the Bernoulli likelihood
     leaves out on grey levels. It is bounded by the size of the logit: no floor is needed.
-
-    Attributes:
-        shape: The shape of one datum.
     """
 
     name: ClassVar[str] = "continuous-bernoulli"

@@ -21,16 +21,16 @@ class ColumnFeatures(eqx.Module):
     Numbers are standardised (positive ones and counts after a logarithm), binary columns are −1 or
     1, ordinal ones are spread over [−1, 1], and a category has a place of its own for each value.
     Zero then stands for the mean, or for no value at all (the filling of Nazabal et al. 2020,
-    §3.3); whether a cell was observed is told beside, where training has seen both.
+    §3.3); whether a cell was observed is a feature of its own, where training has
+    seen both.
 
     A category's place is 1 at its code and falls linearly to 0 at the neighbouring codes, so that
     learned pseudo-inputs between codes have a gradient.
 
     Attributes:
-        columns: What each element of a row is, as `Mixed` calls it.
         centre: What is taken off each number (after its logarithm).
         spread: What it is then divided by.
-        masked: Whether to tell which cells were observed.
+        masked: Whether the features say which cells were observed.
     """
 
     columns: tuple[str, ...] = eqx.field(static=True)
@@ -42,7 +42,7 @@ class ColumnFeatures(eqx.Module):
         """Fits centre and spread.
 
         Args:
-            columns: What each element of a row is.
+            columns: What each element of a row is, as `Mixed` calls it.
             rows: The training rows, NaN where not observed.
 
         Raises:

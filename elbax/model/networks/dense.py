@@ -66,8 +66,6 @@ class MLP(eqx.Module):
 
     Attributes:
         layers: The linear layers, from input to output; a weight's shape is `(out, in)`.
-        activation: The name of what stands between two layers, one of `ACTIVATIONS`.
-        compute_dtype: What the matrix products are computed in; None is the dtype of the weights.
     """
 
     layers: tuple[Linear, ...]
@@ -171,7 +169,6 @@ class GatedMLP(eqx.Module):
         layers: The linear layers, from input to output; a hidden one gives h and then g, so its
             weight's shape is `(2 width, in)`.
         norms: Where there is layer normalisation, one for the h of each hidden layer.
-        compute_dtype: As `MLP`'s.
     """
 
     layers: tuple[Linear, ...]
@@ -230,8 +227,6 @@ class ResidualMLP(eqx.Module):
         first: To the first width.
         blocks: The blocks.
         last: To the output.
-        activation: One of `ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
     """
 
     first: Linear
@@ -337,7 +332,7 @@ def check_network(network: Any, in_shape: tuple[int, ...], out_size: int) -> Non
         raise ValueError(f"the network is a {type(network).__name__}, which cannot be called")
     try:
         found = eqx.filter_eval_shape(network, example)
-    except Exception as error:  # a stranger's function may raise anything
+    except Exception as error:  # the caller's function may raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"the network cannot take an input of shape {in_shape} "

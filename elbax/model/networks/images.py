@@ -115,10 +115,6 @@ class ConvEncoder(eqx.Module):
         halvings: The convolutions.
         residuals: The residual blocks after each.
         dense: The dense layers, to the output.
-        shape: The shape of the image.
-        condition_dim: How many numbers of a condition follow the image, flattened.
-        activation: One of `ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
     """
 
     halvings: tuple[Convolution, ...]
@@ -204,9 +200,6 @@ class ConvDecoder(eqx.Module):
         dense: The dense layers, to a few pixels.
         residuals: The residual blocks before each transposed convolution.
         doublings: The transposed convolutions.
-        shape: The shape of the image.
-        activation: One of `ACTIVATIONS`.
-        compute_dtype: As `MLP`'s.
     """
 
     dense: MLP

@@ -34,7 +34,7 @@ class NegativeELBO(AbstractStatelessObjective):
         samples: Draws z ~ q(z|x) a datum, averaged (Kingma & Welling 2013's L).
         kl: "closed" takes the KL's closed form where there is one; "monte-carlo" averages
             log q(z|x) − log p(z) over the same draws (the VAE with k > 1 of Burda et al. 2015).
-        free_bits: λ nats that each latent may hold at no price: its KL, averaged over the batch, is
+        free_bits: λ nats that each latent may hold at no cost: its KL, averaged over the batch, is
             charged as max(λ, KL) (Kingma et al. 2016, eq. 16), so that nothing drives it below. The
             reported KL is the whole one.
     """
@@ -68,7 +68,7 @@ class NegativeELBO(AbstractStatelessObjective):
         return loss, metrics(mean)
 
     def _charged(self, mean: ElboTerms) -> Scalar:
-        """The KL that is paid for."""
+        """The KL that the loss charges."""
         if self.free_bits == 0:
             return mean.kl
         if mean.kl_per_latent is None:

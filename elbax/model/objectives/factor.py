@@ -17,14 +17,13 @@ from elbax.model.objectives.terms import batch_draws, check_not_negative, metric
 class FactorVAE(AbstractStatelessObjective):
     """−ELBO + γ TC(z), with total correlation by density ratio (Kim & Mnih 2018, eq. 2 and 3).
 
-    A discriminator learns to tell draws z ~ q(z) from draws of ∏ⱼ q(zⱼ): the same draws with each
-    latent permuted over the batch. Its log-odds are then log q(z) / ∏ⱼ q(zⱼ), whose average is the
-    total correlation that the model is charged for. It is a part of this objective: one optimiser
-    moves both, and a stop-gradient on either side of the game keeps each to its own loss. (Theirs
-    has an optimiser of its own, and permutes the draws of a second batch; here both come from one.)
+    A discriminator learns to distinguish draws z ~ q(z) from draws of ∏ⱼ q(zⱼ): the same draws with
+    each latent permuted over the batch. Its log-odds are then log q(z) / ∏ⱼ q(zⱼ), whose average is
+    the total correlation that the model is charged for. It is a part of this objective: one
+    optimizer trains both, and a stop-gradient on either side keeps each to its own loss. (Theirs
+    has an optimizer of its own, and permutes the draws of a second batch; here both come from one.)
 
     Attributes:
-        gamma: γ, the weight of the total correlation.
         discriminator: From a latent to two logits: of z ~ q(z), and of permuted draws.
     """
 
@@ -67,7 +66,7 @@ class FactorVAE(AbstractStatelessObjective):
 
         Metrics as `NegativeELBO`'s, and `total_correlation`, as the discriminator sees it (not
         below 0 only when it is good), and `discriminator_loss`: its cross-entropy in nats, log 2
-        where it cannot tell.
+        where it cannot distinguish them.
         """
         del step
         noise, order = jax.random.split(key)

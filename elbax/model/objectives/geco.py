@@ -42,12 +42,12 @@ class GECO(AbstractObjective):
     that reaches this distortion. (Theirs is the squared error: for a normal likelihood the negative
     log-likelihood is that, in nats.)
 
-    Losses of two steps are not comparable, for λ moves: early stopping has nothing to go by.
+    Losses of two steps are not comparable, for λ changes: early stopping is of no use.
 
     Attributes:
         tolerance: The distortion to be reached, in nats per observed element of the datum, so that
             it does not depend on the size of an image. 0.1 is a fair start for binary images.
-        speed: How fast λ moves, per step and nat per element.
+        speed: How fast log λ changes, per step and nat per element.
         smoothing: The weight of the past in the moving average; 0.99 is theirs.
         samples: Draws z ~ q(z|x) a datum, averaged.
     """

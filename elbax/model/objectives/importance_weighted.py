@@ -1,6 +1,6 @@
 """The importance-weighted bound, and three gradients of it.
 
-The bound depends on the parameters of q(z|x) twice: the draws move with them, and so does the
+The bound depends on the parameters of q(z|x) twice: through the draws, and through the
 density q that the draws are weighted by. The second part, a score function, is noise on average
 zero where k = 1, and hides the signal where k is large (Rainforth et al. 2018). Two of the three
 objectives here follow the draws alone.
@@ -93,9 +93,8 @@ class AbstractImportanceWeighted(AbstractStatelessObjective):
 class ImportanceWeightedELBO(AbstractImportanceWeighted):
     """−E[log 1/k Σᵢ p(x, zᵢ) / q(zᵢ|x)], zᵢ ~ q(z|x), over the batch (Burda et al. 2015, eq. 8).
 
-    The bound rises with k, from the evidence lower bound
-    at k = 1 to log p(x). Its gradient is that of the draws as they move with the parameters of
-    q(z|x) (eq. 13, each draw's term by its normalised weight).
+    The bound rises with k, from the evidence lower bound at k = 1 to log p(x). Its gradient is that
+    of the reparameterised draws (eq. 13, each draw's term by its normalised weight).
 
     With `Batch.mask` it is the bound for missing data of Mattei & Frellsen 2019 (eq. 4, called
     `missing-iwae` here): on log p of the observed elements, when what is missing is missing at
@@ -127,7 +126,7 @@ class StickingTheLanding(AbstractImportanceWeighted):
 
     name: ClassVar[str] = "sticking-the-landing"
     posterior: ClassVar[PosteriorNeed] = "log-prob"
-    follows_draws: ClassVar[bool] = True
+    pathwise: ClassVar[bool] = True
     true_gradient: ClassVar[bool] = False
     gradient = "path"
 
@@ -156,7 +155,7 @@ class DoublyReparameterised(AbstractImportanceWeighted):
 
     name: ClassVar[str] = "doubly-reparameterised"
     posterior: ClassVar[PosteriorNeed] = "log-prob"
-    follows_draws: ClassVar[bool] = True
+    pathwise: ClassVar[bool] = True
     true_gradient: ClassVar[bool] = False
     gradient = "doubly"
 

@@ -91,10 +91,10 @@ class BetaTC(AbstractStatelessObjective):
             "total_correlation": jnp.mean(joint - marginals),
             "dimension_wise_kl": jnp.mean(marginals - log_p),
         }
-        prices = (self.alpha, self.beta, self.gamma)
+        factors = (self.alpha, self.beta, self.gamma)
         average = mean(terms)
-        paid = sum(price * part for price, part in zip(prices, parts.values(), strict=True))
-        loss = paid - average.reconstruction
+        penalty = sum(f * part for f, part in zip(factors, parts.values(), strict=True))
+        loss = penalty - average.reconstruction
         return loss, {**metrics(average), **parts}
 
 
@@ -108,10 +108,10 @@ def minibatch_weights(
     these sums to one, and averaged over the batches that hold row i it is 1/N for every row of the
     data: the estimate of q(z) has no bias. (The authors' code fills a column where this has the
     diagonal. Sharing (N − 1) / N evenly among the others would have less noise; the published
-    weights are kept.) A batch of a single row knows nothing but itself, which counts 1.
+    weights are kept.) In a batch of a single row that row counts 1.
 
     "weighted" (eq. 5): 1 / (N · batch) for all. q(z) is then too small by a factor, about N, which
-    moves estimates by log N and (d − 1) log N, and no gradient.
+    shifts estimates by log N and (d − 1) log N, and no gradient.
 
     Args:
         rows: Rows of the batch, M + 1.

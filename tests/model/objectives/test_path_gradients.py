@@ -142,7 +142,7 @@ def test_what_cannot_be_followed_is_refused_by_name(objective):
         loss("planar")
     with pytest.raises(ValueError, match=r"deterministic does not suit .* log_prob at any z"):
         loss("deterministic")
-    with pytest.raises(ValueError, match=r"categorical does not suit .* draws as they move"):
+    with pytest.raises(ValueError, match=r"categorical does not suit .* reparameterised draws"):
         loss("categorical")
     with pytest.raises(ValueError, match="samples is 0"):
         type(objective)(0)
