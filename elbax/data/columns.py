@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from elbax.data.cells import EXACT, LARGEST, Category, Cells, check_numbers, is_integral, plain
-from elbax.data.errors import ColumnError, UnusableColumn, nearest, shown
+from elbax.data.errors import ColumnError, UnusableColumn, listed, nearest, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -211,11 +211,10 @@ def _codes(column: Column, cells: Cells, name: str) -> np.ndarray:
     if np.any(found < 0):
         row = int(np.argmax(found < 0))
         value = values[int(codes[row])]
-        listed = ", ".join(shown(repr(known)) for known in column.categories[:6])
-        more = ", …" if len(column.categories) > 6 else ""
+        seen = listed(map(repr, column.categories), 6)
         raise ColumnError(
             f"{name} is {shown(repr(value))} in row {row:,} (counted from 0), which training did "
-            f"not see: it knows {listed}{more}; leave the cell empty to have it taken as missing"
+            f"not see: it knows {seen}; leave the cell empty to have it taken as missing"
         )
     return found
 
@@ -320,10 +319,9 @@ def parse(column: Column, text: str) -> Category:
         for words, word in ((known, text), (loose, text.casefold()), (known, _shortest(text))):
             if word in words:
                 return words[word]
-        listed = ", ".join(shown(word) for word in list(known)[:8])
         raise ColumnError(
-            f"{name} has no category {shown(repr(text))}{nearest(text, known)}: it has {listed}"
-            f"{', …' if len(known) > 8 else ''}"
+            f"{name} has no category {shown(repr(text))}{nearest(text, known)}: it has "
+            f"{listed(known)}"
         )
     try:
         value = float(text)

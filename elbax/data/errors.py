@@ -28,6 +28,17 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """The first few, separated by commas; … for the others."""
+    words = [shown(name) for name in names]
+    return ", ".join(words[:most]) + (", …" if len(words) > most else "")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a foreign message, short."""
+    return shown(str(error).splitlines()[0] if str(error) else type(error).__name__)[:160]
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """`` (did you mean 'mnist'?)`` for a misspelt word, or nothing."""
     close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError, counted, shown
+from elbax.data.errors import DataError, counted, first_line, listed, shown
 from elbax.data.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
 from elbax.data.images import read_images
 from elbax.data.splitting import Part, Raw
@@ -123,7 +123,9 @@ def _read_header(file: IO[bytes] | io.BufferedIOBase, where: str, size: int) -> 
     except DataError:
         raise
     except (ValueError, SyntaxError, TypeError, EOFError, tokenize.TokenError) as error:
-        raise DataError(f"{where} is truncated or not a NumPy array ({_first(error)})") from None
+        raise DataError(
+            f"{where} is truncated or not a NumPy array ({first_line(error)})"
+        ) from None
     if dtype.hasobject:
         raise DataError(
             f"{where} holds pickled Python objects, which are never loaded: save plain numbers"
@@ -141,11 +143,6 @@ def _read_header(file: IO[bytes] | io.BufferedIOBase, where: str, size: int) -> 
             f"{expected:,} (shape {shape}, {dtype.name})"
         )
     return _Header(shape, fortran, dtype, offset)
-
-
-def _first(error: BaseException) -> str:
-    """The first line of a foreign message, short."""
-    return shown(str(error).splitlines()[0] if str(error) else type(error).__name__)[:120]
 
 
 def _map_npy(path: Path) -> np.ndarray:
@@ -173,9 +170,9 @@ def _read_npz(path: Path) -> Raw:
             wanted = _choose(list(members), where)
             arrays = {key: _read_member(archive, members[key], where) for key in wanted.values()}
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{where} is a truncated or damaged .npz ({_first(error)})") from None
+        raise DataError(f"{where} is a truncated or damaged .npz ({first_line(error)})") from None
     except (RuntimeError, NotImplementedError) as error:  # a password, an odd compression
-        raise DataError(f"{where} cannot be unpacked ({_first(error)})") from None
+        raise DataError(f"{where} cannot be unpacked ({first_line(error)})") from None
     parts: dict[str, Part] = {}
     names: dict[str, str] = {}
     for role, key in wanted.items():
@@ -201,7 +198,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         with archive.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except ValueError as error:
-        raise DataError(f"{where} is truncated or damaged ({_first(error)})") from None
+        raise DataError(f"{where} is truncated or damaged ({first_line(error)})") from None
 
 
 def _choose(keys: list[str], where: str) -> dict[str, str]:
@@ -213,10 +210,9 @@ def _choose(keys: list[str], where: str) -> dict[str, str]:
     label = next((key for key in _LABEL_KEYS if key in keys), None)
     others = [key for key in keys if key not in _LABEL_KEYS]
     if "x" not in keys and len(others) != 1:
-        listed = ", ".join(shown(key) for key in keys[:8]) + (", …" if len(keys) > 8 else "")
         raise DataError(
-            f"{where} holds {counted(len(keys), 'array')} ({listed}): call the data x and the "
-            "labels y, or x_train, x_validation, x_test and y_…"
+            f"{where} holds {counted(len(keys), 'array')} ({listed(keys)}): call the data x and "
+            "the labels y, or x_train, x_validation, x_test and y_…"
         )
     chosen = {"x:all": "x" if "x" in keys else others[0]}
     return chosen if label is None else chosen | {"y:all": label}

@@ -18,7 +18,16 @@ import numpy as np
 from elbax.data import columns as one
 from elbax.data.cells import Cells, read_cells
 from elbax.data.columns import Column
-from elbax.data.errors import ColumnError, DataError, UnusableColumn, counted, nearest, shown
+from elbax.data.errors import (
+    ColumnError,
+    DataError,
+    UnusableColumn,
+    counted,
+    first_line,
+    listed,
+    nearest,
+    shown,
+)
 from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix
 from elbax.data.splitting import Part
 
@@ -122,10 +131,9 @@ def _from_memory(data: Any) -> Table:
         try:
             columns[str(series.name)] = series.to_arrow()
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            reason = shown(str(error).splitlines()[0] if str(error) else type(error).__name__)
             raise DataError(
                 f"column {shown(repr(str(series.name)))} of the {name} holds mixed objects "
-                f"({reason[:80]}): make it numbers or text"
+                f"({first_line(error)[:80]}): make it numbers or text"
             ) from None
     return Table("table", f"{name} in memory", columns, len(frame))
 
@@ -157,7 +165,7 @@ def _read_parquet(path: Path, where: str) -> "pa.Table":
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{where} is a damaged .parquet file ({_first(error)})") from None
+        raise DataError(f"{where} is a damaged .parquet file ({first_line(error)})") from None
     # What pandas keeps of its own index.
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     return table.drop_columns(index) if index else table
@@ -203,7 +211,7 @@ def _read_text(path: Path, where: str, *, as_written: bool = False) -> "pa.Table
             ),
         )
     except pa.ArrowException as error:
-        raise DataError(_text_problem(where, _first(error))) from None
+        raise DataError(_text_problem(where, first_line(error))) from None
     if table.num_rows and all(_is_number(name) for name in table.column_names):
         raise DataError(
             f"{where} begins with numbers ({shown(table.column_names[0])}, …), not with the names "
@@ -222,10 +230,6 @@ def _text_problem(where: str, reason: str) -> str:
             f"{counted(int(expected), 'column')}: mend it"
         )
     return f"{where} cannot be read as a table: {reason}"
-
-
-def _first(error: BaseException) -> str:
-    return shown(str(error).splitlines()[0] if str(error) else type(error).__name__)[:160]
 
 
 def _is_number(text: str) -> bool:
@@ -310,13 +314,8 @@ def _check_known(table: Table, name: str) -> None:
     if name not in table.columns:
         raise DataError(
             f"{table.source} has no column {shown(repr(name))}"
-            f"{nearest(name, table.columns)}: it has {_listed(table.columns)}"
+            f"{nearest(name, table.columns)}: it has {listed(table.columns)}"
         )
-
-
-def _listed(names: Any) -> str:
-    names = list(names)
-    return ", ".join(map(shown, names[:8])) + (", …" if len(names) > 8 else "")
 
 
 def _labels(table: Table, name: str) -> np.ndarray:
@@ -351,7 +350,7 @@ def encode(table: Table, columns: Sequence[Column]) -> np.ndarray:
     if lacking:
         raise DataError(
             f"{table.source} lacks {'the column' if len(lacking) == 1 else 'the columns'} "
-            f"{_listed(map(repr, lacking))} that the model was trained on: add "
+            f"{listed(map(repr, lacking))} that the model was trained on: add "
             f"{'it' if len(lacking) == 1 else 'them'} (empty cells are taken as missing)"
         )
     encoded = [
@@ -495,4 +494,4 @@ def with_reasons(source: str, ignored: Mapping[str, str]) -> str:
     """The source, and which columns are left out."""
     if not ignored:
         return source
-    return f"{source}; left out: {_listed(ignored)}"
+    return f"{source}; left out: {listed(ignored)}"
