@@ -64,7 +64,7 @@ def _child(name: str) -> None:
 
     from benchmarks.rivals.elbax_step import trainable
     from elbax.model.interfaces import Batch
-    from elbax.train.loop import fit
+    from elbax.train import fit
 
     rows = workload.images()[0][:1000].reshape(-1, 28, 28, 1)
     model, goal, mover, state = trainable(**COMPOSITIONS[name])

@@ -71,7 +71,7 @@ def _child() -> None:
     from benchmarks.rivals.elbax_step import trainable
     from elbax.data import load
     from elbax.model.interfaces import Batch
-    from elbax.train.loop import fit
+    from elbax.train import fit
 
     rows = load("mnist-5k").train.x
     model, goal, mover, state = trainable()

@@ -21,7 +21,7 @@ from elbax.util import environment
 if TYPE_CHECKING:
     from elbax.recipes.options import Options
     from elbax.run.settle import Plan
-    from elbax.run.training import Parts
+    from elbax.train import Trainer
 
 
 def train(
@@ -106,9 +106,9 @@ def start(data: Any, options: Options, console: Console) -> Run:
     own = None if isinstance(data, str | Path) else data
     from elbax.run import training
 
-    with training.on_device(options.run.device) as device:
-        parts = training.build(plan)
-        console.planned(plan, parts.parameters)
+    with environment.on_device(options.run.device) as device:
+        trainer = training.build(plan)
+        console.planned(plan, trainer.parameter_count)
         if options.run.dry_run:
             path = out or folder.next_number(plan.dataset.name)
             console.placed(path, plan)
@@ -119,8 +119,8 @@ def start(data: Any, options: Options, console: Console) -> Run:
                 console.note(f"note    {', '.join(kept)} in {path} is not elbax's and stays")
             console.placed(path, plan)
             run = Run(path, own)
-            training.begin(run, plan, parts, device)
-            _fit_and_report(run, plan, parts, console)
+            training.write_config(run, plan, trainer, device)
+            _train_and_report(run, plan, trainer, console)
     return run
 
 
@@ -132,19 +132,19 @@ def resume_run(run: Run, console: Console, *, iterations: int | None = None) -> 
     with folder.locked(run.path):
         _check_length(run, iterations)
         plan = settle.of_run(run, iterations=iterations)
-        with training.on_device(plan.options.run.device) as device:
+        with environment.on_device(plan.options.run.device) as device:
             if run.finished(iterations):
                 console.note(f"{run.path} is finished: {_steps(run):,} steps taken")
                 if plan.options.run.report:
                     illustrate.complete(run)
                 console.concluded(run, report=plan.options.run.report)
                 return
-            parts = training.build(plan)
-            console.planned(plan, parts.parameters)
+            trainer = training.build(plan)
+            console.planned(plan, trainer.parameter_count)
             console.placed(run.path, plan)
             if iterations is not None:
-                training.begin(run, plan, parts, device)
-            _fit_and_report(run, plan, parts, console)
+                training.write_config(run, plan, trainer, device)
+            _train_and_report(run, plan, trainer, console)
 
 
 def _check_length(run: Run, iterations: int | None) -> None:
@@ -167,13 +167,13 @@ def _steps(run: Run) -> int:
     return (run.results or {}).get("iterations", 0)
 
 
-def _fit_and_report(run: Run, plan: Plan, parts: Parts, console: Console) -> None:
+def _train_and_report(run: Run, plan: Plan, trainer: Trainer, console: Console) -> None:
     from elbax.report import illustrate
     from elbax.run import training
 
     report = plan.options.run.report
     with training.resumable(run, console) as watch:
-        model = training.fit_and_measure(run, plan, parts, console, watch)
+        model = training.train(run, plan, trainer, console, watch)
         if report:
             illustrate.illustrate(run.replace(model=model, dataset=plan.dataset))
     console.concluded(run, report=report)

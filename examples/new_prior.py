@@ -11,7 +11,7 @@ import optax
 import elbax
 from elbax import evaluate
 from elbax.model import AbstractPrior
-from elbax.train.loop import fit, init_state, merge
+from elbax.train import fit, init_state, merge
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
 data = elbax.load_data("digits")

@@ -18,8 +18,7 @@ from elbax.model.interfaces import Batch
 from elbax.model.latent_variable_model import Decoder, LatentVariableModel
 from elbax.recipes.compose import compose, objective, optimizer
 from elbax.recipes.options import Options
-from elbax.train.checkpoint import Checkpoints
-from elbax.train.loop import Outcome, State, fit, init_state, merge
+from elbax.train import Checkpoints, Outcome, State, fit, init_state, merge
 
 SAVE_SECONDS = 60.0
 ACTIVE_ROWS = 500  # the first training images: what the code of Burda et al. takes

@@ -10,7 +10,7 @@ from elbax.evaluate import mutual_information_gap, posterior_moments
 from elbax.recipes import find
 from elbax.recipes import options as option_tools
 from elbax.run import settle as plans
-from elbax.run import training as job
+from elbax.run import training
 
 OBJECTIVES = ("vae", "beta-tcvae", "factor-vae")
 # One network and one optimiser for all, so that nothing but the objective differs; smaller than the
@@ -32,6 +32,6 @@ def gap(name: str, seed: int, steps: int) -> float:
     if name == "factor-vae":
         changes |= {"objective.width": 256, "objective.layers": 4}
     plan = plans.settle("shapes", option_tools.replace(find("vae").options(), changes))
-    model, _ = work.run(plan, job.build(plan), steps)
+    model, _ = work.run(plan, training.build(plan), steps)
     means = posterior_moments(model, plan.dataset.train.x[:ROWS])["mean"]
     return float(mutual_information_gap(np.asarray(means), shapes.factors()[:ROWS]).mean)

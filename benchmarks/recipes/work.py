@@ -11,14 +11,12 @@ from elbax.evaluate import has_bound, importance
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.recipes import Recipe
 from elbax.recipes import options as option_tools
-from elbax.report.console import Console
-from elbax.run import labels
+from elbax.run import labels, training
 from elbax.run import measure as measuring
 from elbax.run import settle as plans
-from elbax.run import training as job
+from elbax.run.fitting import batch_of
 from elbax.run.settle import Plan
-from elbax.run.training import Parts
-from elbax.train.loop import State, fit, merge
+from elbax.train import State, Trainer
 from elbax.util.keys import evaluation_key
 
 ROWS = 1000  # test rows that bounds are measured on, …
@@ -50,11 +48,11 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
 
     Training ends early where it would last longer than `seconds`; the row has the steps.
     """
-    parts = job.build(plan)
-    before = measure(plan, parts.model)
+    trainer = training.build(plan)
+    before = measure(plan, trainer.model)
     started = time.perf_counter()
-    model, state = run(plan, parts, iterations, seconds)
-    model = job.finished_model(model, plan, Console())
+    model, state = run(plan, trainer, iterations, seconds)
+    model = training.finished_model(model, plan)
     took = time.perf_counter() - started
     after = measure(plan, model)
     log_likelihood = None
@@ -74,7 +72,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
         "binarize": plan.options.data.binarize,
         "batch_size": plan.options.training.batch_size,
         "seed": plan.options.run.seed,
-        "parameters": parts.parameters,
+        "parameters": trainer.parameter_count,
         "iterations": int(state.step),
         "asked": iterations,
         "seconds": round(took, 1),
@@ -88,27 +86,17 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
 
 
 def run(
-    plan: Plan, parts: Parts, iterations: int, seconds: float = math.inf
+    plan: Plan, trainer: Trainer, iterations: int, seconds: float = math.inf
 ) -> tuple[LatentVariableModel, State]:
     """The model after so many steps, or when training has lasted so many seconds."""
     started = time.perf_counter()
-    state = parts.state
-    for report in fit(
-        parts.model,
-        parts.objective,
-        job.rows_of(plan, "train"),
-        optimizer=parts.optimizer,
+    trainer, _ = trainer.fit(
+        batch_of(plan, "train"),
         batch_size=plan.options.training.batch_size,
         steps=iterations,
-        state=state,
-        transform=parts.model.preprocessing,
-    ):
-        state = report.state
-        if report.message:
-            raise RuntimeError(report.message)
-        if time.perf_counter() - started > seconds:
-            break
-    return merge(state.parameters, parts.model, parts.objective)[0], state
+        interrupted=lambda: time.perf_counter() - started > seconds,
+    )
+    return trainer.trained[0], trainer.state
 
 
 def _classified(plan: Plan, model: Any) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ def trainable(**parts: str) -> tuple[Any, Any, Any, Any]:
     from elbax.recipes.choice import Choice
     from elbax.recipes.compose import compose, objective, optimizer
     from elbax.recipes.papers.vae import RECIPE
-    from elbax.train.loop import init_state
+    from elbax.train import init_state
 
     seed, likelihood = workload.SEED, parts.pop("likelihood", "bernoulli")
     chosen: dict[str, Any] = {kind: Choice(name) for kind, name in parts.items()}
@@ -50,7 +50,7 @@ class Training:
         import jax.numpy as jnp
 
         from elbax.model.interfaces import Batch
-        from elbax.train.loop import fit
+        from elbax.train import fit
 
         self.model, goal, mover, state = trainable(**parts)
         rows = jnp.asarray(pixels.reshape(-1, 28, 28, 1))

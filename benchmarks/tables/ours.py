@@ -18,7 +18,7 @@ from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
 from elbax.recipes.options import Options
-from elbax.train.loop import Outcome, fit, init_state, merge
+from elbax.train import Outcome, fit, init_state, merge
 
 DRAWS = 200  # of an imputation
 SAMPLES = 1000  # of log p(x)

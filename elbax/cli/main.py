@@ -137,7 +137,9 @@ def _is_expected(error: Exception) -> bool:
         return True
     if isinstance(error, OSError) and is_full(error):
         return True
-    return type(error).__name__ == "Diverged"
+    from elbax.train import Diverged
+
+    return isinstance(error, Diverged)
 
 
 def _raised_by_us(error: Exception) -> bool:

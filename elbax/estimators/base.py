@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from elbax.data import Column, tables
 from elbax.estimators import sizes
 from elbax.util import environment
 
-_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+if TYPE_CHECKING:
+    from elbax.train import History, Report, Trainer
 
-ScoreEstimator = Literal["importance", "elbo", "prior"]
+_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 PRECISIONS: Any = [np.float64, np.float32]  # of X; anything else becomes the first
 
@@ -43,58 +46,40 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "verbose": ["verbose"],
     "options": [dict, None],
 }
+SCORING_CONSTRAINTS: dict[str, list[Any]] = {
+    **CONSTRAINTS,
+    "score_estimator": [StrOptions({"importance", "elbo", "prior"})],
+}
 
 
+@dataclass(repr=False, eq=False)  # scikit-learn has its own
 class BaseVAE(BaseEstimator):
     """The parameters that `VAE`, `VAEOutlierDetector` and `VAEImputer` share, and what they do.
 
-    Use one of these three.
+    Use one of these three. Their parameters are the fields, of which `__init__` is made; what type
+    each may be is checked in `fit` (`CONSTRAINTS`), as scikit-learn asks.
     """
 
-    n_features_in_: int
-
-    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
-        self,
-        n_components: Any = None,
-        *,
-        recipe: Any = "vae",
-        hidden_layer_sizes: Any = None,
-        likelihood: Any = None,
-        prior: Any = None,
-        posterior: Any = None,
-        network: Any = None,
-        beta: Any = None,
-        learning_rate_init: Any = None,
-        max_iter: Any = None,
-        batch_size: Any = None,
-        early_stopping: Any = None,
-        validation_fraction: Any = 0.1,
-        n_iter_no_change: Any = None,
-        n_draws: Any = 250,
-        warm_start: Any = False,
-        random_state: Any = None,
-        verbose: Any = 0,
-        options: Any = None,
-    ) -> None:
-        self.n_components = n_components
-        self.recipe = recipe
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.likelihood = likelihood
-        self.prior = prior
-        self.posterior = posterior
-        self.network = network
-        self.beta = beta
-        self.learning_rate_init = learning_rate_init
-        self.max_iter = max_iter
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.n_draws = n_draws
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.options = options
+    n_components: Any = None
+    _: KW_ONLY
+    recipe: Any = "vae"
+    hidden_layer_sizes: Any = None
+    likelihood: Any = None
+    prior: Any = None
+    posterior: Any = None
+    network: Any = None
+    beta: Any = None
+    learning_rate_init: Any = None
+    max_iter: Any = None
+    batch_size: Any = None
+    early_stopping: Any = None
+    validation_fraction: Any = 0.1
+    n_iter_no_change: Any = None
+    n_draws: Any = 250
+    warm_start: Any = False
+    random_state: Any = None
+    verbose: Any = 0
+    options: Any = None
 
     # --- fitting ---------------------------------------------------------------------------
 
@@ -114,17 +99,26 @@ class BaseVAE(BaseEstimator):
         )
         return found
 
-    def _names(self) -> list[str]:
+    def _names(self, x: np.ndarray) -> list[str]:
         """What the columns of X are called: as X does, or `x0`, `x1`, …."""
         names = getattr(self, "feature_names_in_", None)
-        return (
-            [f"x{i}" for i in range(self.n_features_in_)] if names is None else [*map(str, names)]
-        )
+        return [f"x{i}" for i in range(x.shape[1])] if names is None else [*map(str, names)]
 
-    def _learn(
+    def _starts_anew(self) -> bool:
+        """Whether `fit` makes a new model."""
+        return not (self.warm_start and hasattr(self, "model_"))
+
+    def _train(
         self, x: np.ndarray, names: list[str], *, anew: bool, one_epoch: bool = False
     ) -> np.ndarray:
-        """Trains on the matrix x; gives it back as it is modelled."""
+        """Trains on the matrix x, with what the data decide settled; returns it as it is modelled.
+
+        Args:
+            x: The rows, as `_read` gives them.
+            names: Of its columns.
+            anew: Whether to make a new model, or to train the one that there is further.
+            one_epoch: For `partial_fit`: neither `max_iter` epochs nor early stopping.
+        """
         environment.prepare()
         from elbax.estimators import learning
 
@@ -142,95 +136,91 @@ class BaseVAE(BaseEstimator):
         train, validation = _split(rows, settled.validation, seed)
         if self.verbose:
             kinds = tables.families_in_words(columns)
-            self._say(f"{len(rows):,} rows of {len(columns)} columns: {kinds}")
-            self._say(settled.in_words(len(train)))
-            self._say(f"Rule for what was not given: {sizes.RULE}")
+            self._print(f"{len(rows):,} rows of {len(columns)} columns: {kinds}")
+            self._print(settled.in_words(len(train)))
+            self._print(f"Rule for what was not given: {sizes.RULE}")
         per_epoch = len(train) // settled.batch_size
         steps = settled.max_iter * per_epoch
         if anew:
-            training = settled.options.training
             features = _features(columns, rows)
-            learner = learning.begin(
-                settled.options.model, training, features, train, steps=steps, seed=seed
-            )
+            trainer = learning.build(settled.options, features, train, steps=steps, seed=seed)
         else:
-            learner = self._resume()
-        learner, progress = learning.advance(
-            learner,
+            trainer = self._resumed()
+        trainer, history = learning.train(
+            trainer,
             train,
             batch_size=settled.batch_size,
             steps=steps,
             validation=validation,
             validate_every=settled.every * per_epoch,
             patience=settled.patience,
-            watch=self._watch(per_epoch) if self.verbose > 1 else None,
+            callback=self._print_progress(per_epoch) if self.verbose > 1 else None,
         )
-        if anew:
+        if anew:  # only now: training may have diverged
             self._seed, self._columns, self._options = seed, columns, settled.options
             self._schedule = steps
             self.n_iter_, self.history_ = 0, {}
-            self.n_components_ = learner.model.latent_dim
+            self.n_components_ = trainer.model.latent_dim
             self.hidden_layer_sizes_ = settled.options.model.hidden
             self.likelihood_ = tuple(column.likelihood for column in columns)
-        self._take(learner, progress, per_epoch, float(self._log_jacobian(train).sum(1).mean()))
+        self._keep(trainer, history, train, per_epoch)
         return rows
 
-    def _learn_more(self, x: np.ndarray) -> None:
-        """One epoch more over the matrix x."""
+    def _train_further(self, x: np.ndarray) -> None:
+        """One epoch more over the matrix x, whatever its number of rows."""
         from elbax.estimators import learning
 
         rows = tables.encode_matrix(self._columns, x)
         batch_size = min(self._options.training.batch_size, len(rows))
         per_epoch = len(rows) // batch_size
-        learner, progress = learning.advance(
-            self._resume(), rows, batch_size=batch_size, steps=per_epoch
+        trainer, history = learning.train(
+            self._resumed(), rows, batch_size=batch_size, steps=per_epoch
         )
+        self._keep(trainer, history, rows, per_epoch)
+
+    def _keep(self, trainer: Trainer, history: History, rows: np.ndarray, per_epoch: int) -> None:
+        """Keeps what training on the rows has brought."""
         units = float(self._log_jacobian(rows).sum(1).mean())
-        self._take(learner, progress, per_epoch, units)
+        self._trainer = trainer
+        self.model_ = trainer.trained[0]
+        self.history_ = _lengthened(self.history_, history, per_epoch, self.n_iter_, units)
+        self.n_iter_ += -(-history.steps // per_epoch)
 
-    def _take(self, learner: Any, progress: Any, per_epoch: int, units: float) -> None:
-        """Keeps what training has brought."""
-        self._learner = learner
-        self.model_ = learner.trained
-        self.history_ = _lengthened(self.history_, progress, per_epoch, self.n_iter_, units)
-        self.n_iter_ += -(-progress.steps // per_epoch)
-
-    def _resume(self) -> Any:
-        """The learner where it was left, also after pickling."""
+    def _resumed(self) -> Trainer:
+        """The trainer where it was left, also after pickling."""
         from elbax.estimators import learning
 
-        if isinstance(self._learner, bytes):
+        if isinstance(self._trainer, bytes):
             blank = np.zeros((2, len(self._columns)), np.float32)
-            fresh = learning.begin(
-                self._options.model,
-                self._options.training,
-                _features_of(self.model_),
-                blank,
-                steps=self._schedule,
-                seed=self._seed,
+            encoder: Any = self.model_.encoder
+            features = encoder.network.features
+            fresh = learning.build(
+                self._options, features, blank, steps=self._schedule, seed=self._seed
             )
-            return learning.resumed(fresh, self.model_, self._learner)
-        return self._learner
+            return learning.with_state(fresh, self.model_, self._trainer)
+        return self._trainer
 
     def _forget(self) -> None:
-        for name in ("model_", "_learner"):
+        for name in ("model_", "_trainer"):
             if hasattr(self, name):
                 delattr(self, name)
 
-    def _say(self, words: str) -> None:
-        print(f"[{type(self).__name__}] {words}")  # noqa: T201 - verbose asks for it
+    def _print(self, line: str) -> None:
+        print(f"[{type(self).__name__}] {line}")  # noqa: T201 - verbose asks for it
 
-    def _watch(self, per_epoch: int) -> Any:
-        def told(report: Any) -> None:
-            epoch = report.step // per_epoch
+    def _print_progress(self, per_epoch: int) -> Callable[[Report], None]:
+        """A callback that prints a line a chunk."""
+
+        def callback(report: Report) -> None:
             bound = report.metrics.get("elbo", -report.metrics["loss"])
+            epoch = report.step // per_epoch
             line = f"epoch {epoch}: elbo {float(np.mean(bound)):.3f} (standardised)"
             if report.validation is not None:
                 loss = float(report.validation["loss"])
                 line += f", validation {-loss:.3f}{' *' if report.improved else ''}"
-            self._say(line)
+            self._print(line)
 
-        return told
+        return callback
 
     # --- what a fitted model says ------------------------------------------------------------
 
@@ -251,30 +241,18 @@ class BaseVAE(BaseEstimator):
 
     def _noise(self, rows: np.ndarray) -> dict[str, Any]:
         """The randomness of an estimate: of the fit's seed, and of each row's content alone."""
-        import jax
-
         from elbax.evaluate import content_numbers
+        from elbax.util.keys import evaluation_key
 
-        _, _, key = jax.random.split(jax.random.key(self._seed), 3)
-        return {"key": key, "numbers": content_numbers(rows)}
-
-    def _log_density(self, rows: np.ndarray, estimator: ScoreEstimator) -> np.ndarray:
-        """Log p(x) of each row in nats, in the units of X."""
-        from elbax.evaluate import elbo, importance, prior
-
-        noise = self._noise(rows)
-        if estimator == "elbo":
-            found = elbo(self.model_, rows, samples=self.n_draws, **noise).elbo
-        else:
-            estimate = {"importance": importance, "prior": prior}[estimator]
-            found = estimate(self.model_, rows, samples=self.n_draws, **noise).log_likelihood
-        return np.asarray(found, np.float64) + self._log_jacobian(rows).sum(axis=1)
+        return {"key": evaluation_key(self._seed), "numbers": content_numbers(rows)}
 
     # --- scikit-learn ------------------------------------------------------------------------
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        if tags.transformer_tags is not None:
+            tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
@@ -285,8 +263,8 @@ class BaseVAE(BaseEstimator):
             from elbax.estimators import learning
 
             state["model_"] = learning.model_to_bytes(self.model_)
-            if not isinstance(self._learner, bytes):  # bytes since it was unpickled itself
-                state["_learner"] = learning.to_bytes(self._learner)
+            if not isinstance(self._trainer, bytes):  # bytes since it was unpickled itself
+                state["_trainer"] = learning.state_to_bytes(self._trainer)
             state["_columns"] = [column.to_json() for column in self._columns]
         return state
 
@@ -299,6 +277,44 @@ class BaseVAE(BaseEstimator):
             state["model_"] = learning.model_from_bytes(state["model_"])
             state["_columns"] = tuple(map(Column.from_json, state["_columns"]))
         super().__setstate__(state)
+
+
+@dataclass(repr=False, eq=False)
+class ScoringVAE(BaseVAE):
+    """One that also scores rows by log p(x)."""
+
+    _: KW_ONLY
+    score_estimator: Any = "importance"
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = SCORING_CONSTRAINTS
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log p(x) of each row in nats, in the units of X; higher is more normal.
+
+        Estimated as `score_estimator` says from `n_draws` draws a row. "importance" and "prior" are
+        in expectation below log p(x) and rise with the number of draws; "elbo" stays below it by
+        KL(q(z|x) ‖ p(z|x)). Where cells are missing it is log p of those observed. The noise of a
+        row is keyed by its content: the same row has the same score in any company.
+
+        Args:
+            X: (rows, features).
+
+        Returns:
+            (rows,) float64.
+        """
+        return self._log_density(self._encoded(X))
+
+    def _log_density(self, rows: np.ndarray) -> np.ndarray:
+        """Log p(x) of each row in nats, in the units of X."""
+        from elbax.evaluate import elbo, importance, prior
+
+        noise = self._noise(rows)
+        if self.score_estimator == "elbo":
+            found = elbo(self.model_, rows, samples=self.n_draws, **noise).elbo
+        else:
+            estimate = {"importance": importance, "prior": prior}[self.score_estimator]
+            found = estimate(self.model_, rows, samples=self.n_draws, **noise).log_likelihood
+        return np.asarray(found, np.float64) + self._log_jacobian(rows).sum(axis=1)
 
 
 def _columns(names: list[str], x: np.ndarray, likelihood: Any) -> tuple[Column, ...]:
@@ -336,10 +352,6 @@ def _features(columns: tuple[Column, ...], rows: np.ndarray) -> Any:
     return ColumnFeatures([column.likelihood for column in columns], rows)
 
 
-def _features_of(model: Any) -> Any:
-    return model.encoder.network.features
-
-
 def _split(rows: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Rows to train on, and `count` others to validate on."""
     if count == 0:
@@ -349,21 +361,21 @@ def _split(rows: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def _lengthened(
-    history: dict[str, np.ndarray], progress: Any, per_epoch: int, epochs: int, units: float
+    history: dict[str, np.ndarray], brought: History, per_epoch: int, epochs: int, units: float
 ) -> dict[str, np.ndarray]:
     """The history with what a fit brought: means over each epoch, in the units of X."""
-    which = np.arange(progress.steps) // per_epoch
+    which = np.arange(brought.steps) // per_epoch
     found = {
         name: np.bincount(which, values) / np.bincount(which)
-        for name, values in progress.metrics.items()
+        for name, values in brought.metrics.items()
         if values.ndim == 1
     }
     found["epoch"] = epochs + 1 + np.arange(which[-1] + 1)
-    for name, values in progress.validation.items():
+    for name, values in brought.validation.items():
         if values.ndim == 1:
             found[f"validation_{name}"] = values
-    if len(progress.validation_steps):
-        found["validation_epoch"] = epochs + progress.validation_steps // per_epoch
+    if len(brought.validation_steps):
+        found["validation_epoch"] = epochs + np.array(brought.validation_steps) // per_epoch
     for name, sign in (("elbo", 1.0), ("reconstruction", 1.0), ("loss", -1.0)):
         for whole in (name, f"validation_{name}"):
             if whole in found:

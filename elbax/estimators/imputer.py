@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from elbax.data import tables
 from elbax.estimators.base import CONSTRAINTS, BaseVAE
 
 
+@dataclass(repr=False, eq=False)
 class VAEImputer(TransformerMixin, BaseVAE):
     """Fills missing cells with what a variational autoencoder expects of them, given the others.
 
@@ -45,63 +47,17 @@ class VAEImputer(TransformerMixin, BaseVAE):
         True
     """
 
+    _: KW_ONLY
+    sample_posterior: Any = False
+    add_indicator: Any = False
+    keep_empty_features: Any = False
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
     }
-
-    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
-        self,
-        n_components: Any = None,
-        *,
-        sample_posterior: Any = False,
-        add_indicator: Any = False,
-        keep_empty_features: Any = False,
-        recipe: Any = "vae",
-        hidden_layer_sizes: Any = None,
-        likelihood: Any = None,
-        prior: Any = None,
-        posterior: Any = None,
-        network: Any = None,
-        beta: Any = None,
-        learning_rate_init: Any = None,
-        max_iter: Any = None,
-        batch_size: Any = None,
-        early_stopping: Any = None,
-        validation_fraction: Any = 0.1,
-        n_iter_no_change: Any = None,
-        n_draws: Any = 250,
-        warm_start: Any = False,
-        random_state: Any = None,
-        verbose: Any = 0,
-        options: Any = None,
-    ) -> None:
-        super().__init__(
-            n_components,
-            recipe=recipe,
-            hidden_layer_sizes=hidden_layer_sizes,
-            likelihood=likelihood,
-            prior=prior,
-            posterior=posterior,
-            network=network,
-            beta=beta,
-            learning_rate_init=learning_rate_init,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            n_draws=n_draws,
-            warm_start=warm_start,
-            random_state=random_state,
-            verbose=verbose,
-            options=options,
-        )
-        self.sample_posterior = sample_posterior
-        self.add_indicator = add_indicator
-        self.keep_empty_features = keep_empty_features
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Trains the model on the observed cells.
@@ -116,13 +72,14 @@ class VAEImputer(TransformerMixin, BaseVAE):
         """
         del y
         self._validate_params()
-        anew = not (self.warm_start and hasattr(self, "model_"))
+        anew = self._starts_anew()
         x = self._read(X, reset=anew, rows=2)
         if anew:
             self._empty = np.asarray(np.isnan(x).all(axis=0))
             if self._empty.all():
                 raise ValueError("X has no observed cell: there is nothing to learn from")
-        self._learn(x[:, ~self._empty], self._seen_names(), anew=anew)
+        names = [name for name, empty in zip(self._names(x), self._empty, strict=True) if not empty]
+        self._train(x[:, ~self._empty], names, anew=anew)
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False).fit(x)
         return self
@@ -174,10 +131,6 @@ class VAEImputer(TransformerMixin, BaseVAE):
             return kept
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
 
-    def _seen_names(self) -> list[str]:
-        pairs = zip(self._names(), self._empty, strict=True)
-        return [name for name, empty in pairs if not empty]
-
     def _filled(self, x: np.ndarray, what: str) -> np.ndarray:
         """X with the missing cells of rows that have some taken from an `Imputation`."""
         seen = x[:, ~self._empty].copy()
@@ -195,8 +148,3 @@ class VAEImputer(TransformerMixin, BaseVAE):
         whole = np.where(np.isnan(x), x.dtype.type(0), x)
         whole[:, ~self._empty] = seen
         return whole
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import OutlierMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 
-from elbax.estimators.base import CONSTRAINTS, BaseVAE
+from elbax.estimators.base import SCORING_CONSTRAINTS, ScoringVAE
 
 _TYPICAL = 5000  # rows, evenly spaced, that the usual shares are means over
 
 
-class VAEOutlierDetector(OutlierMixin, BaseVAE):
+@dataclass(repr=False, eq=False)
+class VAEOutlierDetector(OutlierMixin, ScoringVAE):
     """Rows that a variational autoencoder finds unlikely, with the columns that make them so.
 
     The score of a row is log p(x) in nats; the training rows with the lowest scores, a share
@@ -39,60 +41,13 @@ class VAEOutlierDetector(OutlierMixin, BaseVAE):
         (-1, 1)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **CONSTRAINTS,
-        "contamination": [Interval(Real, 0, 0.5, closed="right")],
-        "score_estimator": [StrOptions({"importance", "elbo", "prior"})],
-    }
+    _: KW_ONLY
+    contamination: Any = 0.1
 
-    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
-        self,
-        n_components: Any = None,
-        *,
-        contamination: Any = 0.1,
-        recipe: Any = "vae",
-        hidden_layer_sizes: Any = None,
-        likelihood: Any = None,
-        prior: Any = None,
-        posterior: Any = None,
-        network: Any = None,
-        beta: Any = None,
-        learning_rate_init: Any = None,
-        max_iter: Any = None,
-        batch_size: Any = None,
-        early_stopping: Any = None,
-        validation_fraction: Any = 0.1,
-        n_iter_no_change: Any = None,
-        score_estimator: Any = "importance",
-        n_draws: Any = 250,
-        warm_start: Any = False,
-        random_state: Any = None,
-        verbose: Any = 0,
-        options: Any = None,
-    ) -> None:
-        super().__init__(
-            n_components,
-            recipe=recipe,
-            hidden_layer_sizes=hidden_layer_sizes,
-            likelihood=likelihood,
-            prior=prior,
-            posterior=posterior,
-            network=network,
-            beta=beta,
-            learning_rate_init=learning_rate_init,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            n_draws=n_draws,
-            warm_start=warm_start,
-            random_state=random_state,
-            verbose=verbose,
-            options=options,
-        )
-        self.contamination = contamination
-        self.score_estimator = score_estimator
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **SCORING_CONSTRAINTS,
+        "contamination": [Interval(Real, 0, 0.5, closed="right")],
+    }
 
     def fit(self, X: Any, y: Any = None) -> VAEOutlierDetector:
         """Trains the model, and sets the threshold by the scores of the same rows.
@@ -106,30 +61,16 @@ class VAEOutlierDetector(OutlierMixin, BaseVAE):
         """
         del y
         self._validate_params()
-        anew = not (self.warm_start and hasattr(self, "model_"))
+        anew = self._starts_anew()
         x = self._read(X, reset=anew, rows=2)
-        rows = self._learn(x, self._names(), anew=anew)
-        scores = self._log_density(rows, self.score_estimator)
+        rows = self._train(x, self._names(x), anew=anew)
+        scores = self._log_density(rows)
         self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
         some = rows[:: -(-len(rows) // _TYPICAL)]
         seen = ~np.isnan(some)
         sums = np.where(seen, self._shares(some), 0.0).sum(axis=0)
         self.typical_shares_ = sums / np.maximum(seen.sum(axis=0), 1)
         return self
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Log p(x) of each row in nats, in the units of X; higher is more normal.
-
-        As of `VAE.score_samples`: by `score_estimator` and `n_draws`, of the observed cells, and
-        independent of the rows beside it.
-
-        Args:
-            X: (rows, features).
-
-        Returns:
-            (rows,) float64.
-        """
-        return self._log_density(self._encoded(X), self.score_estimator)
 
     def decision_function(self, X: Any) -> np.ndarray:
         """`score_samples` less `offset_`: negative for outliers, in nats.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from elbax.data import tables
-from elbax.estimators.base import CONSTRAINTS, PRECISIONS, BaseVAE
+from elbax.estimators.base import PRECISIONS, ScoringVAE
 
 
-class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
+class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
     """A variational autoencoder with scikit-learn's interface (Kingma & Welling 2013).
 
     X is a matrix of numbers, a row a datum; a cell that is NaN is missing, and the model is of the
@@ -84,58 +83,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         ((150, 2), True)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **CONSTRAINTS,
-        "score_estimator": [StrOptions({"importance", "elbo", "prior"})],
-    }
-
-    def __init__(  # noqa: PLR0913 - scikit-learn's way: every parameter is an argument
-        self,
-        n_components: Any = None,
-        *,
-        recipe: Any = "vae",
-        hidden_layer_sizes: Any = None,
-        likelihood: Any = None,
-        prior: Any = None,
-        posterior: Any = None,
-        network: Any = None,
-        beta: Any = None,
-        learning_rate_init: Any = None,
-        max_iter: Any = None,
-        batch_size: Any = None,
-        early_stopping: Any = None,
-        validation_fraction: Any = 0.1,
-        n_iter_no_change: Any = None,
-        score_estimator: Any = "importance",
-        n_draws: Any = 250,
-        warm_start: Any = False,
-        random_state: Any = None,
-        verbose: Any = 0,
-        options: Any = None,
-    ) -> None:
-        super().__init__(
-            n_components,
-            recipe=recipe,
-            hidden_layer_sizes=hidden_layer_sizes,
-            likelihood=likelihood,
-            prior=prior,
-            posterior=posterior,
-            network=network,
-            beta=beta,
-            learning_rate_init=learning_rate_init,
-            max_iter=max_iter,
-            batch_size=batch_size,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            n_draws=n_draws,
-            warm_start=warm_start,
-            random_state=random_state,
-            verbose=verbose,
-            options=options,
-        )
-        self.score_estimator = score_estimator
-
     def fit(self, X: Any, y: Any = None) -> VAE:
         """Trains the model.
 
@@ -148,9 +95,9 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         """
         del y
         self._validate_params()
-        anew = not (self.warm_start and hasattr(self, "model_"))
+        anew = self._starts_anew()
         x = self._read(X, reset=anew, rows=2)
-        self._learn(x, self._names(), anew=anew)
+        self._train(x, self._names(x), anew=anew)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> VAE:
@@ -165,10 +112,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         del y
         self._validate_params()
         if hasattr(self, "model_"):
-            self._learn_more(self._read(X))
+            self._train_further(self._read(X))
             return self
         x = self._read(X, reset=True, rows=2)
-        self._learn(x, self._names(), anew=True, one_epoch=True)
+        self._train(x, self._names(x), anew=True, one_epoch=True)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -234,22 +181,6 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
         drawn, _ = generate(self.model_, int(n_samples), jax.random.key(seed), draw=True)
         return tables.decode_matrix(self._columns, drawn)
 
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Log p(x) of each row in nats, in the units of X; higher is more normal.
-
-        Estimated as `score_estimator` says from `n_draws` draws a row. "importance" and "prior" are
-        in expectation below log p(x) and rise with the number of draws; "elbo" stays below it by
-        KL(q(z|x) ‖ p(z|x)). Where cells are missing it is log p of those observed. The noise of a
-        row is keyed by its content: the same row has the same score in any company.
-
-        Args:
-            X: (rows, features).
-
-        Returns:
-            (rows,) float64.
-        """
-        return self._log_density(self._encoded(X), self.score_estimator)
-
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`: what `GridSearchCV` compares.
 
@@ -263,8 +194,3 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseVAE):
     @property
     def _n_features_out(self) -> int:
         return self.n_components_
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

@@ -17,6 +17,7 @@ from elbax.run import folder, settle, training
 from elbax.run.labels import told
 from elbax.run.run import Run
 from elbax.run.settle import Plan
+from elbax.util import environment
 from elbax.util.keys import evaluation_key
 
 LONGEST = 2000  # steps that each of them trains at most
@@ -97,13 +98,13 @@ def _is_there(run: Run, plan: Plan) -> bool:
 
 
 def _train(path: Path, plan: Plan) -> Run:
-    parts, silent = training.build(plan), Console()
+    trainer, silent = training.build(plan), Console()
     with (
         folder.new(path, plan.dataset.name, force=True),
-        training.on_device(plan.options.run.device) as device,
+        environment.on_device(plan.options.run.device) as device,
     ):
         run = Run(path)
-        training.begin(run, plan, parts, device)
+        training.write_config(run, plan, trainer, device)
         with training.resumable(run, silent) as watch:
-            training.fit_and_measure(run, plan, parts, silent, watch)
+            training.train(run, plan, trainer, silent, watch)
     return run

@@ -15,13 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from jaxtyping import PyTree
 
-from elbax.train.loop import State
+from elbax.train.state import State, from_arrays, to_arrays
 
 _KEEP = 2  # the newest, and the one before for when it is damaged
 _DIGESTS = "sha256.json"
@@ -78,7 +75,7 @@ class Checkpoints:
         step = int(state.step)
         if self._manager.latest_step() == step:
             return
-        leaves = _leaves(state)
+        leaves = to_arrays(state)
         note = {
             "extra": dict(extra),
             "sha256": {name: _digest(leaf) for name, leaf in leaves.items()},
@@ -121,7 +118,7 @@ class Checkpoints:
                 )
                 self._manager.delete(step)
             else:
-                return Restored(_rebuild(like, leaves), extra, warnings)
+                return Restored(from_arrays(like, leaves), extra, warnings)
         return Restored(None, {}, warnings)
 
     def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -161,37 +158,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _digest_of_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _leaves(state: PyTree) -> dict[str, np.ndarray]:
-    """Each leaf by its path; random keys as the integers that they are made of."""
-    pairs, _ = jax.tree_util.tree_flatten_with_path(state)
-    return {
-        jax.tree_util.keystr(path).lstrip("."): np.asarray(_plain(leaf)) for path, leaf in pairs
-    }
-
-
-def _rebuild(like: State, leaves: dict[str, np.ndarray]) -> State:
-    expected = {name: (leaf.dtype, leaf.shape) for name, leaf in _leaves(like).items()}
-    found = {name: (leaf.dtype, leaf.shape) for name, leaf in leaves.items()}
-    if found != expected:
-        names = found.keys() | expected.keys()
-        name = min(name for name in names if found.get(name) != expected.get(name))
-        raise ValueError(f"the checkpoint is of another model or optimiser: {name} does not fit")
-    old, treedef = jax.tree.flatten(like)
-    new = [
-        jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(template) else jnp.asarray(leaf)
-        for template, leaf in zip(old, (leaves[name] for name in expected), strict=True)
-    ]
-    return jax.tree.unflatten(treedef, new)
-
-
-def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key)
-
-
-def _plain(leaf: Any) -> Any:
-    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
 def _digest(leaf: np.ndarray) -> str:

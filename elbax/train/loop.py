@@ -19,16 +19,17 @@ import enum
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch, Metrics
+from elbax.train.state import Best, State, merge
 
 MAX_CHUNK = 1000  # the length of the index and metrics buffers, in steps
 _FIRST_CHUNK = 20  # short, so that the first progress line comes at once
@@ -37,37 +38,6 @@ _FIRST_CHUNK = 20  # short, so that the first progress line comes at once
 _NOISE, _ORDER, _VALIDATION = 0, 1, 2
 
 Transform = Callable[[Array, PRNGKeyArray], Array]
-M = TypeVar("M", bound=eqx.Module)
-O = TypeVar("O", bound=AbstractObjective)  # noqa: E741
-
-
-class Best(eqx.Module):
-    """The parameters with the lowest validation loss so far, with their own optimiser state."""
-
-    parameters: PyTree
-    optimizer_state: PyTree
-    loss: Float[Array, ""]
-    step: Int[Array, ""]
-
-
-class State(eqx.Module):
-    """All that changes while a run goes on: a pytree of arrays, to be saved, sharded, vmapped.
-
-    Attributes:
-        parameters: The trainable arrays of the pair (model, objective), None elsewhere.
-        optimizer_state: optax' own.
-        objective_state: The objective's own.
-        step: How many steps were taken.
-        key: The run's randomness; it never changes.
-        best: The best parameters by validation; None where nothing validates.
-    """
-
-    parameters: PyTree
-    optimizer_state: PyTree
-    objective_state: PyTree
-    step: Int[Array, ""]
-    key: PRNGKeyArray
-    best: Best | None
 
 
 class Outcome(enum.Enum):
@@ -76,6 +46,8 @@ class Outcome(enum.Enum):
     FINISHED = "finished"
     STOPPED_EARLY = "stopped early"
     DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+    """By the caller: `fit` never yields it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,36 +79,6 @@ class Report:
     improved: bool = False
     outcome: Outcome | None = None
     message: str = ""
-
-
-def init_state(
-    model: eqx.Module,
-    objective: AbstractObjective,
-    optimizer: optax.GradientTransformation,
-    key: PRNGKeyArray,
-    *,
-    keep_best: bool = True,
-) -> State:
-    """The state before the first step.
-
-    Args:
-        model: The model with its initial parameters.
-        objective: The objective with its own.
-        optimizer: An optax optimiser.
-        key: The run's randomness.
-        keep_best: Whether to make room for the best parameters; `fit` fills it when it validates.
-    """
-    parameters = eqx.filter((model, objective), eqx.is_inexact_array)
-    optimizer_state = jax.jit(optimizer.init)(parameters)
-    step = jnp.zeros((), jnp.int32)
-    best = Best(parameters, optimizer_state, jnp.asarray(jnp.inf), step) if keep_best else None
-    return State(parameters, optimizer_state, objective.init(model), step, key, best)
-
-
-def merge(parameters: PyTree, model: M, objective: O) -> tuple[M, O]:
-    """Puts trained parameters (a `State`'s or a `Best`'s) back into the modules they came from."""
-    static = eqx.filter((model, objective), eqx.is_inexact_array, inverse=True)
-    return eqx.combine(parameters, static)
 
 
 def fit(  # noqa: PLR0913 - a run has so many parts

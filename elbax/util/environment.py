@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -9,6 +10,7 @@ import shlex
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,20 @@ def device(name: str | None) -> Any:
     except (RuntimeError, AssertionError):  # jax asserts where a platform's plugin is missing
         mend = "install jax[cuda12], or leave --device out" if name == "gpu" else "leave it out"
         raise DeviceError(f"device (--device) is {name}, and JAX finds none here: {mend}") from None
+
+
+@contextlib.contextmanager
+def on_device(name: str | None) -> Iterator[Any]:
+    """Computes on the named device inside the block.
+
+    Raises:
+        DeviceError: There is none of that kind.
+    """
+    import jax
+
+    found = device(name)
+    with contextlib.nullcontext() if name is None else jax.default_device(found):
+        yield found
 
 
 def release_memory() -> None:

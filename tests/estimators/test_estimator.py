@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from elbax import VAE, LatentMapDisplay, TrainingDisplay, VAEImputer, VAEOutlierDetector
 from elbax.data import load
 from elbax.estimators import sizes
+from elbax.train import Diverged
 from tests.linear_gaussian import log_normal
 
 SMALL = {"hidden_layer_sizes": (8,), "n_components": 2, "batch_size": 10, "n_draws": 50}
@@ -371,7 +372,7 @@ def test_what_cannot_be_learnt_from_is_refused(iris):
     x[:, 1] = 1e200
     with pytest.raises(ValueError, match="column 'x1' has 20 cells that are beyond 1e100"):
         VAE().fit(x)
-    with pytest.raises(ValueError, match="give a smaller learning_rate_init"):
+    with pytest.raises(Diverged, match="give a smaller learning_rate_init"):
         VAE(**SMALL, learning_rate_init=1e30, random_state=0).fit(iris)
 
 

@@ -10,12 +10,11 @@ from elbax.data.source import Dataset, Split
 from elbax.model import load_model, save_model
 from elbax.recipes import RECIPES, find, parts
 from elbax.recipes import options as option_tools
-from elbax.report.console import Console
 from elbax.run import measure as measuring
 from elbax.run import settle as plans
-from elbax.run import training as job
-from elbax.train.checkpoint import Checkpoints
-from elbax.train.loop import fit, merge
+from elbax.run import training
+from elbax.run.fitting import batch_of
+from elbax.train import Checkpoints, Trainer
 from tests.product import SMALL, same
 
 ROWS, STEPS = 24, 4
@@ -65,44 +64,35 @@ def tiny(name: str) -> dict[str, Any]:
     return changes
 
 
-def steps(parts_: job.Parts, plan: plans.Plan, state: Any, until: int) -> Any:
-    *_, last = fit(
-        parts_.model,
-        parts_.objective,
-        job.rows_of(plan, "train"),
-        optimizer=parts_.optimizer,
-        batch_size=plan.options.training.batch_size,
-        steps=until,
-        state=state,
-        transform=parts_.model.preprocessing,
-    )
-    return last.state
+def steps(trainer: Trainer, plan: plans.Plan, until: int) -> Trainer:
+    batch_size = plan.options.training.batch_size
+    return trainer.fit(batch_of(plan, "train"), batch_size=batch_size, steps=until)[0]
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_goes_on_and_comes_back(name, tmp_path):
     plan = plans.settle(images(), option_tools.replace(find(name).options(), tiny(name)))
-    built = job.build(plan)
-    middle = steps(built, plan, built.state, STEPS // 2)
+    built = training.build(plan)
+    middle = steps(built, plan, STEPS // 2)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
-        checkpoints.save(middle, {})
+        checkpoints.save(middle.state, {})
         restored = checkpoints.restore(built.state)
     assert restored.state is not None
-    same(restored.state.parameters, middle.parameters)
-    end = steps(built, plan, restored.state, STEPS)
-    assert int(end.step) == STEPS
-    for one, other in ((built.state, middle), (middle, end)):
+    same(restored.state.parameters, middle.state.parameters)
+    end = steps(built.with_state(restored.state), plan, STEPS)
+    assert int(end.state.step) == STEPS
+    for one, other in ((built, middle), (middle, end)):
         moved = [
             np.any(np.asarray(a) != np.asarray(b))
             for a, b in zip(
-                jax.tree.leaves(one.parameters), jax.tree.leaves(other.parameters), strict=True
+                jax.tree.leaves(one.state.parameters),
+                jax.tree.leaves(other.state.parameters),
+                strict=True,
             )
         ]
         assert np.mean(moved) > 0.5  # the rest are units that no row of so few wakes
 
-    model = job.finished_model(
-        merge(end.parameters, built.model, built.objective)[0], plan, Console()
-    )
+    model = training.finished_model(end.trained[0], plan)
     save_model(tmp_path / "model.safetensors", model)
     loaded = load_model(tmp_path / "model.safetensors")
     same(loaded, model)
