@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import orbax.checkpoint as ocp
 
 from elbax.train.state import State, from_arrays, to_arrays
 
@@ -48,6 +47,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         """Opens the folder, or makes it; what a killed process left half-written is removed."""
+        import orbax.checkpoint as ocp
+
         logging.getLogger("absl").setLevel(logging.ERROR)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
@@ -72,6 +73,8 @@ class Checkpoints:
         Raises:
             CheckpointError: It could not be written; what was saved before is still there.
         """
+        import orbax.checkpoint as ocp
+
         step = int(state.step)
         if self._manager.latest_step() == step:
             return
@@ -122,6 +125,8 @@ class Checkpoints:
         return Restored(None, {}, warnings)
 
     def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        import orbax.checkpoint as ocp
+
         _check_digests(self._folder / str(step))
         arguments = ocp.args.Composite(
             state=ocp.args.StandardRestore(), note=ocp.args.JsonRestore()

@@ -5,8 +5,8 @@ argument: progress, logging, validation, checkpoints and early stopping sit betw
 nothing is compiled twice.
 
 What makes a run repeatable: the noise of step i is keyed by `fold_in(key, i)` and the order of
-epoch e by `fold_in(key, e)` of another stream, so a run depends neither on how it was cut into
-chunks nor on where it was interrupted.
+epoch e by `fold_in(key, e)`, of two keys that the run's own gives, so a run depends neither on how
+it was cut into chunks nor on where it was interrupted.
 
 Roads not taken: the state is not donated to the compiled chunk, because the state at the start of a
 chunk is what a diverged run falls back to (the cost is one copy of the state a chunk). The order of
@@ -26,18 +26,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
+from jaxtyping import PyTree
 
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics
-from elbax.train.state import Best, State, merge
+from elbax.model.interfaces import AbstractObjective, Batch
+from elbax.train.order import BatchOrder
+from elbax.train.state import Best, State
+from elbax.train.step import MAX_CHUNK, Program, Transform, without_best
 
-MAX_CHUNK = 1000  # the length of the index and metrics buffers, in steps
 _FIRST_CHUNK = 20  # short, so that the first progress line comes at once
-
-# One key serves the run; each use folds in the number of its stream first.
-_NOISE, _ORDER, _VALIDATION = 0, 1, 2
-
-Transform = Callable[[Array, PRNGKeyArray], Array]
 
 
 class Outcome(enum.Enum):
@@ -109,7 +105,7 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         batch_size: Rows a step. An epoch is as many whole batches as the data holds, in a new order
             each time.
         steps: The step to train to.
-        state: Where to go on from.
+        state: The state to start from.
         transform: What makes a stored datum the one that the objective sees (the model's
             preprocessing), given a key.
         validation: Rows to validate on.
@@ -127,8 +123,8 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         ValueError: A batch is larger than the data, or a number is not positive.
     """
     _check(data.x.shape[0], batch_size, validate_every, patience)
-    program = _Program(model, objective, optimizer, transform, batch_size, steps)
-    order = _Order(state.key, data.x.shape[0], batch_size)
+    program = Program(model, objective, optimizer, transform, batch_size, steps)
+    order = BatchOrder(state.key, data.x.shape[0], batch_size)
     started = time.perf_counter()
     programs = {} if programs is None else programs
     shapes = (batch_size, steps if validation is not None else None, _shapes((data, validation)))
@@ -144,7 +140,7 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         count = min(length, until - step)
         indices = order.fill(step, count)
         started = time.perf_counter()
-        moved, buffers, finite = advance(_moving(state), data, indices, np.int32(count))
+        new_state, buffers, finite = advance(without_best(state), data, indices, np.int32(count))
         metrics = {name: np.asarray(rows)[:count] for name, rows in buffers.items()}
         seconds = time.perf_counter() - started
 
@@ -152,23 +148,24 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         if bad is None and not finite:
             bad = count, ""  # the last step's loss was finite and its gradient was not
         if bad is not None:
-            retake = functools.partial(advance, _moving(state), data, indices)
+            retake = functools.partial(advance, without_best(state), data, indices)
             report = _diverged(retake, state, step, metrics, bad)
             yield dataclasses.replace(report, seconds=seconds, compile_seconds=compile_seconds)
             return
 
-        state = dataclasses.replace(moved, best=state.best)
-        judged, improved = None, False
+        state = dataclasses.replace(new_state, best=state.best)
+        validated, improved = None, False
         if validate is not None and step + count == until:
-            judged = {k: np.asarray(v) for k, v in validate(_moving(state), validation).items()}
-            state, improved = _keep_best(state, judged["loss"])
-        outcome = _outcome(state, steps, validate_every, patience if judged else None)
+            found = validate(without_best(state), validation)
+            validated = {name: np.asarray(value) for name, value in found.items()}
+            state, improved = _keep_best(state, validated["loss"])
+        outcome = _outcome(state, steps, validate_every, patience if validated else None)
         yield Report(
             state=state,
             first_step=step,
             step=step + count,
             metrics=metrics,
-            validation=judged,
+            validation=validated,
             improved=improved,
             outcome=outcome,
             seconds=seconds,
@@ -187,149 +184,9 @@ class Compiled(NamedTuple):
     validate: Callable[..., Any] | None
 
 
-class _Program(NamedTuple):
-    """What is compiled: a chunk of steps, and the loss on validation data."""
-
-    model: Any
-    objective: Any
-    optimizer: optax.GradientTransformation
-    transform: Transform | None
-    batch_size: int
-    steps: int
-
-    def compile(self, state: State, data: Batch) -> Callable[..., Any]:
-        """Compiles `advance` for the shapes at hand, before the clock of the first chunk runs."""
-        indices = jax.ShapeDtypeStruct((MAX_CHUNK, self.batch_size), np.int32)
-        count = jax.ShapeDtypeStruct((), np.int32)
-        return jax.jit(self.advance).lower(_moving(state), data, indices, count).compile()
-
-    def advance(
-        self, state: State, data: Batch, indices: Int[Array, "chunk batch"], count: Int[Array, ""]
-    ) -> tuple[State, dict[str, Array], Bool[Array, ""]]:
-        """Takes `count` steps, up to as many as `indices` has rows; keeps each one's metrics.
-
-        Says also whether the parameters that it ends with are finite.
-        """
-        # Python runs through the step once, not a second time for the shapes of its metrics.
-        take_step = jax.jit(self.take_step, inline=True)
-
-        def body(i: Int[Array, ""], carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
-            state, buffers = carry
-            state, metrics = take_step(state, _gather(data, indices[i]))
-            return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), buffers, metrics)
-
-        shapes = jax.eval_shape(take_step, state, _gather(data, indices[0]))[1]
-        buffers = jax.tree.map(lambda s: jnp.zeros((indices.shape[0], *s.shape), s.dtype), shapes)
-        # A traced trip count serves a shorter chunk without a second compilation, as fast as scan.
-        state, buffers = jax.lax.fori_loop(0, count, body, (state, buffers))
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)]
-        return state, buffers, jnp.all(jnp.asarray(finite))
-
-    def take_step(self, state: State, batch: Batch) -> tuple[State, Metrics]:
-        """One step of the optimiser on one batch of stored rows."""
-        key = jax.random.fold_in(_stream(state.key, _NOISE), state.step)
-        gradient, (objective_state, metrics) = jax.grad(self.loss, has_aux=True)(
-            state.parameters, state.objective_state, batch, state.step, key
-        )
-        updates, optimizer_state = self.optimizer.update(
-            gradient, state.optimizer_state, state.parameters
-        )
-        moved = State(
-            parameters=optax.apply_updates(state.parameters, updates),
-            optimizer_state=optimizer_state,
-            objective_state=objective_state,
-            step=state.step + 1,
-            key=state.key,
-            best=state.best,
-        )
-        return moved, metrics
-
-    def loss(
-        self,
-        parameters: PyTree,
-        objective_state: PyTree,
-        batch: Batch,
-        step: Array,
-        key: PRNGKeyArray,
-    ) -> tuple[Array, tuple[PyTree, Metrics]]:
-        """The objective on one batch of stored rows."""
-        transform_key, key = jax.random.split(key)
-        if self.transform is not None:
-            keys = jax.random.split(transform_key, batch.x.shape[0])
-            batch = dataclasses.replace(batch, x=jax.vmap(self.transform)(batch.x, keys))
-        model, objective = merge(parameters, self.model, self.objective)
-        return objective(model, batch, state=objective_state, step=step, key=key)
-
-    def validate(self, state: State, data: Batch) -> Metrics:
-        """The metrics on all of `data`, by batches; the same noise at every call."""
-        key = _stream(state.key, _VALIDATION)
-        last = jnp.asarray(self.steps, jnp.int32)  # schedules are judged at their end
-        size = data.x.shape[0]
-        whole = size // self.batch_size
-
-        def judge(rows: Int[Array, " batch"]) -> Metrics:
-            arguments = (
-                state.objective_state,
-                _gather(data, rows),
-                last,
-                jax.random.fold_in(key, rows[0]),
-            )
-            return self.loss(state.parameters, *arguments)[1][1]
-
-        parts, weights = [], []
-        if whole:
-            rows = jnp.arange(whole * self.batch_size).reshape(whole, self.batch_size)
-            parts.append(jax.tree.map(lambda m: jnp.mean(m, axis=0), jax.lax.map(judge, rows)))
-            weights.append(whole * self.batch_size / size)
-        if size % self.batch_size:
-            parts.append(judge(jnp.arange(whole * self.batch_size, size)))
-            weights.append(size % self.batch_size / size)
-        return jax.tree.map(lambda *m: sum(w * v for w, v in zip(weights, m, strict=True)), *parts)
-
-
-class _Order:
-    """Which rows each step sees: a new order every epoch, as far as it fills whole batches."""
-
-    def __init__(self, key: PRNGKeyArray, size: int, batch_size: int) -> None:
-        self._key = _stream(key, _ORDER)
-        self._shape = (size // batch_size, batch_size)
-        self._size = size
-        self._epoch, self._batches = -1, np.empty(self._shape, np.int32)
-
-    def fill(self, first_step: int, count: int) -> np.ndarray:
-        """The rows of `count` steps, at the head of a buffer of `MAX_CHUNK`."""
-        buffer = np.zeros((MAX_CHUNK, self._shape[1]), np.int32)
-        for i in range(count):
-            epoch, batch = divmod(first_step + i, self._shape[0])
-            if epoch != self._epoch:
-                self._epoch, self._batches = epoch, self._draw(epoch)
-            buffer[i] = self._batches[batch]
-        return buffer
-
-    def _draw(self, epoch: int) -> np.ndarray:
-        seed = np.asarray(jax.random.key_data(jax.random.fold_in(self._key, epoch)))
-        permutation = np.random.Generator(np.random.Philox(key=seed.astype(np.uint64))).permutation(
-            self._size
-        )
-        return permutation[: self._shape[0] * self._shape[1]].reshape(self._shape).astype(np.int32)
-
-
-def _stream(key: PRNGKeyArray, number: int) -> PRNGKeyArray:
-    return jax.random.fold_in(key, number)
-
-
-def _moving(state: State) -> State:
-    """The state without what no step changes: the compiled chunk need not carry it."""
-    return dataclasses.replace(state, best=None)
-
-
 def _shapes(tree: PyTree) -> tuple[Any, ...]:
     leaves, structure = jax.tree.flatten(tree)
     return structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
-
-
-def _gather(data: Batch, rows: Int[Array, " batch"]) -> Batch:
-    return jax.tree.map(lambda a: a.at[rows].get(mode="promise_in_bounds"), data)
 
 
 def _keep_best(state: State, loss: np.ndarray) -> tuple[State, bool]:

@@ -1,6 +1,7 @@
 """The estimators as a user of scikit-learn meets them; scikit-learn's own checks stand beside."""
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from elbax import VAE, LatentMapDisplay, TrainingDisplay, VAEImputer, VAEOutlierDetector
 from elbax.data import load
-from elbax.estimators import sizes
+from elbax.estimators import learning, sizes
 from elbax.train import Diverged
+from elbax.train.state import to_arrays
 from tests.linear_gaussian import log_normal
 
 SMALL = {"hidden_layer_sizes": (8,), "n_components": 2, "batch_size": 10, "n_draws": 50}
@@ -176,6 +178,21 @@ def test_pickled_and_back_it_says_and_learns_the_same(iris):
         each.partial_fit(iris)
     np.testing.assert_array_equal(second.transform(iris), first.transform(iris))
     np.testing.assert_array_equal(twice.transform(iris), first.transform(iris))
+
+
+def test_a_state_saved_before_its_arrays_had_names_comes_back(iris):
+    # The file is from an earlier elbax, after this very fit; its arrays are numbered.
+    content = (Path(__file__).parent / "numbered.safetensors").read_bytes()
+    fitted = VAE(**SMALL, max_iter=4, random_state=1).fit(iris)
+    trainer = fitted._trainer
+    restored = learning.with_state(trainer, fitted.model_, content)
+    then, now = to_arrays(restored.state), to_arrays(trainer.state)
+    assert then.keys() == now.keys()
+    for name, array in now.items():
+        np.testing.assert_allclose(then[name], array, rtol=1e-3, atol=1e-6, err_msg=name)
+    other = VAE(**{**SMALL, "n_components": 3}, max_iter=1, random_state=1).fit(iris)
+    with pytest.raises(ValueError, match="of another model or optimiser"):
+        learning.with_state(other._trainer, other.model_, content)
 
 
 def test_early_stopping_keeps_the_best():
