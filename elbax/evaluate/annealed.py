@@ -25,8 +25,9 @@ from numpyro.distributions import constraints
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows, map_rows
+from elbax.model.compatibility import latent_kind
 from elbax.model.distributions.basic import sample
-from elbax.model.latent_variable_model import Encoder, LatentVariableModel
+from elbax.model.latent_variable_model import LatentVariableModel
 
 ACCEPTANCE = 0.65  # the most efficient in high dimension: 0.651 (Beskos et al. 2013)
 SHARPNESS = 4.0  # δ of the sigmoid (Grosse et al. 2015, §5)
@@ -163,9 +164,7 @@ def check_annealable(model: LatentVariableModel) -> None:
         ValueError: The latents are discrete, spherical, bounded or deterministic, or the prior has
             no density that can be evaluated.
     """
-    kind = model.prior.latent
-    if kind == "any" and isinstance(model.encoder, Encoder):  # a prior made of posteriors
-        kind = model.encoder.posterior.latent
+    kind = latent_kind(model)
     name = type(model.prior).__name__
     if kind in _REFUSED:
         raise _refusal(name, f"the latents are {_REFUSED[kind]}")

@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.tiles import Rows, map_rows, stored
+from elbax.model.compatibility import has_density
 from elbax.model.distributions.basic import sample
 from elbax.model.latent_variable_model import (
     ClassifyingEncoder,
     Decoder,
-    Encoder,
     LatentVariableModel,
 )
 from elbax.model.likelihoods import Bernoulli
@@ -104,8 +104,7 @@ def elbo(
 
 def has_bound(model: LatentVariableModel) -> bool:
     """Whether there is a KL and an evidence lower bound: not where q(z|x) is a point."""
-    encoder = model.encoder
-    return not isinstance(encoder, Encoder) or encoder.posterior.has_density
+    return has_density(model)
 
 
 def reconstruction(

@@ -10,21 +10,12 @@ import jax
 from elbax.evaluate import map_rows
 from elbax.evaluate.tiles import Rows
 from elbax.model.distributions.basic import sample
-from elbax.model.latent_variable_model import Encoder
 
 if TYPE_CHECKING:
     from elbax.model.latent_variable_model import LatentVariableModel
 
 ROWS = 20_000  # that a density is fitted to: the first so many
 Kind = Literal["gaussian", "gaussian-mixture", "flow"]
-
-
-def latent_kind(model: LatentVariableModel) -> str:
-    """What a latent of the model is, as `elbax.model.interfaces` names it."""
-    kind = model.prior.latent
-    if kind == "any" and isinstance(model.encoder, Encoder):  # a prior made of posteriors
-        return model.encoder.posterior.latent
-    return kind
 
 
 def fitted(

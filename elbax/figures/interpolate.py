@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from elbax.evaluate import decode, posterior_moments, reconstruct
-from elbax.evaluate.fitted_prior import latent_kind
 from elbax.figures.drawing.style import page, picture_axes
 from elbax.figures.latent_grid import same_condition
 from elbax.figures.needs import held_out
+from elbax.model.compatibility import latent_kind
 from elbax.run.labels import told
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb

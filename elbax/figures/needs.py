@@ -137,7 +137,7 @@ def needs_ways(run: Run) -> str | None:
         return without
     if len(held_out(run.dataset)[0]) < 2:
         return "interpolate needs two rows"
-    from elbax.evaluate.fitted_prior import latent_kind
+    from elbax.model.compatibility import latent_kind
 
     if latent_kind(run.model) == "categorical":
         return "interpolate needs latents with something between them: this model's are one-hot"

@@ -10,7 +10,12 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from elbax.model.interfaces import AbstractObjective, AbstractPosterior, AbstractPrior
+from elbax.model.interfaces import (
+    AbstractObjective,
+    AbstractPosterior,
+    AbstractPrior,
+    LatentKind,
+)
 from elbax.model.latent_variable_model import LatentVariableModel
 
 Objective = AbstractObjective | type[AbstractObjective]
@@ -96,6 +101,12 @@ def check_objective(objective: AbstractObjective, model: LatentVariableModel) ->
 def has_density(model: LatentVariableModel) -> bool:
     """Whether q(z|x) has a density, and so the model an evidence lower bound."""
     return model.posterior is None or model.posterior.has_density
+
+
+def latent_kind(model: LatentVariableModel) -> LatentKind:
+    """What a latent of the model is; of a prior made of posteriors, what their draws are."""
+    kind = model.prior.latent
+    return model.posterior.latent if kind == "any" and model.posterior is not None else kind
 
 
 def _name(part: Any) -> str:

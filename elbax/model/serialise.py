@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from elbax.model import interfaces
+from elbax.model.compatibility import has_density
 from elbax.model.distributions.basic import sample
 from elbax.model.distributions.flows import NeuralFlow
 from elbax.model.interfaces import AbstractDecoder
@@ -265,7 +266,7 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
         if isinstance(model.encoder, ClassifyingEncoder):
             length = model.encoder.classes
         condition = jnp.zeros(length) if length else None
-        if isinstance(model.encoder, Encoder) and not model.encoder.posterior.has_density:
+        if not has_density(model):
             z = sample(model.encode(x, condition), key)
             return model.log_likelihood(x, z, condition=condition)
         return elbo_terms(model, x, key, condition=condition)

@@ -9,8 +9,9 @@ import numpy as np
 
 from elbax import evaluate
 from elbax.evaluate.fitted_prior import ROWS as FITTED_ROWS
-from elbax.evaluate.fitted_prior import fitted, latent_kind
+from elbax.evaluate.fitted_prior import fitted
 from elbax.evaluate.tiles import Conditioned, Rows
+from elbax.model.compatibility import latent_kind
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.run import labels
 from elbax.run.run import Run
