@@ -20,7 +20,7 @@ from elbax.model.distributions.flows import (
 )
 from elbax.model.distributions.sphere import PowerSphericalDistribution, unit
 from elbax.model.interfaces import AbstractPosterior, LatentKind
-from elbax.model.priors import check_categories
+from elbax.model.priors import check_categories, check_sphere
 
 
 class DiagonalNormal(AbstractPosterior):
@@ -294,10 +294,7 @@ class PowerSpherical(AbstractPosterior):
     latent_dim: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
-        if self.latent_dim < 2:
-            raise ValueError(
-                f"{self.latent_dim} latents on a sphere: give at least two, which is a circle"
-            )
+        check_sphere(self.latent_dim)
 
     @property
     def parameter_count(self) -> int:

@@ -285,10 +285,7 @@ class UniformHypersphere(AbstractPrior):
     latent_dim: int = eqx.field(static=True)
 
     def __check_init__(self) -> None:
-        if self.latent_dim < 2:
-            raise ValueError(
-                f"{self.latent_dim} latents on a sphere: give at least two, which is a circle"
-            )
+        check_sphere(self.latent_dim)
 
     def __call__(
         self, encoder: AbstractEncoder | None = None, condition: Array | None = None
@@ -378,6 +375,16 @@ class ConditionalNormal(AbstractPrior):
             )
         mean, log_variance = jnp.split(self.network(condition), 2)
         return dist.Normal(mean, jnp.exp(0.5 * log_variance)).to_event(1)
+
+
+def check_sphere(latent_dim: int) -> None:
+    """Refuses a sphere without a surface.
+
+    Raises:
+        ValueError: There are fewer than two latents.
+    """
+    if latent_dim < 2:
+        raise ValueError(f"{latent_dim} latents on a sphere: give at least two, which is a circle")
 
 
 def check_categories(latent_dim: int, categories: int) -> None:

@@ -68,7 +68,7 @@ class NegativeBinomial(AbstractLikelihood):
                 network say one for each.
 
         Raises:
-            ValueError: The dispersion is neither of the words.
+            ValueError: The dispersion is neither of these.
         """
         if dispersion not in ("element", "predicted"):
             raise ValueError(f"dispersion is {dispersion!r}; it can be 'element' or 'predicted'")

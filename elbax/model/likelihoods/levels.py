@@ -176,7 +176,7 @@ class DiscretizedLogistic(AbstractLevelLikelihood):
             minimum_scale: The floor of a learned or predicted scale.
 
         Raises:
-            ValueError: Impossible levels, or the scale is neither of the words nor positive.
+            ValueError: Impossible levels, or the scale is neither one of these names nor positive.
         """
         support.levels(levels, highest)
         self.shape = shape

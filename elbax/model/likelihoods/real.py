@@ -99,8 +99,8 @@ class StudentT(AbstractLocationScale):
                 from 10.
 
         Raises:
-            ValueError: The scale is neither of the words nor a positive number, or the degrees of
-                freedom are not above 2.
+            ValueError: The scale is neither one of these names nor a positive number, or the
+                degrees of freedom are not above 2.
         """
         self.log_scale, self.fixed_scale = initial_scale(scale, shape)
         self.shape = shape

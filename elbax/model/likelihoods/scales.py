@@ -46,7 +46,7 @@ class AbstractLocationScale(AbstractLikelihood):
             minimum_scale: The floor of a learned or predicted scale.
 
         Raises:
-            ValueError: The scale is neither of the words nor a positive number.
+            ValueError: The scale is neither one of these names nor a positive number.
         """
         self.log_scale, self.fixed_scale = initial_scale(scale, shape)
         self.shape = shape
@@ -77,7 +77,7 @@ def initial_scale(
         shape: The shape of one datum.
 
     Raises:
-        ValueError: The scale is neither of the words nor a positive number.
+        ValueError: The scale is neither one of these names nor a positive number.
     """
     if isinstance(scale, str):
         if scale not in ("shared", "element", "predicted"):

@@ -40,6 +40,9 @@ class AbstractImportanceWeighted(AbstractStatelessObjective):
 
     samples: eqx.AbstractVar[int]
 
+    def __check_init__(self) -> None:
+        check_samples(self.samples)
+
     def loss(
         self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
     ) -> tuple[Scalar, Metrics]:
@@ -108,9 +111,6 @@ class ImportanceWeightedELBO(AbstractImportanceWeighted):
 
     samples: int = eqx.field(static=True, default=5)
 
-    def __check_init__(self) -> None:
-        check_samples(self.samples)
-
 
 class StickingTheLanding(AbstractImportanceWeighted):
     """The importance-weighted bound, the score of q left out (Roeder et al. 2017, §4).
@@ -131,9 +131,6 @@ class StickingTheLanding(AbstractImportanceWeighted):
     gradient = "path"
 
     samples: int = eqx.field(static=True, default=1)
-
-    def __check_init__(self) -> None:
-        check_samples(self.samples)
 
 
 class DoublyReparameterised(AbstractImportanceWeighted):
@@ -160,9 +157,6 @@ class DoublyReparameterised(AbstractImportanceWeighted):
     gradient = "doubly"
 
     samples: int = eqx.field(static=True, default=5)
-
-    def __check_init__(self) -> None:
-        check_samples(self.samples)
 
 
 def _scale_gradient(z: Latent, weights: Float[Array, " samples"]) -> Latent:
