@@ -80,10 +80,10 @@ def _dispatch(words: list[str]) -> int:
         return 0
     name = words[0]
     if name not in COMMANDS:
-        from elbax.recipes.options import nearest
+        from elbax.util.words import did_you_mean
 
         kind = "option" if name.startswith("-") else "command"
-        raise ValueError(f"unknown {kind} '{name}': {nearest(name, COMMANDS)}")
+        raise ValueError(f"unknown {kind} '{name}': {did_you_mean(name, COMMANDS)}")
     module = importlib.import_module(f"elbax.cli.{COMMANDS[name][0]}")
     return module.main(words[1:])
 
@@ -105,6 +105,8 @@ def _say_failed(error: Exception) -> int:
         import traceback
 
         traceback.print_exception(error)
+    from elbax.util.words import one_line
+
     line = one_line(error)
     if _is_users(error):
         _complain(line)
@@ -148,14 +150,6 @@ def _raised_by_us(error: Exception) -> bool:
         frame = frame.tb_next
     module = frame.tb_frame.f_globals.get("__name__", "") if frame is not None else ""
     return module.split(".")[0] == "elbax"
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror[:1].lower()}{error.strerror[1:]}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _complain(line: str) -> None:

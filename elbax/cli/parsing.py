@@ -20,7 +20,8 @@ from tyro.constructors import (
 
 from elbax.recipes import options as option_tools
 from elbax.recipes.choice import Choice
-from elbax.recipes.options import PARTS, nearest
+from elbax.recipes.options import PARTS
+from elbax.util.words import did_you_mean
 
 ArgumentsT = TypeVar("ArgumentsT")
 
@@ -114,7 +115,7 @@ def check_flags(arguments: type, command: str, words: Sequence[str]) -> None:
         flag = word.split("=", 1)[0].split(".", 1)[0].replace("_", "-")
         if flag not in known and flag.replace("--no-", "--", 1) not in known:
             raise UsageError(
-                f"unknown option '{flag}' of `elbax {command}`: {nearest(flag, known)}"
+                f"unknown option '{flag}' of `elbax {command}`: {did_you_mean(flag, known)}"
             )
 
 
@@ -148,7 +149,7 @@ def _in_words(event: Any, command: str) -> str:
     if kind == "InvalidChoice":
         name = event.argument.lowered.name_or_flags[-1]
         choices = [choice for choice in event.choices if choice != "none"]
-        return f"{name} is '{event.value}': {nearest(event.value, choices)}"
+        return f"{name} is '{event.value}': {did_you_mean(event.value, choices)}"
     if kind == "MissingArgs":
         missing = ", ".join(_name(item.arg) for item in event.missing_arguments)
         return f"`elbax {command}` needs {missing}; {more}"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from elbax.cli.parsing import parse
-from elbax.recipes.options import PARTS, nearest
+from elbax.recipes.options import PARTS
 from elbax.util import environment
+from elbax.util.words import did_you_mean
 
 if TYPE_CHECKING:
     from elbax.recipes.parts import Option, Part
@@ -38,7 +39,7 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "parts", words)
     if arguments.kind not in (*PARTS, "all"):
-        raise ValueError(f"kind is '{arguments.kind}': {nearest(arguments.kind, PARTS)}")
+        raise ValueError(f"kind is '{arguments.kind}': {did_you_mean(arguments.kind, PARTS)}")
     environment.prepare()
     from elbax.recipes import parts
 

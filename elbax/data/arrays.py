@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from elbax.data.errors import DataError, counted, shown
+from elbax.data.errors import DataError
+from elbax.util.words import counted, shown
 
 # Rows per chunk are chosen so that one chunk has about this many elements.
 _CHUNK = 1 << 20

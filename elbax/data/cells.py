@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elbax.data.errors import ColumnError, UnusableColumn, counted, shown
+from elbax.data.errors import ColumnError, UnusableColumn
+from elbax.util.words import counted, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from elbax.data.cells import EXACT, LARGEST, Category, Cells, check_numbers, is_integral, plain
-from elbax.data.errors import ColumnError, UnusableColumn, listed, nearest, shown
+from elbax.data.errors import ColumnError, UnusableColumn
+from elbax.util.words import hint, listed, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -320,8 +321,7 @@ def parse(column: Column, text: str) -> Category:
             if word in words:
                 return words[word]
         raise ColumnError(
-            f"{name} has no category {shown(repr(text))}{nearest(text, known)}: it has "
-            f"{listed(known)}"
+            f"{name} has no category {shown(repr(text))}{hint(text, known)}: it has {listed(known)}"
         )
     try:
         value = float(text)

@@ -16,10 +16,11 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError, counted, first_line, listed, shown
+from elbax.data.errors import DataError
 from elbax.data.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
 from elbax.data.images import read_images
 from elbax.data.splitting import Part, Raw
+from elbax.util.words import counted, listed, reason, shown
 
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -124,7 +125,7 @@ def _read_header(file: IO[bytes] | io.BufferedIOBase, where: str, size: int) -> 
         raise
     except (ValueError, SyntaxError, TypeError, EOFError, tokenize.TokenError) as error:
         raise DataError(
-            f"{where} is truncated or not a NumPy array ({first_line(error)})"
+            f"{where} is truncated or not a NumPy array ({reason(error, 160)})"
         ) from None
     if dtype.hasobject:
         raise DataError(
@@ -170,9 +171,9 @@ def _read_npz(path: Path) -> Raw:
             wanted = _choose(list(members), where)
             arrays = {key: _read_member(archive, members[key], where) for key in wanted.values()}
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{where} is a truncated or damaged .npz ({first_line(error)})") from None
+        raise DataError(f"{where} is a truncated or damaged .npz ({reason(error, 160)})") from None
     except (RuntimeError, NotImplementedError) as error:  # a password, an odd compression
-        raise DataError(f"{where} cannot be unpacked ({first_line(error)})") from None
+        raise DataError(f"{where} cannot be unpacked ({reason(error, 160)})") from None
     parts: dict[str, Part] = {}
     names: dict[str, str] = {}
     for role, key in wanted.items():
@@ -198,7 +199,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         with archive.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
     except ValueError as error:
-        raise DataError(f"{where} is truncated or damaged ({first_line(error)})") from None
+        raise DataError(f"{where} is truncated or damaged ({reason(error, 160)})") from None
 
 
 def _choose(keys: list[str], where: str) -> dict[str, str]:

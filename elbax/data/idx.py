@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError, shown
+from elbax.data.errors import DataError
+from elbax.util.words import shown
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 # Deflate cannot do better than this (zlib's technical notes), so a gzip file of s bytes holds at

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError, counted, shown
+from elbax.data.errors import DataError
 from elbax.data.splitting import Part, Raw
+from elbax.util.words import counted, shown
 
 if TYPE_CHECKING:
     from PIL import Image

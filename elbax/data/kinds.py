@@ -11,7 +11,8 @@ import numpy as np
 
 from elbax.data.cells import Category, Cells, check_numbers, plain
 from elbax.data.columns import LIKELIHOODS, RANGES, Column
-from elbax.data.errors import ColumnError, DataError, UnusableColumn, nearest, shown
+from elbax.data.errors import ColumnError, DataError, UnusableColumn
+from elbax.util.words import hint, shown
 
 IGNORE = "ignore"
 # What a user may ask for, besides a likelihood by its name; "constant" is found, never asked for.
@@ -36,7 +37,7 @@ def check_kind(name: str, kind: str) -> str:
     kind = _ALIASES.get(kind, kind)
     if kind not in ASKED and not _WITH_LEVELS.fullmatch(kind):
         raise DataError(
-            f"column {shown(repr(name))} is to be {shown(repr(kind))}{nearest(kind, ASKED)}: a "
+            f"column {shown(repr(name))} is to be {shown(repr(kind))}{hint(kind, ASKED)}: a "
             f"column is {', '.join(ASKED)}"
         )
     return kind

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from elbax.data import shapes
-from elbax.data.errors import DataError, shown
+from elbax.data.errors import DataError
 from elbax.data.idx import read_idx
 from elbax.data.splitting import Part, Raw
+from elbax.util.words import shown
 
 DATA_DIR_VARIABLE = "ELBAX_DATA_DIR"
 

@@ -12,10 +12,11 @@ import numpy as np
 from elbax.data import tables
 from elbax.data.arrays import check_finite, image_shape, to_labels, to_numbers
 from elbax.data.columns import Column
-from elbax.data.errors import DataError, nearest, shown
+from elbax.data.errors import DataError
 from elbax.data.files import KNOWN_SUFFIXES, read_path
 from elbax.data.named import NAMES, read_named
 from elbax.data.splitting import Part, Raw, binarise, check_probabilities, fingerprint, split
+from elbax.util.words import hint, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class Dataset:
             return splits[name]
         if name != "all":
             raise DataError(
-                f"no split {shown(repr(name))}{nearest(str(name), [*splits, 'all'])}: "
+                f"no split {shown(repr(name))}{hint(str(name), [*splits, 'all'])}: "
                 "there are train, validation, test and all"
             )
         x = np.concatenate([part.x for part in splits.values()])
@@ -266,7 +267,7 @@ def _read_own(data: str | Path) -> Raw:
     if is_path or path.suffix.lower() in KNOWN_SUFFIXES:
         raise DataError(f"no such file or folder: {shown(text)}")
     raise DataError(
-        f"no data set (and no file) is called {shown(repr(text))}{nearest(text, NAMES)}: "
+        f"no data set (and no file) is called {shown(repr(text))}{hint(text, NAMES)}: "
         f"there are {', '.join(NAMES)}, or give a path to .npy, .npz, IDX, .csv or .parquet, "
         "or to a folder of images"
     )

@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from elbax.data.arrays import check_finite, place_of, row_chunks
-from elbax.data.errors import DataError, counted
+from elbax.data.errors import DataError
+from elbax.util.words import counted
 
 # The first digits of π: nothing up the sleeve. Not a run's seed: the same for everybody.
 _BINARIZE_KEY = 3_141_592_653

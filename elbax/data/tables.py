@@ -18,18 +18,10 @@ import numpy as np
 from elbax.data import columns as one
 from elbax.data.cells import Cells, read_cells
 from elbax.data.columns import Column
-from elbax.data.errors import (
-    ColumnError,
-    DataError,
-    UnusableColumn,
-    counted,
-    first_line,
-    listed,
-    nearest,
-    shown,
-)
+from elbax.data.errors import ColumnError, DataError, UnusableColumn
 from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix
 from elbax.data.splitting import Part
+from elbax.util.words import counted, hint, listed, reason, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -133,7 +125,7 @@ def _from_memory(data: Any) -> Table:
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"column {shown(repr(str(series.name)))} of the {name} holds mixed objects "
-                f"({first_line(error)[:80]}): make it numbers or text"
+                f"({reason(error, 80)}): make it numbers or text"
             ) from None
     return Table("table", f"{name} in memory", columns, len(frame))
 
@@ -165,7 +157,7 @@ def _read_parquet(path: Path, where: str) -> "pa.Table":
     try:
         table = pq.ParquetFile(path).read()
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{where} is a damaged .parquet file ({first_line(error)})") from None
+        raise DataError(f"{where} is a damaged .parquet file ({reason(error, 160)})") from None
     # What pandas keeps of its own index.
     index = [name for name in table.column_names if name.startswith("__index_level_")]
     return table.drop_columns(index) if index else table
@@ -211,7 +203,7 @@ def _read_text(path: Path, where: str, *, as_written: bool = False) -> "pa.Table
             ),
         )
     except pa.ArrowException as error:
-        raise DataError(_text_problem(where, first_line(error))) from None
+        raise DataError(_text_problem(where, reason(error, 160))) from None
     if table.num_rows and all(_is_number(name) for name in table.column_names):
         raise DataError(
             f"{where} begins with numbers ({shown(table.column_names[0])}, …), not with the names "
@@ -314,7 +306,7 @@ def _check_known(table: Table, name: str) -> None:
     if name not in table.columns:
         raise DataError(
             f"{table.source} has no column {shown(repr(name))}"
-            f"{nearest(name, table.columns)}: it has {listed(table.columns)}"
+            f"{hint(name, table.columns)}: it has {listed(table.columns)}"
         )
 
 

@@ -6,7 +6,6 @@ neither JAX nor Matplotlib; drawing does.
 
 from __future__ import annotations
 
-import difflib
 import io
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from elbax.figures.needs import (
     needs_ways,
 )
 from elbax.util.files import write_bytes
+from elbax.util.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,9 +180,7 @@ def find(name: str) -> FigureSpec:
     """
     if name in FIGURES:
         return FIGURES[name]
-    near = difflib.get_close_matches(name, FIGURES, n=1, cutoff=0.4)
-    mend = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(FIGURES)}"
-    raise ValueError(f"unknown figure {name!r}: {mend}")
+    raise ValueError(f"unknown figure {name!r}: {did_you_mean(name, FIGURES)}")
 
 
 def draw(name: str, run: Run, *, thorough: bool = False) -> Figure:

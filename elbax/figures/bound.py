@@ -21,6 +21,7 @@ from elbax.figures.needs import FigureUnavailable, held_out
 from elbax.run.labels import told
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, is_image, to_rgb
+from elbax.util.words import minus
 
 if TYPE_CHECKING:
     from elbax.model import LatentVariableModel
@@ -216,7 +217,7 @@ def _many(axes: Axes, found: Estimates, title: str) -> None:
     close = abs(ends[0][0] - ends[1][0]) < 0.06 * float(np.ptp(axes.get_ylim()))
     for (value, colour), aligned in zip(sorted(ends), ("top", "bottom"), strict=True):
         axes.annotate(
-            f"{value:.1f}".replace("-", "−"),
+            minus(f"{value:.1f}"),
             (SAMPLES, value),
             xytext=(4, 0),
             textcoords="offset points",
@@ -237,7 +238,7 @@ def _frame(axes: Axes, counts: np.ndarray) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("samples n (log scale)")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:g}")))
     axes.grid(color=LINE)
     axes.set_axisbelow(True)
 
@@ -280,7 +281,7 @@ def _histogram(axes: Axes, found: Estimates, noun: str) -> None:
     axes.spines["left"].set_visible(False)
     axes.set_title(f"P(X|z) of the one {noun}, at {len(found.given_prior):,} draws of z each")
     axes.set_xlabel("log P(X|z), nats (each histogram scaled to its own height)")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:g}")))
 
 
 def _power(nats: float) -> str:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elbax.figures.drawing.style import BLUE, LINE, MUTED, ORANGE, outline, page, plain
+from elbax.util.words import minus
 
 CONTOURS = 9
 
@@ -75,7 +76,7 @@ def figure(points: Sequence[RatePoint], title: str) -> Figure:
 
 
 def _elbo(point: RatePoint) -> str:
-    return f"{-(point.rate + point.distortion):.2f}".replace("-", "−")
+    return minus(f"{-(point.rate + point.distortion):.2f}")
 
 
 def _limits(axes: Axes, rate: np.ndarray, distortion: np.ndarray) -> None:
@@ -91,7 +92,7 @@ def _contours(axes: Axes) -> None:
     lines = axes.contour(
         across, up, across + up, levels=CONTOURS, colors=LINE, linewidths=0.9, zorder=1
     )
-    labels = axes.clabel(lines, fmt=lambda level: f"{-level:g}".replace("-", "−"), fontsize=8)
+    labels = axes.clabel(lines, fmt=lambda level: minus(f"{-level:g}"), fontsize=8)
     for label in labels:
         label.set_color(MUTED)
 

@@ -22,6 +22,7 @@ from elbax.util.mosaic import (
     standardise,
     to_rgb,
 )
+from elbax.util.words import minus
 
 COUNT = 20  # points along an axis
 PANELS = 12  # features shown where the data are vectors
@@ -82,7 +83,7 @@ def quantile_ticks(
         values: the values of z to label.
     """
     share = norm.cdf(values)
-    names = [f"{value:g}".replace("-", "−") for value in values]
+    names = [minus(f"{value:g}") for value in values]
     axes.set_xticks(across[0] + (across[1] - across[0]) * share, names)
     axes.set_xlabel(f"$z_{{{latents[0]}}}$")
     if len(latents) == 2:

@@ -23,6 +23,7 @@ from elbax.model.priors import StandardNormal
 from elbax.run.labels import told
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
+from elbax.util.words import minus
 
 STEPS, REACH = 11, 2.5  # places along a latent, in standard deviations either way
 MOST = 16  # latents that are drawn
@@ -72,7 +73,7 @@ def figure(run: Run) -> Figure:
     steps = np.linspace(-REACH, REACH, STEPS)
     axes.set_xticks(
         columns,
-        ["x", "x̂", *(f"{step:+.1f}".replace("-", "−").replace("+0.0", "0") for step in steps)],
+        ["x", "x̂", *(minus(f"{step:+.1f}").replace("+0.0", "0") for step in steps)],
     )
     axes.tick_params(length=0, pad=3)
     active = np.var(np.asarray(means, np.float64), axis=0) > ACTIVE

@@ -35,6 +35,7 @@ from elbax.model.latent_variable_model import (
 from elbax.model.networks import columns, dense, images
 from elbax.model.objectives import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
+from elbax.util import words
 
 FORMAT = 1
 _MAX_HEADER = 10_000_000  # bytes of JSON; a real one has some thousands
@@ -97,7 +98,7 @@ def load_model(path: str | Path, parts: Mapping[str, Any] | None = None) -> Any:
         raise ModelFileError(f"{path}: {error}") from None
     except (*_NONSENSE, RecursionError) as error:
         raise ModelFileError(
-            f"{path}: the architecture in the header is damaged ({_reason(error)})"
+            f"{path}: the architecture in the header is damaged ({words.reason(error)})"
         ) from error
     if rebuild.unused:
         raise ModelFileError(
@@ -120,7 +121,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         return dict(json.loads(header["metadata"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{path}: the metadata in the header is damaged ({_reason(error)})"
+            f"{path}: the metadata in the header is damaged ({words.reason(error)})"
         ) from error
 
 
@@ -280,11 +281,9 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
                     f"{latents} latents in the posterior, {model.latent_dim} in the prior"
                 )
     except _NONSENSE as error:
-        raise ModelFileError(f"{path}: the parts do not fit together ({_reason(error)})") from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelFileError(
+            f"{path}: the parts do not fit together ({words.reason(error)})"
+        ) from error
 
 
 def _file(path: str | Path) -> Path:

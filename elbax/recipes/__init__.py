@@ -12,8 +12,8 @@ from elbax.recipes.options import ModelOptions as ModelOptions
 from elbax.recipes.options import Options as Options
 from elbax.recipes.options import RunOptions as RunOptions
 from elbax.recipes.options import TrainingOptions as TrainingOptions
-from elbax.recipes.options import nearest as nearest
 from elbax.recipes.recipe import Recipe as Recipe
+from elbax.util.words import did_you_mean
 
 DEFAULT = "vae"
 
@@ -37,5 +37,5 @@ def find(name: str) -> Recipe:
         ValueError: There is none; names the nearest one.
     """
     if name not in RECIPES:
-        raise ValueError(f"unknown recipe '{name}': {nearest(name, RECIPES)}")
+        raise ValueError(f"unknown recipe '{name}': {did_you_mean(name, RECIPES)}")
     return RECIPES[name]

@@ -8,7 +8,6 @@ from these fields: the attribute's docstring is the flag's help. Nothing here im
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 import typing
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from elbax.recipes.choice import Choice
+from elbax.util.words import did_you_mean
 
 # The names of `elbax.model.networks.ACTIVATIONS`, which imports jax; a test holds them together.
 Activation = Literal[
@@ -254,13 +254,6 @@ def option_names() -> list[str]:
     return [field.name for options in classes for field in dataclasses.fields(options)]
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A mend for an unknown name: ``"; did you mean 'x'?"``, or else the list of what there is."""
-    names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"did you mean '{close[0]}'?" if close else "there are: " + ", ".join(sorted(names))
-
-
 def replace(options: Options, changes: Mapping[str, Any]) -> Options:
     """``options`` with some of them changed, by their flat names.
 
@@ -278,7 +271,7 @@ def replace(options: Options, changes: Mapping[str, Any]) -> Options:
     for name, value in changes.items():
         section = section_of(name)
         if section is None:
-            raise ValueError(f"unknown option '{name}': {nearest(name, option_names())}")
+            raise ValueError(f"unknown option '{name}': {did_you_mean(name, option_names())}")
         old = getattr(getattr(options, section), name)
         by_section.setdefault(section, {})[name] = coerce(SECTIONS[section], name, value, old)
     parts = {
@@ -320,7 +313,7 @@ def _undotted(changes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         part, dot, option = name.partition(".")
         if dot and part not in PARTS:
-            raise ValueError(f"unknown option '{name}': {nearest(part, PARTS)}")
+            raise ValueError(f"unknown option '{name}': {did_you_mean(part, PARTS)}")
         if dot:
             dotted.setdefault(part, {})[option] = value
     for part, own in dotted.items():
@@ -355,7 +348,7 @@ def from_json(options: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
     values = _of_before(values)
     for name in values:
         if name not in names:
-            raise ValueError(f"unknown option '{name}': {nearest(name, names)}")
+            raise ValueError(f"unknown option '{name}': {did_you_mean(name, names)}")
     return options(**{name: coerce(options, name, value) for name, value in values.items()})
 
 
@@ -410,7 +403,7 @@ def coerce(options: type, name: str, value: Any, old: Any = None) -> Any:
         given = ", ".join(f"--{name}.{key.replace('_', '-')}" for key in value)
         raise ValueError(f"{given} is an option of a part: give its name too, as --{name} NAME")
     choices = _choices(alternatives)
-    mend = nearest(str(value), choices) if choices else f"give {_words(alternatives)}"
+    mend = did_you_mean(str(value), choices) if choices else f"give {_words(alternatives)}"
     raise ValueError(f"{_flag(name)} is {value!r}: {mend}")
 
 
@@ -509,4 +502,4 @@ def _check_choices(options: Any) -> None:
         choices = _choices(alternatives)
         value = getattr(options, name)
         if choices and value is not None and value not in choices:
-            raise ValueError(f"{_flag(name)} is {value!r}: {nearest(str(value), choices)}")
+            raise ValueError(f"{_flag(name)} is {value!r}: {did_you_mean(str(value), choices)}")

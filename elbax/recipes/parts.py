@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
 
 from elbax.recipes.choice import Choice
-from elbax.recipes.options import SHORT, nearest, widths
+from elbax.recipes.options import SHORT, widths
+from elbax.util.words import did_you_mean
 
 KINDS = {
     "network": "AbstractNetworkPair",
@@ -151,7 +152,7 @@ def find(kind: str, name: str) -> Part:
     """
     parts = catalogue(kind)
     if name not in parts:
-        raise ValueError(f"{kind} (--{kind}) is '{name}': {nearest(name, parts)}")
+        raise ValueError(f"{kind} (--{kind}) is '{name}': {did_you_mean(name, parts)}")
     return parts[name]
 
 
@@ -165,7 +166,7 @@ def settle(kind: str, choice: Choice) -> Choice:
     settled = {}
     for name, value in choice.options:
         if name not in part.options:
-            mend = nearest(name, part.options) if part.options else "it has no options"
+            mend = did_you_mean(name, part.options) if part.options else "it has no options"
             raise ValueError(
                 f"unknown option '{name}' ({_flags(kind, name)}) of {part.name}: {mend}"
             )

@@ -9,7 +9,8 @@ from typing import Any
 
 from elbax import recipes
 from elbax.recipes import options as option_tools
-from elbax.recipes.options import Options, nearest
+from elbax.recipes.options import Options
+from elbax.util.words import did_you_mean
 
 _TOP = ("recipe", "data")
 
@@ -63,7 +64,7 @@ def settle(
 
 def _section(path: Path, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
     if name not in option_tools.SECTIONS:
-        mend = nearest(name, [*option_tools.SECTIONS, *option_tools.PARTS])
+        mend = did_you_mean(name, [*option_tools.SECTIONS, *option_tools.PARTS])
         raise ValueError(f"{path}: unknown table [{name}]: {mend}")
     flat = {}
     for key, value in table.items():
@@ -78,5 +79,5 @@ def _section(path: Path, name: str, table: Mapping[str, Any]) -> dict[str, Any]:
 def _known(path: Path, key: str, known: list[str]) -> str:
     option = key.replace("-", "_")
     if option not in known:
-        raise ValueError(f"{path}: unknown key '{key}': {nearest(option, known)}")
+        raise ValueError(f"{path}: unknown key '{key}': {did_you_mean(option, known)}")
     return option

@@ -12,6 +12,7 @@ from elbax.report import table_words
 from elbax.run.settle import Plan, is_grey, shape_in_words, size_of
 from elbax.run.terms import readable
 from elbax.util import environment
+from elbax.util.words import clock, plus_minus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,7 +180,7 @@ def progress_line(
     parts = [f"{step:,}/{total:,}"]
     if rate:
         parts.append(f"{rate:,.0f} steps/s" if not short else f"{rate:,.0f}/s")
-        parts.append(f"{_clock((total - step) / rate)} left")
+        parts.append(f"{clock((total - step) / rate)} left")
     if short:
         parts.append(f"{losses['loss']:.1f}")
     else:
@@ -295,20 +296,20 @@ def bound_in_words(bound: Mapping[str, Any]) -> str:
     Of a model without a bound: its reconstruction and the terms of its loss.
     """
     error = bound["standard_error"]
+    reconstruction = plus_minus(bound["reconstruction"], error["reconstruction"], 2)
     if "elbo" not in bound:
         terms = readable(bound.get("terms", {}))
         told = [
             f"; {name} {value:.4g}" for name, value in terms.items() if name != "reconstruction"
         ]
         return (
-            f"reconstruction {_pm(bound['reconstruction'], error['reconstruction'])} nats per "
-            f"datum, and no bound (the posterior is a point){''.join(told)}"
+            f"reconstruction {reconstruction} nats per datum, and no bound (the posterior is a "
+            f"point){''.join(told)}"
         )
     given = " given its label" if bound.get("given") == "label" else ""
     return (
-        f"ELBO {_pm(bound['elbo'], error['elbo'])} nats per datum{given} = "
-        f"reconstruction {_pm(bound['reconstruction'], error['reconstruction'])} "
-        f"− KL {_pm(bound['kl'], error['kl'])}"
+        f"ELBO {plus_minus(bound['elbo'], error['elbo'], 2)} nats per datum{given} = "
+        f"reconstruction {reconstruction} − KL {plus_minus(bound['kl'], error['kl'], 2)}"
     )
 
 
@@ -316,20 +317,9 @@ def labels_in_words(found: Mapping[str, Any]) -> str:
     """What a model that classifies says of rows whose labels are known."""
     error = found["standard_error"]
     return (
-        f"bound on log p(x, y) {_pm(found['bound'], error['bound'])} nats; q(y|x) is right for "
-        f"{found['accuracy']:.1%} ± {error['accuracy'] or 0.0:.1%} of rows"
+        f"bound on log p(x, y) {plus_minus(found['bound'], error['bound'], 2)} nats; "
+        f"q(y|x) is right for {found['accuracy']:.1%} ± {error['accuracy'] or 0.0:.1%} of rows"
     )
-
-
-def _pm(value: float, error: float | None) -> str:
-    shown = f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
-    return shown if error is None else f"{shown} ± {error:.2f}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _write(stream: Stream | None, line: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from elbax.report.console import bound_in_words, labels_in_words
+from elbax.util.words import number, plus_minus
 
 BIAS = (
     "No error above covers bias: every estimate of log p is on average too low, the more so the "
@@ -37,19 +38,8 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
 
 def pm(found: Mapping[str, Any] | None, digits: int = 2) -> str:
     """``−104.21 ± 0.31``; a dash where there is nothing."""
-    if found is None or found.get("mean") is None:
-        return "–"
-    error = found.get("standard_error")
-    shown = signed(found["mean"], digits)
-    return shown if error is None else f"{shown} ± {error:.{digits}f}"
-
-
-def signed(value: float | None, digits: int = 2) -> str:
-    """A number with a real minus sign; a dash where there is none."""
-    if value is None:
-        return "–"
-    text = f"{value:,.{digits}f}"
-    return (text if float(text.replace(",", "")) else text.lstrip("-")).replace("-", "−")
+    found = found or {}
+    return plus_minus(found.get("mean"), found.get("standard_error"), digits)
 
 
 def _line(name: str, words: str) -> str:
@@ -109,8 +99,8 @@ def _likelihood(found: Mapping[str, Any]) -> list[str]:
     lines.append(
         _line(
             "",
-            f"effective {unit}: median {signed(size['median'], 1)} of {found['samples']:,}, "
-            f"least {signed(size['minimum'], 1)}{share}",
+            f"effective {unit}: median {number(size['median'], 1)} of {found['samples']:,}, "
+            f"least {number(size['minimum'], 1)}{share}",
         )
     )
     needed = found.get("samples_needed")
@@ -150,13 +140,13 @@ def _gap(found: Mapping[str, Any]) -> list[str]:
         _line("rate", f"{pm(found['rate'])} nats; distortion {pm(found['distortion'])} nats"),
         _line(
             "split",
-            f"ELBO = reconstruction {signed(split['reconstruction'])} − mutual information "
-            f"{signed(split['mutual_information'])} − KL of the aggregate posterior "
-            f"{signed(split['aggregate_kl'])}",
+            f"ELBO = reconstruction {number(split['reconstruction'])} − mutual information "
+            f"{number(split['mutual_information'])} − KL of the aggregate posterior "
+            f"{number(split['aggregate_kl'])}",
         ),
         _line(
             "",
-            f"the mutual information cannot be seen above log N = {signed(split['ceiling'])} "
+            f"the mutual information cannot be seen above log N = {number(split['ceiling'])} "
             f"(N = {split['count']:,})",
         ),
     ]
@@ -171,7 +161,7 @@ def _latents(found: Mapping[str, Any]) -> list[str]:
         mend = f": {verdict['remedy']}" if verdict["remedy"] else ""
         lines.append(_line("collapse", f"{verdict['verdict']}{mend}"))
     if found["kl_by_latent"] is not None:
-        values = ", ".join(signed(value["mean"]) for value in found["kl_by_latent"])
+        values = ", ".join(number(value["mean"]) for value in found["kl_by_latent"])
         lines.append(_line("KL", f"by latent, nats: {values}"))
     correlation = found["total_correlation"]
     if correlation is not None:
@@ -204,8 +194,8 @@ def _disentanglement(found: Mapping[str, Any]) -> list[str]:
         _line("SAP", f"{pm(found['sap'], 3)} (how much better the best latent predicts a factor)"),
         _line(
             "DCI",
-            f"disentanglement {signed(dci['disentanglement'], 3)}, completeness "
-            f"{signed(dci['completeness'], 3)}, informativeness {pm(dci['informativeness'], 3)}",
+            f"disentanglement {number(dci['disentanglement'], 3)}, completeness "
+            f"{number(dci['completeness'], 3)}, informativeness {pm(dci['informativeness'], 3)}",
         ),
         _line("FactorVAE", f"{pm(found['factor_vae'], 3)} (a fifth is guessing)"),
     ]
@@ -224,7 +214,7 @@ def _samples(found: Mapping[str, Any]) -> list[str]:
         _line("features", found["feature_space"]),
         _line(
             "distance",
-            f"Fréchet {signed(found['frechet_distance'], 3)}, kernel "
+            f"Fréchet {number(found['frechet_distance'], 3)}, kernel "
             f"{pm(found['kernel_distance'], 4)}",
         ),
         _line("coverage", shares),
@@ -232,7 +222,7 @@ def _samples(found: Mapping[str, Any]) -> list[str]:
             "memory",
             f"{pm(copies['share'], 3)} of samples lie as near to one of "
             f"{copies['training_rows']:,} training rows as the nearest "
-            f"{signed(copies['held_out_share'], 3)} of new rows; z-score of all distances "
-            f"{signed(copies['z_score'], 1)} (−3 or less: copies)",
+            f"{number(copies['held_out_share'], 3)} of new rows; z-score of all distances "
+            f"{number(copies['z_score'], 1)} (−3 or less: copies)",
         ),
     ]

@@ -16,7 +16,7 @@ from elbax.report.verdict import verdict
 from elbax.run.run import Run
 from elbax.run.terms import readable
 from elbax.util.files import write_bytes
-from elbax.util.words import number, plus_minus
+from elbax.util.words import NOTHING, minus, number, plus_minus
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d8dee4; --back: #ffffff;
@@ -206,13 +206,13 @@ def _tiles(run: Run, results: Mapping[str, Any]) -> str:
 def _value(numbers: Mapping[str, Any] | None, key: str) -> str:
     value = None if numbers is None else numbers.get(key)
     if value is None:
-        return "–"
+        return NOTHING
     errors = (numbers or {}).get("standard_error") or {}
     return plus_minus(value, errors.get(key)) if math.isfinite(value) else str(value)
 
 
 def _term(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}".replace("-", "−")
+    return NOTHING if value is None else minus(f"{value:.4g}")
 
 
 def _pictures(figures: Mapping[str, bytes], left_out: Mapping[str, str]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from elbax.data import Dataset, describe_columns
-from elbax.data.errors import shown
 from elbax.recipes import sizes
 from elbax.recipes.options import Options
+from elbax.util.words import shown
 
 
 def before_training(options: Options, dataset: Dataset) -> list[str]:

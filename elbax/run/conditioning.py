@@ -11,9 +11,10 @@ import numpy as np
 
 from elbax.data import columns as one
 from elbax.data import tables as data_tables
-from elbax.data.errors import DataError, nearest, shown
+from elbax.data.errors import DataError
 from elbax.evaluate import ConditionalDraws, conditional_draws
 from elbax.run import labels
+from elbax.util.words import hint, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +49,7 @@ def parse(text: str, columns: Sequence[Column]) -> Given:
             listed = ", ".join(map(shown, list(known)[:8])) + (", …" if len(known) > 8 else "")
             raise DataError(
                 f"given (--given) names {shown(repr(name))}, and the table has no such column"
-                f"{nearest(name, known)}: it has {listed}"
+                f"{hint(name, known)}: it has {listed}"
             )
         if name in found:
             raise DataError(f"given (--given) names {shown(repr(name))} twice")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from elbax.recipes import Recipe
 from elbax.run import settle, tables
 from elbax.run.settle import shape_in_words
+from elbax.util.words import duration, rough_size, size
 
 if TYPE_CHECKING:
     from elbax.data import Dataset, Description
@@ -166,8 +167,8 @@ def measure_rate() -> float:
 
 def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
     """Why training by a recipe would refuse these data, in one line, or None."""
-    from elbax.data.errors import counted
     from elbax.data.splitting import MINIMUM_ROWS
+    from elbax.util.words import counted
 
     try:
         settle.check_fit(dataset, recipe.options(), likelihood)
@@ -197,7 +198,7 @@ def in_words(
     sizes: str | None = None,
 ) -> list[str]:
     """The description, a fact a line; of a table, the sizes that it settles as flags."""
-    from elbax.data.errors import counted
+    from elbax.util.words import counted
 
     counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
     images = data.kind == "images"
@@ -207,7 +208,7 @@ def in_words(
     unusable = f"{data.missing:,} cells in {data.missing_rows:,} rows; {data.infinite:,} infinite"
     facts = {
         "data": f"{data.name}: {rows} of {shape_in_words(data.shape)}, {data.dtype}, "
-        f"{_size(data.n_bytes)}",
+        f"{size(data.n_bytes)}",
         "source": data.source,
         "splits": f"{counts}: {data.splits}",
         "values": _range(data),
@@ -219,8 +220,8 @@ def in_words(
         "recipe": f"{recipe.name}: {recipe.summary}"
         if sizes is None
         else f"{recipe.name}, with the sizes of a table: {sizes}",
-        "cost": f"{cost.parameters:,} parameters; about {_duration(cost.seconds)} for {steps} "
-        f"at the {rate} measured here, and {_about(cost.bytes)} of memory",
+        "cost": f"{cost.parameters:,} parameters; about {duration(cost.seconds)} for {steps} "
+        f"at the {rate} measured here, and {rough_size(cost.bytes)} of memory",
     }
     return [f"{name:<9} {fact}" for name, fact in facts.items()]
 
@@ -242,18 +243,3 @@ def _labels(data: Description) -> str:
     ]
     more = len(data.label_counts) - len(shown)
     return ", ".join(shown) + (f", and {more:,} more" if more else "")
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"
-
-
-def _about(count: int) -> str:
-    rounded = float(f"{count:.2g}")
-    return f"about {rounded / 1e6:g} MB" if rounded < 1e9 else f"about {rounded / 1e9:g} GB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

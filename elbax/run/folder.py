@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from elbax.util import words
 from elbax.util.files import TEMPORARY, WriteError, is_full, write_error
 
 CONFIG = "config.json"
@@ -176,7 +177,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise RunFolderError(f"{path} holds no run: it has no {CONFIG}") from None
     except (OSError, ValueError) as error:
         raise RunFolderError(
-            f"{path / CONFIG} can't be read ({_line(error)}): is this a run's folder?"
+            f"{path / CONFIG} can't be read ({words.reason(error)}): is this a run's folder?"
         ) from None
     if not isinstance(config, dict) or "elbax" not in config:
         raise RunFolderError(f"{path / CONFIG} was not written by elbax: is this a run's folder?")
@@ -263,9 +264,6 @@ def _make(folder: Path) -> None:
 
 
 def _unusable(folder: Path, error: OSError) -> RunFolderError:
-    return RunFolderError(f"cannot make the folder {folder} ({_line(error)}): choose another --out")
-
-
-def _line(error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return reason.splitlines()[0] if reason else type(error).__name__
+    return RunFolderError(
+        f"cannot make the folder {folder} ({words.reason(error)}): choose another --out"
+    )

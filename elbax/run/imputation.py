@@ -11,9 +11,10 @@ import jax
 import numpy as np
 
 from elbax.data import tables as data_tables
-from elbax.data.errors import DataError, shown
+from elbax.data.errors import DataError
 from elbax.evaluate.imputation import impute
 from elbax.run import labels, tables
+from elbax.util.words import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,6 +10,7 @@ import numpy as np
 from elbax.evaluate import map_rows
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.latent_variable_model import ClassifyingEncoder
+from elbax.util.words import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,9 +161,7 @@ def number_of(word: str | None, config: Mapping[str, Any]) -> int | None:
         return names.index(word)
     if word.isdecimal():
         return int(word)
-    from elbax.recipes.options import nearest
-
-    mend = nearest(word, names) if names else "give a number"
+    mend = did_you_mean(word, names) if names else "give a number"
     raise ValueError(f"label (--label) is '{word}': {mend}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from elbax.util import words
 from elbax.util.files import atomic, check_writable
 
 _COLUMNS = 20  # tiles across a sheet of pictures, at most
@@ -135,7 +136,7 @@ def read_latents(path: Path) -> np.ndarray:
         if z.dtype.kind not in "fiu":
             raise ValueError(f"it holds {z.dtype}, not numbers")
     except (ValueError, OSError, EOFError, KeyError) as error:
-        raise ValueError(f"can't read latents from {path}: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"can't read latents from {path}: {words.reason(error)}") from None
     return np.atleast_2d(z)
 
 

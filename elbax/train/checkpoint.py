@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from elbax.train.state import State, from_arrays, to_arrays
+from elbax.util import words
 
 _KEEP = 2  # the newest, and the one before for when it is damaged
 _DIGESTS = "sha256.json"
@@ -95,9 +96,8 @@ class Checkpoints:
             ValueError,
             RuntimeError,
         ) as error:  # tensorstore says ValueError for a full disk
-            reason = str(error).splitlines()[0]
             raise CheckpointError(
-                f"could not save the checkpoint of step {step}: {reason}"
+                f"could not save the checkpoint of step {step}: {words.reason(error)}"
             ) from error
 
     def restore(self, like: State) -> Restored:
@@ -115,9 +115,9 @@ class Checkpoints:
                 leaves, extra = self._read(step)
             # Whatever a damaged file makes Orbax raise, the checkpoint before it may be whole.
             except Exception as error:  # noqa: BLE001
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 warnings.append(
-                    f"the checkpoint of step {step:,} is damaged ({reason[:200]}) and was removed"
+                    f"the checkpoint of step {step:,} is damaged "
+                    f"({words.reason(error, 200)}) and was removed"
                 )
                 self._manager.delete(step)
             else:

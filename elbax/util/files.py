@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from elbax.util import words
+
 TEMPORARY = ".elbax-"
 """How the name of an unfinished file begins; what a killed process left is swept by this."""
 
@@ -88,9 +90,8 @@ def sync_folder(folder: Path) -> None:
 
 def write_error(path: Path, error: OSError) -> WriteError:
     """What to say when ``path`` could not be written."""
-    reason = error.strerror or str(error)
     mend = "make room and try again" if is_full(error) else "choose a folder that can be written"
-    return WriteError(f"cannot write {path}: {reason[:1].lower()}{reason[1:]}; {mend}")
+    return WriteError(f"cannot write {path}: {words.reason(error)}; {mend}")
 
 
 def is_full(error: OSError) -> bool:

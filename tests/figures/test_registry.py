@@ -159,7 +159,7 @@ def test_without_history_there_are_no_curves(run):
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match="did you mean 'reconstruct'"):
         find("reconstuct")
-    with pytest.raises(ValueError, match="there are: reconstruct, "):
+    with pytest.raises(ValueError, match="there are: active_units, "):
         find("qqqq")
 
 

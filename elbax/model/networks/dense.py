@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from elbax.util import words
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "elu": jax.nn.elu,
     "gelu": jax.nn.gelu,
@@ -333,10 +335,9 @@ def check_network(network: Any, in_shape: tuple[int, ...], out_size: int) -> Non
     try:
         found = eqx.filter_eval_shape(network, example)
     except Exception as error:  # the caller's function may raise anything
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"the network cannot take an input of shape {in_shape} "
-            f"(expected: from {in_shape} to ({out_size},)): {reason}"
+            f"(expected: from {in_shape} to ({out_size},)): {words.reason(error)}"
         ) from error
     shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
     if shape is None or dtype is None:
