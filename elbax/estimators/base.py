@@ -111,13 +111,19 @@ class BaseVAE(BaseEstimator):
     def _train(
         self, x: np.ndarray, names: list[str], *, anew: bool, one_epoch: bool = False
     ) -> np.ndarray:
-        """Trains on the matrix x, with what the data decide settled; returns it as it is modelled.
+        """Settles what the data decide, builds or resumes the trainer, and fits it to the matrix x.
 
         Args:
             x: The rows, as `_read` gives them.
             names: Of its columns.
             anew: Whether to make a new model, or to train the one that there is further.
             one_epoch: For `partial_fit`: neither `max_iter` epochs nor early stopping.
+
+        Returns:
+            The rows as they are modelled.
+
+        Raises:
+            Diverged: The loss stopped being finite; an earlier fit is kept only if not `anew`.
         """
         environment.prepare()
         from elbax.estimators import learning
@@ -135,10 +141,7 @@ class BaseVAE(BaseEstimator):
         settled = sizes.settle(params, len(rows), rows.shape[1])
         train, validation = _split(rows, settled.validation, seed)
         if self.verbose:
-            kinds = tables.families_in_words(columns)
-            self._print(f"{len(rows):,} rows of {len(columns)} columns: {kinds}")
-            self._print(settled.in_words(len(train)))
-            self._print(f"Rule for what was not given: {sizes.RULE}")
+            self._print_settled(settled, columns, len(rows), len(train))
         per_epoch = len(train) // settled.batch_size
         steps = settled.max_iter * per_epoch
         if anew:
@@ -156,7 +159,7 @@ class BaseVAE(BaseEstimator):
             patience=settled.patience,
             callback=self._print_progress(per_epoch) if self.verbose > 1 else None,
         )
-        if anew:  # only now: training may have diverged
+        if anew:
             self._seed, self._columns, self._options = seed, columns, settled.options
             self._schedule = steps
             self.n_iter_, self.history_ = 0, {}
@@ -207,6 +210,13 @@ class BaseVAE(BaseEstimator):
 
     def _print(self, line: str) -> None:
         print(f"[{type(self).__name__}] {line}")  # noqa: T201 - verbose asks for it
+
+    def _print_settled(
+        self, settled: sizes.Sizes, columns: tuple[Column, ...], rows: int, train: int
+    ) -> None:
+        self._print(f"{rows:,} rows of {len(columns)} columns: {tables.families_in_words(columns)}")
+        self._print(settled.in_words(train))
+        self._print(f"Rule for what was not given: {sizes.RULE}")
 
     def _print_progress(self, per_epoch: int) -> Callable[[Report], None]:
         """A callback that prints a line a chunk."""

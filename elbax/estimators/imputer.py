@@ -69,6 +69,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
         Raises:
             ValueError: X is no such matrix or has no observed cell, or a parameter can't be used;
                 one line with the mend.
+            Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
         self._validate_params()

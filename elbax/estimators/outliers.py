@@ -58,6 +58,7 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
 
         Raises:
             ValueError: X is no such matrix, or a parameter can't be used; one line with the mend.
+            Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
         self._validate_params()

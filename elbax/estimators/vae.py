@@ -52,7 +52,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             the parameters that were best for them.
         validation_fraction: The share of rows kept apart.
         n_iter_no_change: Epochs without a better bound before it stops.
-        warm_start: Whether `fit` goes on from the last one, for `max_iter` epochs more; sizes,
+        warm_start: Whether `fit` continues the last one, for `max_iter` epochs more; sizes,
             kinds, shifts and scales stay those of the first.
         random_state: Of weights, order and noise; the same number gives the same model.
         verbose: 1 says what is trained, 2 how it goes.
@@ -92,6 +92,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
 
         Raises:
             ValueError: X is no such matrix, or a parameter can't be used; one line with the mend.
+            Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
         self._validate_params()

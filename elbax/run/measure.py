@@ -27,9 +27,9 @@ def measure(
     """The bound on some rows with standard errors, in nats per datum; None where there are no rows.
 
     Of a model without a bound (its posterior is a point) it has the reconstruction alone. Of one
-    that is told labels the bound is on log p(x|y), and says so (`given`); of one that classifies it
-    is on log p(x), and what concerns labels stands apart (`labels`): the bound on log p(x, y), and
-    how often q(y|x) is right.
+    conditioned on labels the bound is on log p(x|y), and says so (`given`); of one that classifies
+    it is on log p(x), and what concerns labels stands apart (`labels`): the bound on log p(x, y),
+    and how often q(y|x) is right.
 
     Args:
         model: The model.

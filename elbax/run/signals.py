@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first is noted and the work is saved, a second ends it at once."""
+"""Ctrl-C and SIGTERM: the first is noted so that training can be saved, a second ends at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody stopped the work, and what could be saved is saved.
+    """Somebody stopped the program; what could be saved is saved.
 
     Attributes:
         exit_status: 128 + the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
@@ -30,9 +30,8 @@ class SignalWatch:
     """Catches both signals while its block runs; does nothing outside the main thread.
 
     While `defer` is on, the first signal is only noted in `received`; otherwise it raises
-    `Interrupted` where the
-    program stands. After the first, the system's own handling is back: the next signal ends the
-    process.
+    `Interrupted` where the program stands. After the first, the system's own handling is back: the
+    next signal ends the process.
     """
 
     _WATCHED = (signal.SIGINT, signal.SIGTERM)
