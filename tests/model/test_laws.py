@@ -24,7 +24,7 @@ from elbax.model import (
     location,
     save_model,
 )
-from elbax.model.compatibility import unsuited_posterior
+from elbax.model.compatibility import unsuited_posterior, unsuited_prior
 from elbax.model.distributions.basic import sample, sample_and_log_prob
 from elbax.model.distributions.flows import NeuralFlow
 from tests.laws import (
@@ -300,7 +300,13 @@ def test_an_objective_takes_the_posteriors_that_its_traits_say(name, posterior):
     def loss():
         return composition.loss(model, batch, jax.random.key(25))
 
-    if unsuited_posterior(objective, POSTERIORS[posterior](LATENT_DIM)) is None:
+    # The first prior over such latents may be one with parameters.
+    learned = bool(jax.tree.leaves(eqx.filter(model.prior, eqx.is_inexact_array)))
+    problems = (
+        unsuited_posterior(objective, POSTERIORS[posterior](LATENT_DIM)),
+        unsuited_prior(objective, model.prior, learned=learned),
+    )
+    if problems == (None, None):
         assert jax.eval_shape(loss).shape == ()
     else:
         with pytest.raises(ValueError, match=r"posterior|prior"):
