@@ -55,7 +55,7 @@ def main(words: Sequence[str]) -> int:
     devices = {Run(run).config["run"]["device"] for run in arguments.runs}
     environment.prepare(devices.pop() if len(devices) == 1 else None)
     from elbax.report import comparison, comparison_page
-    from elbax.run import outputs
+    from elbax.run.use import outputs
 
     outputs.check_target(arguments.out, (".html",))
     binarize = None if arguments.binarize == "as-trained" else arguments.binarize

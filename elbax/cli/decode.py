@@ -53,7 +53,8 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "decode", words)
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
-    from elbax.run import apply, labels, outputs
+    from elbax.run import labels
+    from elbax.run.use import apply, outputs
 
     outputs.check_target(arguments.out, FORMATS, tuple(run.config["data"]["shape"]))
     z = _latents(arguments)
@@ -67,7 +68,7 @@ def main(words: Sequence[str]) -> int:
 def _latents(arguments: Arguments):  # noqa: ANN202 - numpy is imported late
     import numpy as np
 
-    from elbax.run.outputs import read_latents
+    from elbax.run.use.outputs import read_latents
 
     if arguments.latents is not None:
         return read_latents(arguments.latents)

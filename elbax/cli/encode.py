@@ -42,7 +42,8 @@ def main(words: Sequence[str]) -> int:
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
     from elbax.data.source import Split
-    from elbax.run import apply, labels, other_data, outputs
+    from elbax.run import labels
+    from elbax.run.use import apply, other_data, outputs
 
     outputs.check_target(arguments.out, FORMATS)
     run = other_data.on(run, arguments.data)

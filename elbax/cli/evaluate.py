@@ -78,7 +78,8 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "evaluate", words)
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
-    from elbax.run import evaluation, other_data
+    from elbax.run import evaluation
+    from elbax.run.use import other_data
 
     binarize = None if arguments.binarize == "as-trained" else arguments.binarize
     run = other_data.on(run, arguments.data, binarize)

@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "impute", words)
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
-    from elbax.run import imputation, outputs, tables
+    from elbax.run.use import imputation, outputs, tables
 
     columns = tables.columns_of(run.config)
     if not columns:

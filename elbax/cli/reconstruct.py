@@ -51,7 +51,8 @@ def main(words: Sequence[str]) -> int:
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
     from elbax.data.source import Split
-    from elbax.run import apply, labels, other_data, outputs, tables
+    from elbax.run import labels
+    from elbax.run.use import apply, other_data, outputs, tables
 
     columns = tables.columns_of(run.config)
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS

@@ -71,7 +71,8 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "sample", words)
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
-    from elbax.run import apply, conditioning, labels, outputs, tables
+    from elbax.run import labels
+    from elbax.run.use import apply, conditioning, outputs, tables
 
     columns = tables.columns_of(run.config)
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS

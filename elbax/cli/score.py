@@ -55,7 +55,8 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, "score", words)
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
-    from elbax.run import labels, other_data, outputs, scoring
+    from elbax.run import labels
+    from elbax.run.use import other_data, outputs, scoring
 
     outputs.check_target(arguments.out, FORMATS)
     run = other_data.on(run, arguments.data)

@@ -18,12 +18,13 @@ from elbax.figures.rate_distortion import RatePoint
 from elbax.model.latent_variable_model import ClassifyingEncoder
 from elbax.recipes.choice import Choice
 from elbax.report.evaluation_words import pm
-from elbax.run import evaluation, other_data, settle
+from elbax.run import evaluation, settle
 from elbax.run import measure as measuring
 from elbax.run.evaluation import number, plain
 from elbax.run.folder import SCHEMA
 from elbax.run.labels import told
 from elbax.run.run import Binarize, Run
+from elbax.run.use import other_data
 from elbax.util.keys import evaluation_key
 
 MEASURES = ("elbo", "log_likelihood", "rate", "distortion")

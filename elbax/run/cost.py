@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from elbax.recipes import Recipe
-from elbax.run import settle, tables
+from elbax.run import checks
 from elbax.run.settle import shape_in_words
+from elbax.run.use import tables
 from elbax.util.words import duration, rough_size, size
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
     from elbax.util.words import counted
 
     try:
-        settle.check_fit(dataset, recipe.options(), likelihood)
+        checks.check_fit(dataset, recipe.options(), likelihood)
     except ValueError as error:
         return str(error)
     rows, batch = len(dataset.train), recipe.training.batch_size

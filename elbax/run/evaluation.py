@@ -34,11 +34,12 @@ from elbax.evaluate import (
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows, stored
 from elbax.model.latent_variable_model import ClassifyingEncoder
-from elbax.run import apply, settle, tables
 from elbax.run import measure as measuring
+from elbax.run import settle
 from elbax.run.folder import SCHEMA
 from elbax.run.labels import told
 from elbax.run.run import Run
+from elbax.run.use import apply, tables
 from elbax.util import environment
 from elbax.util.keys import evaluation_key
 

@@ -20,8 +20,9 @@ from elbax.recipes import options as option_tools
 from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
-from elbax.run import tables
+from elbax.run import checks
 from elbax.run.folder import SCHEMA
+from elbax.run.use import tables
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
@@ -148,19 +149,12 @@ def settle(data: Any, options: Options) -> Plan:
     options = dataclasses.replace(
         options, model=parts.settled(options.model), training=parts.settled(options.training)
     )
-    _check_hidden(options)
+    checks.check_hidden(options)
     dataset = load(data, options)
     options = sizes.settle(options, dataset)
     likelihood, reason = choose(dataset, options)
-    check_fit(dataset, options, likelihood)
-    rows, batch = len(dataset.train), options.training.batch_size
-    if batch > rows:
-        raise ValueError(
-            f"batch_size (--batch-size) is {batch}, and there are {rows} rows to train on: "
-            f"give at most {rows}"
-        )
-    if options.training.patience is not None and len(dataset.validation) == 0:
-        raise ValueError("patience (--patience) needs validation rows: give --validation N, N > 0")
+    checks.check_fit(dataset, options, likelihood)
+    checks.check_rows(dataset, options)
     argument = argument_of(data)
     return Plan(
         options,
@@ -168,7 +162,7 @@ def settle(data: Any, options: Options) -> Plan:
         dataset,
         likelihood,
         reason,
-        _iterations(options, rows),
+        _iterations(options, len(dataset.train)),
         datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         command(argument, options),
         _data_folder(),
@@ -217,128 +211,6 @@ def _levels(dataset: Dataset, binarize: str, asked: int | None) -> dict[str, Any
 
 def _stored(dataset: Dataset) -> list[np.ndarray]:
     return [part.x for part in (dataset.train, dataset.validation, dataset.test)]
-
-
-def check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
-    """Refuses parts that do not fit together, or not these data.
-
-    Raises:
-        ValueError: One line: what does not fit, why, and what would; where the recipe itself does
-            not suit the data, its name.
-    """
-    try:
-        _check_fit(dataset, options, likelihood)
-    except ValueError as error:
-        recipe = recipes.find(options.recipe)
-        if options.recipe == recipes.DEFAULT or not _is_of_recipe(options, recipe):
-            raise
-        raise ValueError(
-            f"the recipe {recipe.name} does not suit {dataset.name}: {error}"
-        ) from None
-
-
-def _is_of_recipe(options: Options, recipe: recipes.Recipe) -> bool:
-    """Whether all that can fail to suit the data is the recipe's own."""
-    from elbax.recipes import parts
-
-    own = parts.settled(recipe.model), parts.settled(recipe.training)
-    names = (*option_tools.MODEL_PARTS, "condition")
-    same = all(getattr(options.model, name) == getattr(own[0], name) for name in names)
-    labelled = options.data.labelled == recipe.data.labelled
-    return same and labelled and options.training.objective == own[1].objective
-
-
-def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
-    from elbax.recipes import compatibility, parts
-
-    goal = parts.find("objective", options.training.objective.name).constructor
-    compatibility.check(options.model, dataset.shape, likelihood, goal)
-    _check_labels(dataset, options)
-    posterior = parts.find("posterior", options.model.posterior.name)
-    kind = posterior.constructor.latent
-    if options.training.fit_prior != "none" and kind not in ("real", "point"):
-        raise ValueError(
-            f"fit_prior (--fit-prior) is {options.training.fit_prior}, a density of real vectors, "
-            f"and the posterior {posterior.name} is over others: leave it out"
-        )
-    check_values(dataset, likelihood, options.data.binarize)
-
-
-def _check_labels(dataset: Dataset, options: Options) -> None:
-    """Refuses training that is to be told labels which are not there.
-
-    Raises:
-        ValueError: One line with the mend.
-    """
-    from elbax.recipes import parts
-    from elbax.run import labels
-
-    goal = parts.find("objective", options.training.objective.name).constructor
-    asked = options.data.labelled
-    if asked is not None and not goal.needs_labels:
-        raise ValueError(
-            f"labelled (--labelled) is {asked}, and the objective {goal.name} does not learn from "
-            "labels of some rows: leave it out, or choose --objective semi-supervised"
-        )
-    if goal.needs_labels and options.model.condition == "label":
-        raise ValueError(
-            f"condition (--condition) is label, and the objective {goal.name} tells the model "
-            "labels itself: leave it out"
-        )
-    if not labels.needed(options):
-        return
-    classes = labels.classes_of(dataset)
-    if asked is not None and not classes <= asked <= len(dataset.train):
-        raise ValueError(
-            f"labelled (--labelled) is {asked}: give from {classes}, one of each class, to "
-            f"{len(dataset.train):,}, the rows to train on"
-        )
-
-
-def check_values(dataset: Dataset, likelihood: Choice, binarize: str = "none") -> None:
-    """Refuses data that the likelihood is not defined for.
-
-    Raises:
-        ValueError: One line with the first value outside, its place and the mend.
-    """
-    from elbax.data import check_support as check_readable
-    from elbax.model.support import REAL, check_support
-    from elbax.recipes.compose import likelihood_family, reading_scale
-
-    check_readable(dataset, likelihood.name)
-    support = likelihood_family(likelihood, dataset.shape).support
-    if support == REAL:  # what is finite is real
-        return
-    if binarize == "dynamic":
-        drawn = np.broadcast_to(np.eye(2)[:, :1], (2, size_of(dataset.shape)))
-        check_support(support, drawn, likelihood.name, where="the binarised data")
-        return
-    scale = reading_scale(support, dataset.scale, binarize)
-    for name in ("train", "validation", "test"):
-        part = dataset.split(name)
-        where = dataset.name if part.index is not None else f"{dataset.name} ({name} split)"
-        check_support(
-            support, part.x, likelihood.name, scale=scale, where=where, numbers=part.index
-        )
-
-
-def _check_hidden(options: Options) -> None:
-    """Refuses widths that were asked for and that the network would ignore.
-
-    Raises:
-        ValueError: One line with the mend.
-    """
-    from elbax.recipes import parts
-
-    network = parts.find("network", options.model.network.name)
-    same = options.model.hidden == recipes.find(options.recipe).model.hidden
-    if not (same or network.wants("hidden")):
-        widths = ",".join(map(str, options.model.hidden))
-        flags = ", ".join(f"--network.{name}" for name in network.options)
-        raise ValueError(
-            f"hidden (--hidden) is {widths}, and the network {network.name} has no such widths: "
-            f"leave it out (its own options are {flags})"
-        )
 
 
 def of_run(run: Run, *, iterations: int | None = None) -> Plan:

@@ -16,7 +16,6 @@ from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import save_model
 from elbax.recipes import build as recipes_build
 from elbax.run import measure as measuring
-from elbax.run import tables
 from elbax.run.fitting import Clock, batch_of, fit
 from elbax.run.folder import BEST, MODEL, RESULTS, SCHEMA
 from elbax.run.labels import told
@@ -24,6 +23,7 @@ from elbax.run.progress import Progress
 from elbax.run.run import Run
 from elbax.run.settle import Plan
 from elbax.run.signals import Interrupted, SignalWatch
+from elbax.run.use import tables
 from elbax.train import CheckpointError, Diverged, Outcome, Trainer, merge
 from elbax.util import environment, files
 from elbax.util.keys import evaluation_key

@@ -11,7 +11,7 @@ import scipy.stats
 
 from elbax.cli import main
 from elbax.data.columns import Column
-from elbax.run import conditioning, scoring
+from elbax.run.use import conditioning, scoring
 from tests.evaluate.test_imputation import conditional
 from tests.evaluate.test_imputation import holed as exact_model
 from tests.linear_gaussian import log_normal

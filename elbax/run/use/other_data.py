@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from elbax.model.latent_variable_model import Decoder
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL
-from elbax.run import settle, tables
+from elbax.run import checks, settle
 from elbax.run.run import Binarize, Run
 from elbax.run.settle import shape_in_words
+from elbax.run.use import tables
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
@@ -38,7 +39,7 @@ def on(run: Run, data: str | None = None, binarize: Binarize | None = None) -> R
                 f"{data} has data of {shape_in_words(dataset.shape)}, and {run.path} was trained "
                 f"on {shape_in_words(run.model.shape)}: give data of that shape"
             )
-        settle.check_values(dataset, run.likelihood, chosen)
+        checks.check_values(dataset, run.likelihood, chosen)
     if chosen != run.binarize:
         grey = _read(run, data, "none") if chosen == "static" else dataset
         _check_binarize(run, chosen, grey)

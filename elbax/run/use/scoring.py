@@ -12,7 +12,7 @@ import numpy as np
 
 from elbax.data import tables as data_tables
 from elbax.evaluate import LogLikelihoodEstimate, mean, score
-from elbax.run import tables
+from elbax.run.use import tables
 
 if TYPE_CHECKING:
     from elbax.data import Column
@@ -79,7 +79,7 @@ def score_rows(
 
 def write(scored: Scored, out: Path) -> None:
     """Writes ``.csv`` or ``.parquet``, a row each, or ``.npz`` with all arrays."""
-    from elbax.run import outputs
+    from elbax.run.use import outputs
 
     plain = {
         "log_p": scored.log_p,

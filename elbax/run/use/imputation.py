@@ -13,7 +13,8 @@ import numpy as np
 from elbax.data import tables as data_tables
 from elbax.data.errors import DataError
 from elbax.evaluate.imputation import impute
-from elbax.run import labels, tables
+from elbax.run import labels
+from elbax.run.use import tables
 from elbax.util.words import shown
 
 if TYPE_CHECKING:
