@@ -10,7 +10,7 @@ import pytest
 
 import elbax
 from elbax.cli.main import COMMANDS
-from elbax.cli.parsing import check_flags, field_names, split_dotted
+from elbax.cli.parsing import arguments_of, check_flags
 from scripts import command_line_page
 
 ROOT = Path(__file__).parent.parent
@@ -62,9 +62,8 @@ def commands(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_has_its_options(page):
     for name, *words in commands(page):
-        module = import_module(f"elbax.cli.{COMMANDS[name][0]}")
-        rest, _ = split_dotted(words)
-        check_flags(module.Arguments, name, rest)
+        module = import_module(f"elbax.cli.{COMMANDS[name][0]}.{name}")
+        check_flags(module.Arguments, name, words)
 
 
 def test_an_option_that_does_not_exist_is_noticed(tmp_path):
@@ -81,9 +80,8 @@ def test_the_page_of_the_command_line_has_every_option(monkeypatch):
     # Written anew by: python -m scripts.command_line_page
     assert command_line_page.PAGE.read_text(encoding="utf-8") == text
     assert re.findall(r"^## elbax (\w+)$", text, re.MULTILINE) == list(COMMANDS)
-    for name, (file, _) in COMMANDS.items():
+    for name, (folder, _) in COMMANDS.items():
         section = text.split(f"## elbax {name}\n")[1].split("\n## elbax")[0]
-        for field in field_names(import_module(f"elbax.cli.{file}").Arguments):
-            flag = field.replace("_", "-")
-            shown = (f"--{flag}", f"--no-{flag}", field.upper())
-            assert any(word in section for word in shown), field
+        for one in arguments_of(import_module(f"elbax.cli.{folder}.{name}").Arguments):
+            shown = (one.called, one.flag.replace("--", "--no-", 1))
+            assert any(word in section for word in shown), one.name

@@ -10,7 +10,7 @@ from elbax.recipes import RECIPES
 
 _HEAD = """# Recipes, as trained
 
-`elbax recipes` lists them with their sources; each is one short file in `elbax/recipes/papers/`. This page is made by
+`elbax recipes` lists them with their sources; each is one short file below `elbax/recipes/papers/`. This page is made by
 `scripts/recipes`, which trains each for a short while on the data it is meant for: it shows that every one runs and learns,
 and what a step costs, not how good it gets. Where that would have lasted longer than a set number of seconds it was ended
 early: the steps say after how many. (Their own lengths are 10,000 to 300,000 steps.) Warm-ups of the KL are shortened

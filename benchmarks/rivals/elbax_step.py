@@ -25,7 +25,7 @@ def trainable(**parts: str) -> tuple[Any, Any, Any, Any]:
 
     from elbax.recipes.choice import Choice
     from elbax.recipes.compose import compose, objective, optimizer
-    from elbax.recipes.papers.vae import RECIPE
+    from elbax.recipes.papers.basic.vae import RECIPE
     from elbax.train import init_state
 
     seed, likelihood = workload.SEED, parts.pop("likelihood", "bernoulli")

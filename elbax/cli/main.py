@@ -14,22 +14,22 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    # name: (module in this folder, what it does)
-    "train": ("train", "train a model on data, measure it and draw its figures"),
-    "resume": ("resume", "resume a run exactly where it was interrupted"),
-    "evaluate": ("evaluate", "bounds, log-likelihoods, latents and samples, with their errors"),
-    "compare": ("compare", "runs side by side: paired differences, one table, one page"),
-    "sample": ("sample", "new data from the prior"),
-    "reconstruct": ("reconstruct", "data through encoder and decoder, beside the originals"),
-    "encode": ("encode", "the posterior of each datum, as a table or arrays"),
-    "decode": ("decode", "data from latents that you give"),
-    "impute": ("impute", "a table with its missing cells filled, and how sure that is"),
-    "score": ("score", "how likely each row is, and each column's share of that"),
-    "plot": ("plot", "draw a run's figures"),
-    "inspect": ("inspect", "what data are, and what training on them would take"),
-    "datasets": ("datasets", "the data sets known by name"),
-    "recipes": ("recipes", "the recipes known by name"),
-    "parts": ("parts", "the parts that a model is composed of, and their options"),
+    # name: (the folder of its file, what it does)
+    "train": ("runs", "train a model on data, measure it and draw its figures"),
+    "resume": ("runs", "resume a run exactly where it was interrupted"),
+    "evaluate": ("runs", "bounds, log-likelihoods, latents and samples, with their errors"),
+    "compare": ("runs", "runs side by side: paired differences, one table, one page"),
+    "sample": ("runs", "new data from the prior"),
+    "reconstruct": ("runs", "data through encoder and decoder, beside the originals"),
+    "encode": ("runs", "the posterior of each datum, as a table or arrays"),
+    "decode": ("runs", "data from latents that you give"),
+    "impute": ("runs", "a table with its missing cells filled, and how sure that is"),
+    "score": ("runs", "how likely each row is, and each column's share of that"),
+    "plot": ("runs", "draw a run's figures"),
+    "inspect": ("about", "what data are, and what training on them would take"),
+    "datasets": ("about", "the data sets known by name"),
+    "recipes": ("about", "the recipes known by name"),
+    "parts": ("about", "the parts that a model is composed of, and their options"),
 }
 
 _HELP = """usage: elbax COMMAND … [--help]
@@ -84,7 +84,7 @@ def _dispatch(words: list[str]) -> int:
 
         kind = "option" if name.startswith("-") else "command"
         raise ValueError(f"unknown {kind} '{name}': {did_you_mean(name, COMMANDS)}")
-    module = importlib.import_module(f"elbax.cli.{COMMANDS[name][0]}")
+    module = importlib.import_module(f"elbax.cli.{COMMANDS[name][0]}.{name}")
     return module.main(words[1:])
 
 

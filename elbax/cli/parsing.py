@@ -1,103 +1,174 @@
-"""Flags from dataclasses by tyro; its errors as one line of ours."""
+"""The words of a command as its dataclass of arguments, and the help that the dataclass makes.
+
+Each field is an option, its attribute docstring the help, its type what a value may be; argparse
+tells the words from one another, `elbax.recipes.convert` reads the values.
+"""
 
 from __future__ import annotations
 
+import argparse
+import ast
 import dataclasses
-import types
+import functools
+import inspect
+import shutil
+import textwrap
 import typing
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-import tyro
-from tyro.constructors import (
-    ConstructorRegistry,
-    PrimitiveConstructorSpec,
-    PrimitiveTypeInfo,
-    UnsupportedTypeAnnotationError,
-)
-
-from elbax.recipes import options as option_tools
-from elbax.recipes.choice import Choice
+from elbax.recipes.choice import Choice, to_word
+from elbax.recipes.convert import alternatives, bare, convert, flags, hints, notes
 from elbax.recipes.options import PARTS
 from elbax.util.words import did_you_mean
 
 ArgumentsT = TypeVar("ArgumentsT")
 
-_REGISTRY = ConstructorRegistry()
-_MARKERS = (
-    tyro.conf.OmitArgPrefixes,
-    tyro.conf.FlagCreatePairsOff,
-    tyro.conf.PositionalMetavarFromFieldName,
-)
+POSITIONAL = "positional"
+"""Marks a field whose value has no flag: ``run: Annotated[Path, POSITIONAL]``."""
+REPEATED = "repeated"
+"""Marks a field whose flag may be given several times, each time with one item."""
+
+_METAVARS: Mapping[Any, str] = {int: "N", float: "X", Path: "PATH", Choice: "NAME"}
 
 
 class UsageError(ValueError):
     """The words of a command were wrong: one line."""
 
 
-def parse(
-    arguments: type[ArgumentsT], command: str, words: Sequence[str], default: Any = None
-) -> ArgumentsT:
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """One argument of a command.
+
+    Attributes:
+        name: The field, with underscores.
+        wanted: Its type, with annotations.
+        default: Its default, or `MISSING`.
+        help: The attribute's docstring.
+        group: The class of options that it stands in.
+    """
+
+    name: str
+    wanted: Any
+    default: Any
+    help: str
+    group: type
+
+    @property
+    def flag(self) -> str:
+        """``--latent-dim``."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def positional(self) -> bool:
+        """Whether it has no flag."""
+        return POSITIONAL in notes(self.wanted)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether its flag may be given several times."""
+        return REPEATED in notes(self.wanted)
+
+    @property
+    def several(self) -> bool:
+        """Whether it takes several words, each an item."""
+        return self.repeated or (self.positional and typing.get_origin(bare(self.wanted)) is tuple)
+
+    @property
+    def kind(self) -> Any:
+        """Its type, None and annotations apart; of several values that of one."""
+        found = next(bare(kind) for kind in alternatives(self.wanted) if kind is not type(None))
+        return typing.get_args(found)[0] if self.several else found
+
+    @property
+    def called(self) -> str:
+        """What messages call it: its flag, or its name in capitals."""
+        return self.name.upper() if self.positional else self.flag
+
+    def read(self, given: Any) -> Any:
+        """The words given for it, as its type."""
+        name = flags(self.name) if not self.positional else self.called
+        if isinstance(given, list):
+            return tuple(convert(self.kind, word, name) for word in given)
+        return convert(self.wanted, given, name)
+
+    def add_to(self, group: Any, default: Any) -> None:
+        """Makes argparse know it; its help has the default."""
+        if self.positional:
+            nargs = "*" if self.several else "?"
+            group.add_argument(
+                self.name, nargs=nargs, metavar=self.called, help=_escaped(self.help)
+            )
+        elif self.kind is bool:
+            # Both words are known, and the help has the one that changes something.
+            for flag, value in ((self.flag, True), (f"--no-{self.flag[2:]}", False)):
+                text = argparse.SUPPRESS if value == default else _escaped(self.help)
+                group.add_argument(
+                    flag, dest=self.name, action="store_const", const=value, help=text
+                )
+        else:
+            shown = "" if default in (None, ()) else f" (default: {_default(default)})"
+            shown = " (required)" if default is MISSING else shown
+            group.add_argument(
+                self.flag,
+                dest=self.name,
+                action="append" if self.repeated else "store",
+                metavar=_metavar(self.kind),
+                help=_escaped(self.help) + shown,
+            )
+
+
+def parse(arguments: type[ArgumentsT], command: str, words: Sequence[str]) -> ArgumentsT:
     """The words of a command as its dataclass of arguments.
 
     Args:
-        arguments: The dataclass; its docstring and its fields' become the help.
+        arguments: The dataclass; its docstring and those of its fields become the help.
         command: The command's name.
         words: What was typed after it.
-        default: An instance to take defaults from.
 
     Raises:
         UsageError: An unknown flag (with the nearest one), a missing or an impossible value.
         SystemExit: After ``--help``.
     """
-    check_flags(arguments, command, words)
-    hook = getattr(getattr(tyro, "_errors", None), "on_parse_error", None)
-
-    def complain(event: Any) -> None:
-        raise UsageError(_in_words(event, command))
-
-    # The hook is tyro's own, though not yet promised: without it tyro prints its box and exits with
-    # 2.
-    with hook(complain) if hook is not None else nullcontext():
-        return tyro.cli(
-            arguments,
-            prog=f"elbax {command}",
-            args=list(words),
-            config=_MARKERS,
-            registry=_REGISTRY,
-            **({} if default is None else {"default": default}),
-        )
+    given = read(arguments, command, words)
+    if "help" in given:
+        print(help_of(arguments, command))
+        raise SystemExit(0)
+    known = {argument.name: argument for argument in arguments_of(arguments)}
+    missing = [
+        one.called for one in known.values() if one.default is MISSING and one.name not in given
+    ]
+    if missing:
+        more = f"see `elbax {command} --help`"
+        raise UsageError(f"`elbax {command}` needs {', '.join(missing)}; {more}")
+    return arguments(**{name: known[name].read(value) for name, value in given.items()})
 
 
-def split_dotted(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The words without the dotted options of parts, and these by their names.
+def read(arguments: type, command: str, words: Sequence[str]) -> dict[str, Any]:
+    """What was typed, by the fields' names: words (lists of words, of several), or a truth value.
 
-    `--prior.components 20` and `--prior.components=20` are `{"prior.components": "20"}`: which
-    options a part has is known only when it is known, so the parser never sees them.
+    An option of a part has a dotted name: ``prior.components``.
 
     Raises:
-        UsageError: One has no value.
+        UsageError: An unknown flag (with the nearest one), or a flag without a value.
     """
-    rest: list[str] = []
-    found: dict[str, str] = {}
-    waiting = iter(words)
-    for word in waiting:
-        flag, has_value, value = word.partition("=")
-        if not _is_dotted(flag):
-            rest.append(word)
-            continue
-        if not has_value:
-            value = next(waiting, "--")
-            if value.startswith("--"):
-                raise UsageError(f"{flag} needs a value; see `elbax parts`")
-        found[flag.removeprefix("--").replace("-", "_")] = value
-    return rest, found
-
-
-def _is_dotted(flag: str) -> bool:
-    return flag.startswith(tuple(f"--{part}." for part in PARTS))
+    check_flags(arguments, command, words)
+    parser = _parser(arguments, command)
+    dotted = {word.partition("=")[0] for word in words if _is_dotted(word)}
+    for flag in dotted:
+        parser.add_argument(flag, dest=flag[2:].replace("-", "_"))
+    more = f"see `elbax {command} --help`"
+    try:
+        found, rest = parser.parse_known_intermixed_args(words)
+    except argparse.ArgumentError as error:
+        takes = "takes no value" if "ignored" in error.message else "needs a value"
+        at = "`elbax parts`" if error.argument_name in dotted else f"`elbax {command} --help`"
+        raise UsageError(f"{error.argument_name} {takes}; see {at}") from None
+    if rest:
+        raise UsageError(f"`elbax {command}` takes no '{rest[0]}'; {more}")
+    return {name: value for name, value in vars(found).items() if value not in (None, [])}
 
 
 def check_flags(arguments: type, command: str, words: Sequence[str]) -> None:
@@ -106,160 +177,105 @@ def check_flags(arguments: type, command: str, words: Sequence[str]) -> None:
     Raises:
         UsageError: One line.
     """
-    known = ["--help", *(f"--{name.replace('_', '-')}" for name in field_names(arguments))]
+    known = ["--help", *(one.flag for one in arguments_of(arguments))]
     for word in words:
         if word == "--":
             return
-        if not word.startswith("--"):
-            continue
         flag = word.split("=", 1)[0].split(".", 1)[0].replace("_", "-")
-        if flag not in known and flag.replace("--no-", "--", 1) not in known:
-            raise UsageError(
-                f"unknown option '{flag}' of `elbax {command}`: {did_you_mean(flag, known)}"
-            )
+        if not word.startswith("--") or flag in known or f"--{flag[5:]}" in known:
+            continue
+        raise UsageError(
+            f"unknown option '{flag}' of `elbax {command}`: {did_you_mean(flag, known)}"
+        )
 
 
-def field_names(arguments: type) -> list[str]:
-    """Names of a dataclass's fields, with those of dataclasses inside it."""
-    names = []
-    hints = typing.get_type_hints(arguments)
+def arguments_of(arguments: type) -> Iterator[Argument]:
+    """The fields of a dataclass, with those of the dataclasses inside it."""
+    helps = _field_helps(arguments)
+    wanted = hints(arguments)
     for field in dataclasses.fields(arguments):
-        if dataclasses.is_dataclass(hints[field.name]) and hints[field.name] is not Choice:
-            names += field_names(hints[field.name])
+        kind = wanted[field.name]
+        if dataclasses.is_dataclass(kind) and kind is not Choice:
+            yield from arguments_of(typing.cast("type", kind))
         else:
-            names.append(field.name)
-    return names
+            yield Argument(field.name, kind, field.default, helps[field.name], arguments)
 
 
-def value_of(flag: str, words: Sequence[str]) -> str | None:
-    """The value of ``flag``, before the words are parsed as a whole; the last one counts."""
-    found = None
-    for i, word in enumerate(words):
-        if word == flag and i + 1 < len(words):
-            found = words[i + 1]
-        elif word.startswith(f"{flag}="):
-            found = word.split("=", 1)[1]
-    return found
+def help_of(
+    arguments: type, command: str, defaults: Mapping[str, Any] | None = None, after: str = ""
+) -> str:
+    """What ``--help`` says.
 
-
-def _in_words(event: Any, command: str) -> str:
-    """One of tyro's parse errors as one line."""
-    kind = type(event).__name__
-    more = f"see `elbax {command} --help`"
-    if kind == "InvalidChoice":
-        name = event.argument.lowered.name_or_flags[-1]
-        choices = [choice for choice in event.choices if choice != "none"]
-        return f"{name} is '{event.value}': {did_you_mean(event.value, choices)}"
-    if kind == "MissingArgs":
-        missing = ", ".join(_name(item.arg) for item in event.missing_arguments)
-        return f"`elbax {command}` needs {missing}; {more}"
-    if kind == "UnrecognizedArgs":
-        return f"`elbax {command}` takes no '{event.tokens[0]}'; {more}"
-    if kind == "BadValue":
-        return f"{_name(event.argument)} needs a value; {more}"
-    if kind == "InstantiationFailure":
-        name = "" if event.argument is None else f"{_name(event.argument)}: "
-        message = " ".join(str(event.message).split())
-        return message if message.startswith(name) or "(--" in message else f"{name}{message}"
-    return f"`elbax {command}` can't read these words ({kind}); {more}"
-
-
-def _name(argument: Any) -> str:
-    """A flag as it is typed, or a positional argument in capitals."""
-    flags = argument.lowered.name_or_flags
-    return flags[-1] if flags and flags[-1].startswith("-") else argument.field.intern_name.upper()
-
-
-@_REGISTRY.primitive_rule
-def _plain_types(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """Numbers, widths and paths, with messages of our own; 1e4 is a whole number too."""
-    words = {int: "a whole number", float: "a number"}
-    if info.type in words:
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="N" if info.type is int else "X",
-            instance_from_str=lambda given: _number(info.type, given[0], words[info.type]),
-            is_instance=lambda value: isinstance(value, int | float),
-            str_from_instance=lambda value: [
-                f"{value:g}" if isinstance(value, float) else str(value)
-            ],
-        )
-    if typing.get_origin(info.type) is tuple and int in typing.get_args(info.type):
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="N,N,…",
-            instance_from_str=lambda given: _widths(given[0]),
-            is_instance=lambda value: isinstance(value, tuple),
-            str_from_instance=lambda value: [",".join(map(str, value))],
-        )
-    if info.type is Choice:
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="NAME",
-            instance_from_str=lambda given: Choice(given[0]),
-            is_instance=lambda value: isinstance(value, Choice),
-            str_from_instance=lambda value: [str(value)],
-        )
-    if info.type is Path:
-        return PrimitiveConstructorSpec(
-            nargs=1,
-            metavar="PATH",
-            instance_from_str=lambda given: Path(given[0]).expanduser(),
-            is_instance=lambda value: isinstance(value, Path),
-            str_from_instance=lambda value: [str(value)],
-        )
-    return None
-
-
-@_REGISTRY.primitive_rule
-def _optional(
-    info: PrimitiveTypeInfo,
-) -> PrimitiveConstructorSpec | UnsupportedTypeAnnotationError | None:
-    """``X | None`` takes an X, or ``none`` to undo what a recipe or a file says."""
-    parts = typing.get_args(info.type)
-    if typing.get_origin(info.type) not in (typing.Union, types.UnionType) or len(parts) != 2:
-        return None
-    if type(None) not in parts:
-        return None
-    kind = next(part for part in parts if part is not type(None))
-    inner = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kind, info.markers))
-    if isinstance(inner, UnsupportedTypeAnnotationError):
-        return inner
-
-    def read(given: list[str]) -> Any:
-        return None if given[0].lower() == "none" else inner.instance_from_str(given)
-
-    return dataclasses.replace(
-        inner,
-        instance_from_str=read,
-        is_instance=lambda value: value is None or bool(inner.is_instance(value)),
-        str_from_instance=lambda v: ["none"] if v is None else inner.str_from_instance(v),
-        choices=None if inner.choices is None else (*inner.choices, "none"),
-    )
-
-
-def _number(kind: type, text: str, words: str) -> Any:
-    try:
-        if kind is float:
-            return float(text)
-        return int(text) if text.strip().lstrip("+-").isdecimal() else _whole(float(text))
-    except (ValueError, OverflowError):
-        raise ValueError(f"'{text}' is not {words}") from None
-
-
-def _whole(value: float) -> int:
-    """1e4 as 10000.
-
-    Raises:
-        ValueError: It isn't whole.
+    Args:
+        arguments: The command's dataclass.
+        command: Its name.
+        defaults: Defaults by name that differ from the fields' own.
+        after: What to say at the end.
     """
-    if not value.is_integer():
-        raise ValueError
-    return int(value)
+    return _parser(arguments, command, defaults or {}, after).format_help().rstrip()
 
 
-def _widths(text: str) -> tuple[int, ...]:
-    value = option_tools.widths(text)
-    if value is None:
-        raise ValueError(f"'{text}' is not whole numbers separated by commas, such as 512,384,256")
-    return value
+def _parser(
+    arguments: type, command: str, defaults: Mapping[str, Any] | None = None, after: str = ""
+) -> argparse.ArgumentParser:
+    width = shutil.get_terminal_size().columns
+    paragraphs = inspect.cleandoc(arguments.__doc__ or "").split("\n\n")
+    found = list(arguments_of(arguments))
+    placed = [one.called + " …" * one.several for one in found if one.positional]
+    usage = " ".join(["%(prog)s", *placed, "[options]"])
+    parser = argparse.ArgumentParser(
+        prog=f"elbax {command}",
+        usage=usage,
+        description="\n\n".join(textwrap.fill(" ".join(p.split()), width) for p in paragraphs),
+        epilog=after,
+        formatter_class=functools.partial(
+            argparse.RawDescriptionHelpFormatter, max_help_position=6, width=width
+        ),
+        add_help=False,
+        allow_abbrev=False,
+        exit_on_error=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    own = parser.add_argument_group("options")
+    groups: dict[type, Any] = {arguments: own}
+    for one in found:
+        if one.group not in groups:
+            title = one.group.__name__.removesuffix("Options").lower()
+            groups[one.group] = parser.add_argument_group(f"{title} options", one.group.__doc__)
+        group = parser if one.positional else groups[one.group]
+        one.add_to(group, (defaults or {}).get(one.name, one.default))
+    own.add_argument("--help", action="store_true", help="Show this, and stop.")
+    return parser
+
+
+def _is_dotted(word: str) -> bool:
+    return word.startswith(tuple(f"--{part}." for part in PARTS))
+
+
+def _metavar(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return "{" + ",".join(map(str, typing.get_args(kind))) + "}"
+    if typing.get_origin(kind) is tuple:
+        return "N,N,…"
+    return _METAVARS.get(kind, "WORD")
+
+
+def _default(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else _escaped(to_word(value))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+@functools.cache
+def _field_helps(arguments: type) -> dict[str, str]:
+    """The docstrings of a class's attributes, each on one line."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(arguments))).body
+    body = typing.cast("ast.ClassDef", tree).body
+    found = {}
+    for field, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            text = getattr(getattr(after, "value", None), "value", "")
+            found[field.target.id] = " ".join(text.split()) if isinstance(text, str) else ""
+    return found

@@ -1,4 +1,4 @@
-"""Recipes: named, cited compositions of the parts, one short file per paper in `papers`.
+"""Recipes: named, cited compositions of the parts, one short file per paper below `papers`.
 
 Imports no jax; `elbax.recipes.compose` does, when a model is built.
 """
@@ -19,9 +19,9 @@ DEFAULT = "vae"
 
 
 def _found() -> dict[str, Recipe]:
-    """What the files in `papers` hold, the default first and the others by name."""
-    names = [module.name for module in pkgutil.iter_modules(papers.__path__)]
-    recipes = [importlib.import_module(f"{papers.__name__}.{name}").RECIPE for name in names]
+    """What the files below `papers` hold, the default first and the others by name."""
+    found = pkgutil.walk_packages(papers.__path__, f"{papers.__name__}.")
+    recipes = [importlib.import_module(one.name).RECIPE for one in found if not one.ispkg]
     ordered = sorted(recipes, key=lambda recipe: (recipe.name != DEFAULT, recipe.name))
     return {recipe.name: recipe for recipe in ordered}
 

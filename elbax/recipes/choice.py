@@ -47,8 +47,8 @@ class Choice:
     def with_options(self, options: Mapping[str, Any]) -> Choice:
         """The same part with these options over the old ones."""
         merged = {**dict(self.options), **{k.replace("-", "_"): v for k, v in options.items()}}
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in merged.items()}
-        return Choice(self.name, tuple(sorted(plain.items())))
+        frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in merged.items()}
+        return Choice(self.name, tuple(sorted(frozen.items())))
 
     def to_json(self) -> str | dict[str, Any]:
         """The name alone, or a mapping where there are options."""
@@ -61,7 +61,7 @@ class Choice:
         """The words of the command line that choose it."""
         found = [f"--{flag}", self.name]
         for name, value in self.options:
-            found += [f"--{flag}.{name.replace('_', '-')}", _word(value)]
+            found += [f"--{flag}.{name.replace('_', '-')}", to_word(value)]
         return found
 
     @classmethod
@@ -71,11 +71,12 @@ class Choice:
 
     def __str__(self) -> str:
         """For people: ``mixture (components 20)``."""
-        told = [f"{name.replace('_', ' ')} {_word(value)}" for name, value in self.options]
-        return f"{self.name} ({', '.join(told)})" if told else self.name
+        own = [f"{name.replace('_', ' ')} {to_word(value)}" for name, value in self.options]
+        return f"{self.name} ({', '.join(own)})" if own else self.name
 
 
-def _word(value: Any) -> str:
+def to_word(value: Any) -> str:
+    """The value of an option as a word of the command line: the opposite of `convert.convert`."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) or value is None else str(value)

@@ -8,15 +8,23 @@ from these fields: the attribute's docstring is the flag's help. Nothing here im
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from elbax.recipes.choice import Choice
+from elbax.recipes.convert import (
+    Checked,
+    Count,
+    NotNegative,
+    Positive,
+    Seed,
+    Whole,
+    convert,
+    flags,
+    hints,
+)
 from elbax.util.words import did_you_mean
 
 # The names of `elbax.model.networks.ACTIVATIONS`, which imports jax; a test holds them together.
@@ -26,12 +34,12 @@ Activation = Literal[
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelOptions(Checked):
     """What the model is: prior, encoder and decoder."""
 
-    latent_dim: int = 10
+    latent_dim: Count = 10
     """Number of latent dimensions (the length of z)."""
-    hidden: tuple[int, ...] = (512, 384, 256)
+    hidden: tuple[Count, ...] = (512, 384, 256)
     """Widths of the encoder's hidden layers, comma-separated; the decoder mirrors them. (conv and
     resnet have --network.dense.)"""
     activation: Activation = "relu"
@@ -50,40 +58,29 @@ class ModelOptions:
     """What encoder, decoder and prior are told besides: nothing, or each row's label; the model is
     then of x given the label."""
 
-    def __post_init__(self) -> None:
-        """Refuse values that no model can have."""
-        _at_least(self, "latent_dim", 1)
-        if not self.hidden or min(self.hidden) < 1:
-            shown = ",".join(map(str, self.hidden))
-            raise ValueError(
-                f"hidden (--hidden) is '{shown}': give one or more widths of at least 1, "
-                "such as 512,384,256"
-            )
-        _check_choices(self)
-
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(Checked):
     """How the parameters move."""
 
-    iterations: int = 10_000
+    iterations: Count = 10_000
     """Number of optimiser steps in all."""
-    epochs: int | None = None
+    epochs: Count | None = None
     """Length in passes over the training data, instead of --iterations."""
-    batch_size: int = 100
+    batch_size: Count = 100
     """Rows in each step's batch."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """Learning rate (the highest one, where a schedule changes it)."""
     learning_rate_schedule: Literal["constant", "cosine", "exponential", "staged"] = "constant"
     """Learning rate over the run: constant, cosine to 0, exponential to a hundredth, or staged: to
     a tenth, in eight stages, each three times as long as the one before."""
-    learning_rate_warm_up: int = 0
+    learning_rate_warm_up: Whole = 0
     """Steps over which the learning rate first rises from 0."""
     optimizer: Literal["adam", "adamw", "adagrad", "rmsprop", "sgd"] = "adam"
     """Optimiser."""
-    adam_epsilon: float = 1e-8
+    adam_epsilon: Positive = 1e-8
     """What adam and adamw add to the root of the mean squared gradient."""
-    gradient_clip: float | None = None
+    gradient_clip: Positive | None = None
     """Largest norm of the gradient; longer ones are scaled down to it."""
     objective: Choice = Choice("elbo")  # noqa: RUF009 - frozen
     """What is minimised, such as beta-tc with --objective.beta 6: a part with options of its own
@@ -91,94 +88,60 @@ class TrainingOptions:
     fit_prior: Literal["none", "gaussian", "gaussian-mixture", "flow"] = "none"
     """What takes the prior's place after training, fitted to latents of the training rows: nothing,
     one normal, a mixture of ten, or a normalising flow."""
-    validate_every: int = 500
+    validate_every: Count = 500
     """Steps between measurements of the loss on the validation rows."""
-    patience: int | None = None
+    patience: Count | None = None
     """Stop after this many validations without a better one, and keep the best parameters."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the matrix products; parameters and probabilities stay float32."""
-    checkpoint_seconds: float = 10.0
+    checkpoint_seconds: NotNegative = 10.0
     """Seconds between checkpoints (one is always written at the end)."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that no training run can have."""
-        for name in ("iterations", "batch_size", "validate_every"):
-            _at_least(self, name, 1)
-        for name in ("epochs", "patience"):
-            if getattr(self, name) is not None:
-                _at_least(self, name, 1)
-        _at_least(self, "learning_rate_warm_up", 0)
-        _positive(self, "learning_rate")
-        _positive(self, "adam_epsilon")
-        if self.gradient_clip is not None:
-            _positive(self, "gradient_clip")
-        _not_negative(self, "checkpoint_seconds")
-        _check_choices(self)
 
 
 @dataclass(frozen=True)
-class ShortOptions:
+class ShortOptions(Checked):
     """Short words for options of the objective, of those objectives that have them."""
 
-    beta: float | None = None
+    beta: NotNegative | None = None
     """Short for --objective.beta: of the elbo, the weight of the KL term (1: the evidence lower
     bound itself)."""
-    kl_warm_up: int | None = None
+    kl_warm_up: Whole | None = None
     """Short for --objective.warm-up: steps over which that weight rises linearly from 0."""
-    free_bits: float | None = None
+    free_bits: NotNegative | None = None
     """Short for --objective.free-bits: nats of KL that each latent may hold at no price."""
-    samples: int | None = None
+    samples: Count | None = None
     """Short for --objective.samples: draws z ~ q(z|x) of each row in a step, averaged in the elbo;
     k, of the importance-weighted bound."""
     kl_estimate: Literal["closed", "monte-carlo"] | None = None
     """Short for --objective.kl: the KL term in closed form where there is one, or log q(z|x) - log
     p(z) at the draws."""
 
-    def __post_init__(self) -> None:
-        """Refuse values that no objective takes."""
-        if self.samples is not None:
-            _at_least(self, "samples", 1)
-        if self.kl_warm_up is not None:
-            _at_least(self, "kl_warm_up", 0)
-        for name in ("beta", "free_bits"):
-            if getattr(self, name) is not None:
-                _not_negative(self, name)
-        _check_choices(self)
-
 
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(Checked):
     """How the data is read."""
 
     binarize: Literal["none", "static", "dynamic"] = "none"
     """Grey pixels to 0/1: never, drawn once (the same for everybody), or drawn anew each step."""
-    validation: int | None = None
+    validation: Whole | None = None
     """Rows of the training part kept for validation. Without it: the data set's own number."""
     columns: str | None = None
     """What columns of a table are, where not as found (see `elbax inspect`): NAME=KIND,NAME=KIND.
     A kind is continuous, positive, count, binary, categorical, ordinal, or ignore."""
     labels: str | None = None
     """The column of a table that holds labels: it is left out of the data."""
-    labelled: int | None = None
+    labelled: Count | None = None
     """Training rows whose labels are shown to an objective that learns from few (semi-supervised):
     drawn by the seed, the same number of each class. Without it: all."""
 
-    def __post_init__(self) -> None:
-        """Refuse a negative number of rows."""
-        if self.validation is not None:
-            _at_least(self, "validation", 0)
-        if self.labelled is not None:
-            _at_least(self, "labelled", 1)
-        _check_choices(self)
-
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Checked):
     """Where and how the run takes place. Of these, only the seed changes the numbers."""
 
     out: Path | None = None
     """Folder to write. Without it: runs/<data>-001, numbered."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the initial parameters, the order of the data and all noise."""
     device: Literal["cpu", "gpu"] | None = None
     """Device to train on. Without it: the GPU where JAX finds one, else the CPU."""
@@ -188,14 +151,6 @@ class RunOptions:
     """Draw the figures and write report.html at the end; --no-report leaves them out."""
     dry_run: bool = False
     """Say what would be trained and where, and stop before touching anything."""
-
-    def __post_init__(self) -> None:
-        """Refuse a seed that JAX could not take."""
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(
-                f"seed (--seed) is {self.seed}: give a whole number from 0 to {2**32 - 1}"
-            )
-        _check_choices(self)
 
 
 @dataclass(frozen=True)
@@ -243,15 +198,14 @@ def section_of(name: str) -> str | None:
     if name in SHORT:
         return "training"
     for section, options in SECTIONS.items():
-        if name in {field.name for field in dataclasses.fields(options)}:
+        if name in hints(options):
             return section
     return None
 
 
 def option_names() -> list[str]:
     """Every option's name, over all sections."""
-    classes = [*SECTIONS.values(), ShortOptions]
-    return [field.name for options in classes for field in dataclasses.fields(options)]
+    return [name for options in (*SECTIONS.values(), ShortOptions) for name in hints(options)]
 
 
 def replace(options: Options, changes: Mapping[str, Any]) -> Options:
@@ -294,7 +248,7 @@ def _spelled_out(changes: Mapping[str, Any]) -> dict[str, Any]:
         full = f"objective.{SHORT[name]}"
         if full in changes:
             raise ValueError(
-                f"{_flag(name)} is short for --{full.replace('_', '-')}, and both are given: "
+                f"{flags(name)} is short for --{full.replace('_', '-')}, and both are given: "
                 "give one"
             )
         short = ShortOptions(**{name: coerce(ShortOptions, name, value)})
@@ -344,11 +298,10 @@ def from_json(options: type[OptionsT], values: Mapping[str, Any]) -> OptionsT:
     Raises:
         ValueError: An unknown name or an impossible value.
     """
-    names = [field.name for field in dataclasses.fields(options)]  # type: ignore[arg-type]
     values = _of_before(values)
     for name in values:
-        if name not in names:
-            raise ValueError(f"unknown option '{name}': {did_you_mean(name, names)}")
+        if name not in hints(options):
+            raise ValueError(f"unknown option '{name}': {did_you_mean(name, hints(options))}")
     return options(**{name: coerce(options, name, value) for name, value in values.items()})
 
 
@@ -365,8 +318,7 @@ def _of_before(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def to_json(options: Any) -> dict[str, Any]:
     """One section as JSON-ready plain data."""
-    names = [field.name for field in dataclasses.fields(options)]
-    return to_plain({name: getattr(options, name) for name in names})
+    return to_plain({name: getattr(options, name) for name in hints(type(options))})
 
 
 def to_plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -383,123 +335,15 @@ def _plain(value: Any) -> Any:
 
 
 def coerce(options: type, name: str, value: Any, old: Any = None) -> Any:
-    """``value`` as the type of the field ``name``, where that loses nothing.
+    """``value`` as the type of the field ``name``, by `convert`.
 
-    A whole number is taken for a float, a list or a comma-separated word for widths, a word for a
-    path, and a word or a mapping for a part; a mapping without a name changes the ``old`` one.
+    A mapping without a name changes the ``old`` choice of a part.
 
     Raises:
         ValueError: The value is of another type; names the option, the value and the type.
     """
-    wanted = typing.get_type_hints(options)[name]
-    alternatives = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
-    if value is None and type(None) in alternatives:
-        return None
-    for kind in alternatives:
-        converted = Choice.of(value, old) if kind is Choice else _as(kind, value)
-        if converted is not None:
-            return converted
-    if Choice in alternatives and isinstance(value, Mapping):
+    old = old if isinstance(old, Choice) else None
+    if name in PARTS and isinstance(value, Mapping) and old is None and "name" not in value:
         given = ", ".join(f"--{name}.{key.replace('_', '-')}" for key in value)
         raise ValueError(f"{given} is an option of a part: give its name too, as --{name} NAME")
-    choices = _choices(alternatives)
-    mend = did_you_mean(str(value), choices) if choices else f"give {_words(alternatives)}"
-    raise ValueError(f"{_flag(name)} is {value!r}: {mend}")
-
-
-def _as(kind: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
-    """``value`` as ``kind``, or None where it isn't one."""
-    if typing.get_origin(kind) is Literal:
-        return value if value in typing.get_args(kind) else None
-    if typing.get_origin(kind) is tuple:
-        return widths(value)
-    if kind is bool:
-        return value if isinstance(value, bool) else None
-    if isinstance(value, bool):
-        return None
-    if kind is float and isinstance(value, int | float):
-        return float(value)
-    if kind is int and hasattr(value, "__index__"):
-        return int(value)
-    if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
-    if kind is Path and isinstance(value, str | Path):
-        return Path(value)
-    if kind is str and isinstance(value, Mapping):  # columns = {age = "count"} in TOML
-        return ",".join(f"{name}={word}" for name, word in value.items())
-    if kind is str and isinstance(value, str):
-        return value
-    return None
-
-
-def widths(value: Any) -> tuple[int, ...] | None:
-    """``"512,384"``, ``[512, 384]`` or ``512`` as a tuple of whole numbers; None where it isn't."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value,)
-    if isinstance(value, str):
-        parts = [part.strip() for part in value.split(",") if part.strip()]
-        value = [int(part) if part.lstrip("+-").isdecimal() else None for part in parts]
-    if not isinstance(value, list | tuple):
-        return None
-    if any(isinstance(item, bool) or not isinstance(item, int) for item in value):
-        return None
-    return tuple(value)
-
-
-def _choices(alternatives: Iterable[Any]) -> list[str]:
-    literals = [kind for kind in alternatives if typing.get_origin(kind) is Literal]
-    return [choice for kind in literals for choice in typing.get_args(kind)]
-
-
-def _words(alternatives: Iterable[Any]) -> str:
-    words = []
-    for kind in alternatives:
-        if typing.get_origin(kind) is tuple:
-            words.append("whole numbers separated by commas, such as 512,384,256")
-        elif kind is not type(None):
-            names = {
-                int: "a whole number",
-                float: "a number",
-                bool: "true or false",
-                Path: "a path",
-                Choice: "the name of a part (see `elbax parts`) before its options",
-                str: "a word",
-            }
-            words.append(names.get(kind, str(kind)))
-    return " or ".join(words)
-
-
-def _is_union(kind: Any) -> bool:
-    return typing.get_origin(kind) in (typing.Union, types.UnionType)
-
-
-def _flag(name: str) -> str:
-    return f"{name} (--{name.replace('_', '-')})"
-
-
-def _at_least(options: Any, name: str, smallest: int) -> None:
-    value = getattr(options, name)
-    if value < smallest:
-        raise ValueError(f"{_flag(name)} is {value}: give a whole number of at least {smallest}")
-
-
-def _positive(options: Any, name: str) -> None:
-    value = getattr(options, name)
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{_flag(name)} is {value}: give a number above 0")
-
-
-def _not_negative(options: Any, name: str) -> None:
-    value = getattr(options, name)
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{_flag(name)} is {value}: give a number of at least 0")
-
-
-def _check_choices(options: Any) -> None:
-    """Refuse a word outside a field's choices (the command line has checked its own)."""
-    for name, wanted in typing.get_type_hints(type(options)).items():
-        alternatives = typing.get_args(wanted) if _is_union(wanted) else (wanted,)
-        choices = _choices(alternatives)
-        value = getattr(options, name)
-        if choices and value is not None and value not in choices:
-            raise ValueError(f"{_flag(name)} is {value!r}: {did_you_mean(str(value), choices)}")
+    return convert(hints(options)[name], value, flags(name), old=old)

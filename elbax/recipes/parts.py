@@ -13,13 +13,13 @@ import dataclasses
 import functools
 import inspect
 import re
-import types
 import typing
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from elbax.recipes.choice import Choice
-from elbax.recipes.options import SHORT, widths
+from elbax.recipes.convert import convert, in_words, is_function
+from elbax.recipes.options import SHORT
 from elbax.util.words import did_you_mean
 
 KINDS = {
@@ -56,20 +56,13 @@ class Option:
     help: str
 
     @property
-    def types(self) -> tuple[Any, ...]:
-        """What a value may be, None apart."""
-        union = typing.get_origin(self.kind) in (typing.Union, types.UnionType)
-        found = typing.get_args(self.kind) if union else (self.kind,)
-        return tuple(one for one in found if one is not type(None) and not _is_function(one))
-
-    @property
     def scheduled(self) -> bool:
         """Whether it may be a function of the step."""
-        return any(map(_is_function, typing.get_args(self.kind)))
+        return any(map(is_function, typing.get_args(self.kind)))
 
     def in_words(self) -> str:
         """What a value may be, in words."""
-        return " or ".join(dict.fromkeys(_words(wanted) for wanted in self.types))
+        return in_words(self.kind)
 
 
 SCHEDULE = {
@@ -170,7 +163,8 @@ def settle(kind: str, choice: Choice) -> Choice:
             raise ValueError(
                 f"unknown option '{name}' ({_flags(kind, name)}) of {part.name}: {mend}"
             )
-        settled[name] = _coerce(kind, part.options[name], value)
+        called = f"{name} ({_flags(kind, name)})"
+        settled[name] = convert(part.options[name].kind, value, called)
     return Choice(choice.name).with_options(settled)
 
 
@@ -231,61 +225,8 @@ def _described(constructor: Any) -> dict[str, str]:
     return found
 
 
-def _coerce(kind: str, option: Option, value: Any) -> Any:
-    for wanted in option.types:
-        converted = _as(wanted, value)
-        if converted is not None:
-            return converted
-    flag = f"{option.name} ({_flags(kind, option.name)})"
-    raise ValueError(f"{flag} is {value!r}: give {option.in_words()}")
-
-
 def _flags(kind: str, name: str) -> str:
     """What an option is called on the command line; some have a short word too."""
     full = f"--{kind}.{name.replace('_', '-')}"
     short = [word for word, option in SHORT.items() if kind == "objective" and option == name]
     return " or ".join([*(f"--{word.replace('_', '-')}" for word in short), full])
-
-
-def _is_function(wanted: Any) -> bool:
-    return typing.get_origin(wanted) is Callable
-
-
-def _as(wanted: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a type
-    """A word or a TOML value as the wanted type, or None where it is not one."""
-    if typing.get_origin(wanted) is Literal:
-        return value if value in typing.get_args(wanted) else None
-    if typing.get_origin(wanted) is tuple:
-        return widths(value) if int in typing.get_args(wanted) else _names(value)
-    if wanted is bool:
-        return {"true": True, "false": False}.get(str(value).lower())
-    if wanted is str:
-        return value if isinstance(value, str) else None
-    if wanted not in (int, float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    if wanted is int:
-        return int(number) if number.is_integer() else None
-    return number
-
-
-def _names(value: Any) -> tuple[str, ...] | None:
-    """Words separated by commas, or a list of words."""
-    if isinstance(value, str):
-        value = [word.strip() for word in value.split(",") if word.strip()]
-    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-        return None
-    return tuple(value)
-
-
-def _words(wanted: Any) -> str:
-    if typing.get_origin(wanted) is Literal:
-        return ", ".join(map(str, typing.get_args(wanted)))
-    if typing.get_origin(wanted) is tuple:
-        whole = int in typing.get_args(wanted)
-        return f"{'whole numbers' if whole else 'words'} separated by commas"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    return words[wanted]

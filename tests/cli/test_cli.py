@@ -64,7 +64,7 @@ def test_a_closed_pipe_is_no_error():
 
 
 def test_a_bug_is_one_line_and_says_how_to_see_more(elbax, monkeypatch):
-    import elbax.cli.recipes as module
+    import elbax.cli.about.recipes as module
 
     def fail(_words):
         raise KeyError("oops")
@@ -86,11 +86,11 @@ def test_a_bug_is_one_line_and_says_how_to_see_more(elbax, monkeypatch):
         (["train", "digits", "more"], "takes no 'more'"),
         (["train", "digits", "--latentdim", "3"], "did you mean '--latent-dim'?"),
         (["train", "digits", "--latent-dim"], "--latent-dim needs a value"),
-        (["train", "digits", "--latent-dim", "x"], "--latent-dim: 'x' is not a whole number"),
+        (["train", "digits", "--latent-dim", "x"], "(--latent-dim) is 'x': give a whole number"),
         (["train", "digits", "--latent-dim", "0"], "latent_dim (--latent-dim) is 0"),
         (["train", "digits", "--latent-dim", "-3"], "(--latent-dim) is -3"),
         (["train", "digits", "--hidden", "8,0"], "(--hidden) is '8,0'"),
-        (["train", "digits", "--hidden", "8,a"], "'8,a' is not whole numbers"),
+        (["train", "digits", "--hidden", "8,a"], "(--hidden) is '8,a': give whole numbers"),
         (["train", "digits", "--batch-size", "-1"], "(--batch-size) is -1"),
         (["train", "digits", "--batch-size", "9999"], "there are 1437 rows to train on"),
         (["train", "digits", "--iterations", "0"], "(--iterations) is 0"),

@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from elbax.cli.parsing import UsageError, split_dotted
+from elbax.cli.parsing import UsageError, read
+from elbax.cli.runs.train import Arguments
 from elbax.model import NegativeELBO, NormalizedMLP
 from elbax.model.support import COUNTS, REAL, UNIT_INTERVAL
 from elbax.recipes import ModelOptions, options, parts, settings
@@ -55,12 +56,15 @@ def test_a_choice_survives_words_and_json():
         *("--likelihood", "mixed", "--likelihood.columns", "normal,binary"),
         *("--likelihood.flag", "true"),
     ]
-    rest, dotted = split_dotted([*words, "--seed=3"])
-    assert rest == ["--likelihood", "mixed", "--seed=3"]
-    assert dotted == {"likelihood.columns": "normal,binary", "likelihood.flag": "true"}
+    assert read(Arguments, "train", [*words, "--seed=3"]) == {
+        "likelihood": "mixed",
+        "likelihood.columns": "normal,binary",
+        "likelihood.flag": "true",
+        "seed": "3",
+    }
     assert str(choice) == "mixed (columns normal,binary, flag true)"
     with pytest.raises(UsageError, match=r"--prior\.components needs a value"):
-        split_dotted(["--prior.components", "--seed", "3"])
+        read(Arguments, "train", ["--prior.components", "--seed", "3"])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +141,7 @@ def test_options_get_the_types_of_the_constructor():
         ("prior", Choice("mixture", (("components", "x"),)), "is 'x': give a whole number"),
         ("prior", Choice("mixture", (("components", 2.5),)), "is 2.5: give a whole number"),
         ("prior", Choice("mixture", (("components", True),)), "is True: give a whole number"),
-        ("prior", Choice("mixture", (("covariance", "x"),)), "give diagonal, full"),
+        ("prior", Choice("mixture", (("covariance", "x"),)), "there are: diagonal, full"),
         ("likelihood", Choice("normal", (("scale", "x"),)), "shared, element, predicted or a nu"),
         ("network", Choice("mlp", (("layer_norm", "x"),)), "give true or false"),
         ("network", Choice("conv", (("channels", "x"),)), "whole numbers separated by commas"),

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 import elbax as library
-from elbax.cli import evaluate as cli
+from elbax.cli.runs import evaluate as cli
 from elbax.evaluate import features
 from elbax.model import AbstractPrior
 from elbax.run import evaluation

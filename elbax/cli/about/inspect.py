@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import tyro
-
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked
 from elbax.run.folder import SCHEMA
 from elbax.util import environment
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """What data are, without training on them, and what training on them would take."""
 
-    data: Annotated[str, tyro.conf.Positional]
+    data: Annotated[str, POSITIONAL]
     """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, .csv, .parquet, a
     folder of images."""
     columns: str | None = None
@@ -28,8 +27,6 @@ class Arguments:
     """The column of a table that holds labels."""
     recipe: str = "vae"
     """The recipe whose memory and time to estimate."""
-    seed: int = 0
-    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print one JSON object."""
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
 
@@ -17,7 +17,7 @@ FORMATS = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """A table with its missing cells filled: same rows, columns and order; observed cells stay.
 
     Numbers get the posterior mean, the others the most probable category. Beside OUT stands
@@ -25,25 +25,18 @@ class Arguments:
     probability of the category.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder; it was trained on a table."""
     data: Path
     """The table to fill: .csv or .parquet."""
     out: Path
     """The file to write: .csv or .parquet."""
-    draws: int = 200
+    draws: Count = 200
     """Importance draws of the latents for each row."""
-    multiple: int = 0
+    multiple: Annotated[int, Bounds(0, 400)] = 0
     """Write so many tables more, OUT.1, OUT.2, …, each with its missing cells drawn at random."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        if self.draws < 1:
-            raise ValueError(f"draws (--draws) is {self.draws}: give at least 1")
-        if not 0 <= self.multiple <= 400:
-            raise ValueError(f"multiple (--multiple) is {self.multiple}: give 0 to 400")
 
 
 def main(words: Sequence[str]) -> int:

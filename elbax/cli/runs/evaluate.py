@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, REPEATED, parse
+from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
 from elbax.util import environment
@@ -23,7 +23,7 @@ _LONG = 1_000_000  # draws in all, above which a line says what is being waited 
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """How good a model is: bounds and estimates of log p(x), its latents, its samples.
 
     All in nats per datum, with standard errors over the rows and, beside them, the error of the
@@ -39,16 +39,16 @@ class Arguments:
     (shapes) is in a latent of its own, by four published scores from 0 to 1.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
-    estimator: tyro.conf.UseAppendAction[tuple[_ESTIMATORS, ...]] = ()
+    estimator: Annotated[tuple[_ESTIMATORS, ...], REPEATED] = ()
     """What to measure; give it several times for several. Without it: elbo and importance
     (latents and samples, of a model without a bound)."""
-    samples: int | None = None
+    samples: Count | None = None
     """Draws z per datum, or chains (annealed). Without it: 1,000 of importance, prior and gap (200
     above 2,000 rows), 16 of annealed, 10 of elbo (1 above 10,000 rows). Beside others, elbo keeps
     its own."""
-    limit: int | None = None
+    limit: Count | None = None
     """The first so many rows. Without it: all, and 100 where annealed or gap is asked for."""
     data: str | None = None
     """Other data of the same shape: a name or a path. Without it: those of the run."""
@@ -60,17 +60,10 @@ class Arguments:
     features: Literal["raw", "pca", "classifier"] | None = None
     """The space in which samples are compared. Without it: classifier where there are labels, else
     pca."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of the draws. Without it: the run's own."""
     json: bool = False
     """Print one JSON object; of several estimators, the objects stand under "estimates"."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        for name in ("samples", "limit"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} (--{name}) is {value}: give at least 1")
 
 
 def main(words: Sequence[str]) -> int:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment, files
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """Runs side by side: one table, paired differences to the first run, and a page of figures.
 
     All are measured on the same rows with the same noise. Runs whose numbers do not compare (other
@@ -25,28 +25,22 @@ class Arguments:
     differ by their seed alone are also averaged over seeds.
     """
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    runs: Annotated[tuple[Path, ...], POSITIONAL]
     """The runs' folders, two or more."""
     out: Path = Path("compare.html")
     """The page to write, self-contained. Without it: compare.html in the folder you are in."""
     split: Literal["train", "validation", "test", "all"] = "test"
     """Which rows."""
-    limit: int = 1000
+    limit: Count = 1000
     """The first so many of them."""
-    samples: int = 500
+    samples: Count = 500
     """Importance samples per row."""
     binarize: Literal["as-trained", "dynamic", "static", "none"] = "as-trained"
     """Grey data to 0/1, for all runs alike."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws, the same for all runs."""
     json: bool = False
     """Print one JSON object."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        for name in ("samples", "limit"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} (--{name}) is {getattr(self, name)}: give at least 1")
 
 
 def main(words: Sequence[str]) -> int:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Seed
 from elbax.run.folder import FIGURES as FOLDER
 from elbax.run.run import Run
 from elbax.util import environment, files
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """Draw figures of a run as PNG.
 
     There are reconstruct, generated, train_process, top_infer, top_label, bound, active_units,
@@ -28,16 +28,16 @@ class Arguments:
     also has the annealed value, which takes half a minute.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
-    figures: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    figures: Annotated[tuple[str, ...], POSITIONAL] = ()
     """Which figures. Without any: all that this run allows."""
     out: Path | None = None
     """The folder to write to. Without it: figures/ in the run's folder."""
     betas: str | None = None
     """For rate_distortion: weights of the KL, such as 0.25,0.5,1,2,4. The run is trained again at
     each (2,000 steps at most, into betas/ in its folder)."""
-    seed: int | None = None
+    seed: Seed | None = None
     """Seed of what is drawn at random. Without it: the run's own."""
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from elbax.cli.parsing import parse
 from elbax.recipes import RECIPES
+from elbax.recipes.convert import Checked
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """The recipes known by name: compositions with training settings, and their sources."""
 
-    seed: int = 0
-    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print a JSON list of objects with name, summary, source and meant_for."""
 

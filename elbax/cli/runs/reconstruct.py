@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
 
@@ -17,7 +17,7 @@ FORMATS = (".npz", ".npy", ".png")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """Data through encoder and decoder, beside the originals: E[p(x|z)] at z = E[q(z|x)].
 
     .npz holds `original` and `reconstruction`, .npy the reconstructions; in .png the even columns
@@ -26,7 +26,7 @@ class Arguments:
     .parquet hold the reconstructed rows: the mean of numbers, the most probable category.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
     out: Path
     """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
@@ -34,15 +34,10 @@ class Arguments:
     """Other data of the same shape: a name or a path. Without it: those of the run."""
     split: Literal["train", "validation", "test", "all"] = "test"
     """Which rows."""
-    count: int | None = None
+    count: Count | None = None
     """The first so many rows. Without it: all, and 100 in a picture."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the binarisation, where the run binarises dynamically."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        if self.count is not None and self.count < 1:
-            raise ValueError(f"count (--count) is {self.count}: give at least 1")
 
 
 def main(words: Sequence[str]) -> int:

@@ -9,34 +9,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 
-from elbax.cli.parsing import parse
-from elbax.cli.train import summary
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Count, Seed
+from elbax.cli.runs.train import summary
 from elbax.report.console import Console
 from elbax.run.run import Run
 from elbax.util import environment
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """Resume a run exactly where its last checkpoint stands; needs nothing but the folder."""
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
-    iterations: int | None = None
+    iterations: Count | None = None
     """Another length, in steps in all (those already taken count); without it, the run's own."""
-    seed: int | None = None
+    seed: Seed | None = None
     """The run's own seed, if you want to be sure of it: another one is refused."""
     json: bool = False
     """Print the results as one JSON object on standard output."""
-
-    def __post_init__(self) -> None:
-        """Refuse a length that no run can have."""
-        if self.iterations is not None and self.iterations < 1:
-            raise ValueError(
-                f"iterations (--iterations) is {self.iterations}: give a whole number of at least 1"
-            )
 
 
 def main(words: Sequence[str]) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked
 from elbax.run.run import Run
 from elbax.util import environment
 
@@ -17,14 +17,14 @@ FORMATS = (".npz", ".csv", ".parquet")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """The posterior q(z|x) of each datum: mean, scale (where it has one), label (if any).
 
     An .npz file holds the arrays mean, scale and label; .csv and .parquet have a column for each
     latent's mean and scale (mean_0, scale_0, and so on) and one for the label.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
     out: Path
     """The file to write: .npz, .csv or .parquet."""
@@ -32,8 +32,6 @@ class Arguments:
     """Other data of the same shape: a name or a path. Without it: those of the run."""
     split: Literal["train", "validation", "test", "all"] = "all"
     """Which rows; `all` keeps your own file's order, else train, validation, test in turn."""
-    seed: int = 0
-    """Taken as by every command; this one draws nothing, so the number changes nothing."""
 
 
 def main(words: Sequence[str]) -> int:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import tyro
-
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.choice import to_word
+from elbax.recipes.convert import Checked
 from elbax.recipes.options import PARTS
 from elbax.util import environment
 from elbax.util.words import did_you_mean
 
 if TYPE_CHECKING:
-    from elbax.recipes.parts import Option, Part
+    from elbax.recipes.parts import Part
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """The parts that a model and its training are composed of.
 
     They are networks, priors, posteriors, likelihoods and objectives.
@@ -27,10 +27,8 @@ class Arguments:
     Each with its source, and its own options with their defaults.
     """
 
-    kind: Annotated[str, tyro.conf.Positional] = "all"
+    kind: Annotated[str, POSITIONAL] = "all"
     """Only those of one kind: network, prior, posterior, likelihood or objective."""
-    seed: int = 0
-    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print a JSON list of objects with kind, name, summary, source and options."""
 
@@ -53,18 +51,13 @@ def main(words: Sequence[str]) -> int:
         print(f"    {part.summary} {part.source}.")
         for option in part.options.values():
             flag = f"--{part.kind}.{option.name.replace('_', '-')}"
-            print(f"    {flag} {_default(option)}  ({option.in_words()})")
+            print(f"    {flag} {_default(option.default)}  ({option.in_words()})")
             print(f"        {option.help}")
     return 0
 
 
-def _default(option: Option) -> str:
-    value = option.default
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "…"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _default(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else to_word(value) or "…"
 
 
 def _object(part: Part) -> dict:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
 
@@ -17,7 +17,7 @@ FORMATS = (".npz", ".npy", ".png")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """New data: z from the prior, or from a density fitted to the latents; x from p(x|z).
 
     .npz holds x and z, .npy holds x, .png shows images as tiles. After training on a table, .csv
@@ -26,16 +26,16 @@ class Arguments:
     others given these.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
     out: Path
     """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
-    count: int = 100
+    count: Count = 100
     """How many."""
     sampler: Literal["prior", "gaussian", "gaussian-mixture", "flow"] = "prior"
     """Where z is from: the prior, or a density fitted to latents of the training data (a draw of
     q(z|x) each): one normal, a mixture of normals, or a normalising flow."""
-    components: int = 10
+    components: Count = 10
     """Normals in --sampler gaussian-mixture."""
     mean: bool = False
     """Give the mean of p(x|z): smooth; of a Bernoulli the probability of a 1. The default."""
@@ -44,31 +44,22 @@ class Arguments:
     given: str | None = None
     """Of a table: cells to fix, NAME=VALUE,NAME=VALUE; the other columns are drawn given them, by
     importance sampling from the joint."""
-    proposals: int = 20_000
+    proposals: Count = 20_000
     """Latents that --given chooses from."""
     label: str | None = None
     """Of a model that is told labels: all with this one, a number or a name. Without it: one label
     after the other."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        if self.count < 1:
-            raise ValueError(f"count (--count) is {self.count}: give at least 1")
-        if self.components < 1:
-            raise ValueError(f"components (--components) is {self.components}: give at least 1")
-        if self.proposals < 1:
-            raise ValueError(f"proposals (--proposals) is {self.proposals}: give at least 1")
-        if self.mean and self.given is not None:
-            raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
-        if self.mean and self.draw:
-            raise ValueError("--mean and --draw exclude each other: give one of them")
 
 
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "sample", words)
+    if arguments.mean and arguments.given is not None:
+        raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
+    if arguments.mean and arguments.draw:
+        raise ValueError("--mean and --draw exclude each other: give one of them")
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
     from elbax.run import labels

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elbax.cli.parsing import parse
+from elbax.recipes.convert import Checked
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """The data sets known by name, and whether each is at hand."""
 
-    seed: int = 0
-    """Taken as by every command; this one draws nothing, so the number changes nothing."""
     json: bool = False
     """Print a JSON list of objects with name, summary, source and where."""
 

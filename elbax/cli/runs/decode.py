@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Seed
 from elbax.run.run import Run
 from elbax.util import environment
 
@@ -17,13 +17,13 @@ FORMATS = (".npz", ".npy", ".png")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """Data from latents that you give: in a file, or one on the command line.
 
     .npz holds x and z, .npy holds x, .png shows images as tiles.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
     out: Path
     """The file to write: .npz, .npy or .png."""
@@ -37,20 +37,17 @@ class Arguments:
     """Give a draw from p(x|z) instead."""
     label: str | None = None
     """What a model that is told labels is told: a label's number or name."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws."""
-
-    def __post_init__(self) -> None:
-        """Refuse what doesn't go together."""
-        if (self.latents is None) == (self.z is None):
-            raise ValueError("give the latents either as --latents FILE or as --z 0.5,1.2,…")
-        if self.mean and self.draw:
-            raise ValueError("--mean and --draw exclude each other: give one of them")
 
 
 def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit status."""
     arguments = parse(Arguments, "decode", words)
+    if (arguments.latents is None) == (arguments.z is None):
+        raise ValueError("give the latents either as --latents FILE or as --z 0.5,1.2,…")
+    if arguments.mean and arguments.draw:
+        raise ValueError("--mean and --draw exclude each other: give one of them")
     run = Run(arguments.run)
     environment.prepare(run.config["run"]["device"])
     from elbax.run import labels

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
 
-from elbax.cli.parsing import parse
+from elbax.cli.parsing import POSITIONAL, parse
+from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
 from elbax.util import environment
@@ -19,7 +19,7 @@ FORMATS = (".csv", ".parquet", ".npz")
 
 
 @dataclass(frozen=True)
-class Arguments:
+class Arguments(Checked):
     """How likely each row is: log p(x) in nats, by importance sampling; lower is stranger.
 
     OUT has a line for each row: log_p; error, its standard deviation over the draws;
@@ -29,7 +29,7 @@ class Arguments:
     pixels.
     """
 
-    run: Annotated[Path, tyro.conf.Positional]
+    run: Annotated[Path, POSITIONAL]
     """The run's folder."""
     out: Path
     """The file to write: .csv, .parquet or .npz."""
@@ -37,17 +37,12 @@ class Arguments:
     """The data to score: a name or a path. Without it: those of the run."""
     split: Literal["train", "validation", "test", "all"] = "all"
     """Which rows; all come in the order of the file."""
-    samples: int = 1000
+    samples: Count = 1000
     """Draws of the latents for each row."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the draws."""
     json: bool = False
     """Print the means over the rows as one JSON object."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        if self.samples < 1:
-            raise ValueError(f"samples (--samples) is {self.samples}: give at least 1")
 
 
 def main(words: Sequence[str]) -> int:

@@ -1,0 +1,1 @@
+"""The plain VAE, with perceptrons and with convolutions."""

@@ -1,0 +1,1 @@
+"""Tighter bounds on log p(x)."""

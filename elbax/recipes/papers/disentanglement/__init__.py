@@ -1,0 +1,1 @@
+"""Latents that are each one factor of the data."""

@@ -1,0 +1,1 @@
+"""Likelihoods with a story of their own."""

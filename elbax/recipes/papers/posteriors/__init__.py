@@ -1,0 +1,1 @@
+"""Posteriors other than the diagonal normal."""

@@ -1,0 +1,1 @@
+"""Other penalties than the KL to the prior."""
