@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from elbax.evaluate import elbo, has_bound, posterior_moments
 from elbax.evaluate.latents import ACTIVE
 from elbax.figures.drawing.style import BLUE, LINE, MUTED, RED, outline, page
-from elbax.figures.latent_grid import ACTIVITY_ROWS
+from elbax.figures.drawing.latent_grid import ACTIVITY_ROWS
 from elbax.figures.needs import held_out
 from elbax.run.labels import told
 from elbax.run.run import Run

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from elbax.evaluate import decode, posterior_moments, reconstruct
 from elbax.figures.drawing.style import page, picture_axes
-from elbax.figures.latent_grid import same_condition
+from elbax.figures.drawing.latent_grid import same_condition
 from elbax.figures.needs import held_out
 from elbax.model.compatibility import latent_kind
 from elbax.run.labels import told

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from elbax.evaluate import decode, posterior_moments, preprocess
-from elbax.figures import latent_grid
+from elbax.figures.drawing import latent_grid
 from elbax.figures.drawing.style import page
 from elbax.figures.needs import held_out
 from elbax.run.run import Run

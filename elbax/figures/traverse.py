@@ -17,7 +17,7 @@ from elbax.evaluate import (
 from elbax.evaluate.latents import ACTIVE
 from elbax.evaluate.tiles import Rows
 from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
-from elbax.figures.latent_grid import same_condition
+from elbax.figures.drawing.latent_grid import same_condition
 from elbax.figures.needs import held_out
 from elbax.model.priors import StandardNormal
 from elbax.run.labels import told

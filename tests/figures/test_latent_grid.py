@@ -2,7 +2,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm
 
-from elbax.figures import latent_grid
+from elbax.figures.drawing import latent_grid
 from elbax.figures.normal import ring
 from elbax.figures.top_label import region_centres, strongholds
 

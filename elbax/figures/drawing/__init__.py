@@ -1,1 +1,1 @@
-"""How every figure looks: fonts, colours, pages, and heat maps of rows."""
+"""What figures share: fonts, colours and pages, heat maps of rows, grids over latents."""
