@@ -57,7 +57,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
     after = measure(plan, model)
     log_likelihood = None
     if has_bound(model) and not isinstance(model.encoder, ClassifyingEncoder):
-        rows = labels.told(model, plan.dataset.test)[:WEIGHED]
+        rows = labels.conditioned(model, plan.dataset.test)[:WEIGHED]
         key = evaluation_key(plan.options.run.seed)
         found = importance(model, rows, key=key, samples=SAMPLES)
         mean, (trust, _) = found.mean(), found.trust()
@@ -79,7 +79,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
         "before": before,
         "after": after,
         "log_likelihood": log_likelihood,
-        "active": measuring.count_active(model, labels.told(model, plan.dataset.test)[:ROWS]),
+        "active": _active(plan, model),
         "latent_dim": model.latent_dim,
         "classified": _classified(plan, model),
     }
@@ -141,3 +141,7 @@ def _table(folder: Path) -> Path:
         lines.append(",".join("" if g else f"{v:.6g}" for v, g in zip(row, gone, strict=True)))
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def _active(plan: Plan, model: LatentVariableModel) -> int | None:
+    return measuring.count_active(model, labels.conditioned(model, plan.dataset.test)[:ROWS])

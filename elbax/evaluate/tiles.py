@@ -23,7 +23,7 @@ TILE = 500  # rows: nearly the speed of one large product, and the memory stays 
 
 @dataclasses.dataclass(frozen=True)
 class Conditioned:
-    """Rows, with what a conditional model is told of each.
+    """Rows, with the condition of each.
 
     Whatever is measured of them by `map_rows` is then of x given the condition.
 
@@ -62,8 +62,8 @@ def map_rows(
 
     Args:
         function: A function of the model, one datum as stored, and a key.
-        model: Any pytree, passed through; the models in it are told each row's condition, where the
-            rows have one.
+        model: Any pytree, passed through; the models in it are given each row's condition, where
+            the rows have one.
         rows: The data as stored, rows along the leading axis; at least one.
         key: Row i gets `fold_in(key, i)`.
         tile: How many rows stand together; a constant of the caller, never a user's choice. Fewer
@@ -112,13 +112,13 @@ def _map_tile(
     condition: Any = None,
 ) -> PyTree:
     def one(row: Any, condition: Any, number: Any) -> PyTree:
-        knowing = model if condition is None else _told(model, condition)
+        knowing = model if condition is None else _at_condition(model, condition)
         return function(knowing, row, jax.random.fold_in(key, number))
 
     return jax.vmap(one)(tile, condition, numbers)
 
 
-def _told(model: PyTree, condition: Array) -> PyTree:
+def _at_condition(model: PyTree, condition: Array) -> PyTree:
     return jax.tree.map(
         lambda part: (
             at_condition(part, condition) if isinstance(part, LatentVariableModel) else part

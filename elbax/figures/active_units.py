@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from elbax.evaluate import elbo, has_bound, posterior_moments
 from elbax.evaluate.latents import ACTIVE
-from elbax.figures.drawing.style import BLUE, LINE, MUTED, RED, outline, page
 from elbax.figures.drawing.latent_grid import ACTIVITY_ROWS
+from elbax.figures.drawing.style import BLUE, LINE, MUTED, RED, outline, page
 from elbax.figures.needs import held_out
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 
 NAMED = 40  # latents: beyond that the ticks would touch
@@ -22,7 +22,7 @@ FLOOR = 1e-7  # variances below it are drawn at it: float32 says nothing smaller
 def figure(run: Run) -> Figure:
     """Var_x E[z|x] of every latent, most active first, and its KL beside it."""
     split, which = held_out(run.dataset)
-    rows = told(run.model, split)[:ACTIVITY_ROWS]
+    rows = conditioned(run.model, split)[:ACTIVITY_ROWS]
     means = posterior_moments(run.model, rows)["mean"]
     activity = np.var(np.asarray(means, np.float64), axis=0)
     kl = None

@@ -18,7 +18,7 @@ from elbax.evaluate.likelihoods import conditional_log_likelihoods, running
 from elbax.evaluate.tiles import Rows
 from elbax.figures.drawing.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
 from elbax.figures.needs import FigureUnavailable, held_out
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, is_image, to_rgb
 from elbax.util.words import minus
@@ -74,7 +74,7 @@ def figure(run: Run, *, thorough: bool = False) -> Figure:
     split, which = held_out(run.dataset)
     count = min(ROWS, len(split))
     chosen = np.random.default_rng(run.seed).choice(len(split), count, replace=False)
-    rows = told(run.model, split)[np.sort(chosen)]
+    rows = conditioned(run.model, split)[np.sort(chosen)]
     try:
         found = estimate(run, rows, thorough=thorough)
     except ValueError as why:

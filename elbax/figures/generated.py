@@ -72,7 +72,7 @@ def _from(run: Run) -> str:
     if classes == 0:
         return "Each z is drawn from the prior."
     each = "each column has another" if SIDE % classes == 0 else "one after the other"
-    return f"Each z is drawn from the prior, and the decoder is told a label: {each}."
+    return f"Each z is drawn from the prior, and the decoder is conditioned on a label: {each}."
 
 
 def _heat(run: Run, means: np.ndarray, draws: np.ndarray, real: np.ndarray, which: str) -> Figure:

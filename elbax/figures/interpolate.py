@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from elbax.evaluate import decode, posterior_moments, reconstruct
-from elbax.figures.drawing.style import page, picture_axes
 from elbax.figures.drawing.latent_grid import same_condition
+from elbax.figures.drawing.style import page, picture_axes
 from elbax.figures.needs import held_out
 from elbax.model.compatibility import latent_kind
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
 
@@ -24,7 +24,7 @@ def figure(run: Run) -> Figure:
     split, which = held_out(run.dataset)
     pairs = min(PAIRS, len(split) // 2)
     chosen = np.random.default_rng(run.seed).choice(len(split), 2 * pairs, replace=False)
-    rows = told(model, split)[chosen]
+    rows = conditioned(model, split)[chosen]
     means = posterior_moments(model, rows)["mean"]
     # Between points of a sphere the straight line is no way of latents.
     ways = {"spherical": spherical, "linear": linear}

@@ -98,7 +98,7 @@ def needs_map(run: Run) -> str | None:
     from elbax.model.priors import StandardNormal
 
     if run.model.condition_dim:
-        return "a map of the latent space is of one label, and this model is told one besides"
+        return "a map of the latent space is of one label, and this model is conditioned on one"
     prior = run.model.prior
     if isinstance(prior, StandardNormal):
         return None
@@ -115,10 +115,10 @@ def needs_means(run: Run) -> str | None:
     if without is not None:
         return without
     from elbax.evaluate import active_units
-    from elbax.run.labels import told
+    from elbax.run.labels import conditioned
 
     try:
-        active_units(run.model, told(run.model, held_out(run.dataset)[0])[:2])
+        active_units(run.model, conditioned(run.model, held_out(run.dataset)[0])[:2])
     except ValueError as why:
         return f"active_units needs real latents with a mean: {why}"
     return None

@@ -10,7 +10,7 @@ from elbax import evaluate
 from elbax.figures.drawing.heat import heat_rows
 from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.needs import held_out
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.mosaic import (
     display_range,
@@ -32,7 +32,7 @@ def figure(run: Run) -> Figure:
     key = jax.random.key(run.seed)
     count = min(PAIRS, len(split))
     rows = np.random.default_rng(run.seed).choice(len(split), count, replace=False)
-    originals, means = evaluate.reconstruct(run.model, told(run.model, split)[rows], key)
+    originals, means = evaluate.reconstruct(run.model, conditioned(run.model, split)[rows], key)
     if is_image(tuple(run.model.shape)):
         return _sheet(run, originals, means, which)
     return _heat(run, originals, means, which)

@@ -15,8 +15,8 @@ from scipy.stats import norm
 from sklearn.neighbors import KNeighborsClassifier
 
 from elbax.evaluate import decode, posterior_moments, preprocess
-from elbax.figures.drawing.style import INK, label_colours, outline, page, plain
 from elbax.figures.drawing.latent_grid import quantile_grid
+from elbax.figures.drawing.style import INK, label_colours, outline, page, plain
 from elbax.figures.needs import FigureUnavailable, held_out, needs_labels
 from elbax.figures.top_infer import latent_axes, quantile_ticks, which_latents
 from elbax.run.run import Run

@@ -16,11 +16,11 @@ from elbax.evaluate import (
 )
 from elbax.evaluate.latents import ACTIVE
 from elbax.evaluate.tiles import Rows
-from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.drawing.latent_grid import same_condition
+from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.needs import held_out
 from elbax.model.priors import StandardNormal
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
 from elbax.util.words import minus
@@ -34,7 +34,7 @@ def figure(run: Run) -> Figure:
     """A row of decoded images for each latent, those with the highest KL first."""
     model = run.model
     split, which = held_out(run.dataset)
-    rows = told(model, split)[:ROWS]
+    rows = conditioned(model, split)[:ROWS]
     means = posterior_moments(model, rows)["mean"]
     worth, unit = _worth(run, rows, means)
     order = np.argsort(-worth, kind="stable")[:MOST]

@@ -55,8 +55,8 @@ class ModelOptions(Checked):
     """Likelihood p(x|z), such as normal with --likelihood.scale predicted. Without it: chosen from
     the data, and the choice is printed."""
     condition: Literal["none", "label"] = "none"
-    """What encoder, decoder and prior are told besides: nothing, or each row's label; the model is
-    then of x given the label."""
+    """What encoder, decoder and prior are conditioned on: nothing, or each row's label; the model
+    is then of x given the label."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from elbax.recipes import parts
 from elbax.report import comparison
 from elbax.report.console import Console
 from elbax.run import folder, settle, training
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.run.settle import Plan
 from elbax.util import environment
@@ -49,7 +49,7 @@ def curve(run: Run, betas: Sequence[float], said: Callable[[str], None]) -> tupl
             said(f"training at β = {beta:g}: {steps:,} steps into {trained.path}")
             trained = _train(trained.path, copy)
         model = trained.model
-        rows = told(model, held_out(plan.dataset)[0])[:ROWS]
+        rows = conditioned(model, held_out(plan.dataset)[0])[:ROWS]
         terms = elbo(model, rows, key=evaluation_key(plan.options.run.seed))
         settings = {"objective.beta": beta}
         points.append(comparison.point(f"β = {beta:g}", terms.kl, -terms.reconstruction, settings))

@@ -22,7 +22,7 @@ from elbax.run import evaluation, settle
 from elbax.run import measure as measuring
 from elbax.run.evaluation import number, plain
 from elbax.run.folder import SCHEMA
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Binarize, Run
 from elbax.run.use import other_data
 from elbax.util.keys import evaluation_key
@@ -127,7 +127,8 @@ def _check_pair(one: Run, other: Run) -> None:
     rows = one.dataset.test.x if len(one.dataset.test) else one.dataset.train.x
     if one.model.condition_dim != other.model.condition_dim:
         raise ValueError(
-            f"{names}: one is told labels, and gives a bound on log p(x|y), and the other is not"
+            f"{names}: one is conditioned on labels, and gives a bound on log p(x|y), and the "
+            "other is not"
         )
     kinds = [bounds.quantity(run.model, rows) for run in (one, other)]
     if kinds[0] != kinds[1]:
@@ -160,7 +161,7 @@ def compare(
     names = _names([run.path for run in found])
     runs = []
     for name, run in zip(names, found, strict=True):
-        rows = told(run.model, part)[:limit]
+        rows = conditioned(run.model, part)[:limit]
         said(f"measuring {name}: {len(rows):,} rows × {samples:,} samples")
         runs.append(_measure(name, run, rows, seed, samples))
     kind = bounds.quantity(found[0].model, part.x[:limit])
@@ -212,11 +213,11 @@ def _settings(run: Run) -> dict[str, Any]:
 def differing(comparison: Comparison) -> list[dict[str, Any]]:
     """For each run, the options that are not the same in all of them."""
     names = dict.fromkeys(name for run in comparison.runs for name in run.settings)
-    told = [
+    names = [
         name for name in names if len({repr(run.settings.get(name)) for run in comparison.runs}) > 1
     ]
     return [
-        {name.split(".")[-1]: run.settings.get(name) for name in told} for run in comparison.runs
+        {name.split(".")[-1]: run.settings.get(name) for name in names} for run in comparison.runs
     ]
 
 

@@ -230,14 +230,14 @@ def model_in_words(plan: Plan, parameters: int) -> str:
     return (
         f"{plan.options.recipe}: {sizes} and back, {network}{model.activation}, "
         f"{parameters:,} parameters; {_spaced(model.posterior)} posterior, "
-        f"{_spaced(model.prior)} prior{_afterwards(plan)}{_told(plan)}"
+        f"{_spaced(model.prior)} prior{_afterwards(plan)}{_conditioned(plan)}"
     )
 
 
-def _told(plan: Plan) -> str:
+def _conditioned(plan: Plan) -> str:
     count = plan.options.data.labelled
     if plan.options.model.condition == "label":
-        return f"; encoder, decoder and prior are told one of {plan.classes} labels"
+        return f"; encoder, decoder and prior are conditioned on one of {plan.classes} labels"
     if plan.classes == 0:
         return ""
     return f"; with labels of {'all' if count is None else f'{count:,}'} training rows"
@@ -267,7 +267,7 @@ def likelihood_in_words(plan: Plan) -> str:
 
 
 def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) -> list[str]:
-    """The test bound, its parts, the active latents, the report, and two commands to go on with."""
+    """The test bound, its parts, the active latents, the report, and two commands to run next."""
     where = shlex.quote(str(path))
     which = "test" if results.get("test") else "train"
     lines = [f"{which:<7} {bound_in_words(results[which])}"]
@@ -299,12 +299,12 @@ def bound_in_words(bound: Mapping[str, Any]) -> str:
     reconstruction = plus_minus(bound["reconstruction"], error["reconstruction"], 2)
     if "elbo" not in bound:
         terms = readable(bound.get("terms", {}))
-        told = [
+        shown = [
             f"; {name} {value:.4g}" for name, value in terms.items() if name != "reconstruction"
         ]
         return (
             f"reconstruction {reconstruction} nats per datum, and no bound (the posterior is a "
-            f"point){''.join(told)}"
+            f"point){''.join(shown)}"
         )
     given = " given its label" if bound.get("given") == "label" else ""
     return (

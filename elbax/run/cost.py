@@ -89,8 +89,8 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
             label = jax.numpy.zeros(training.batch_size, int)
             batch = dataclasses.replace(batch, label=label)
         elif classes:
-            told = jax.numpy.zeros((training.batch_size, classes), floats)
-            batch = dataclasses.replace(batch, condition=told)
+            condition = jax.numpy.zeros((training.batch_size, classes), floats)
+            batch = dataclasses.replace(batch, condition=condition)
         found, _ = goal(model, batch, state=goal.init(model), step=step, key=key)
         return found, (model, goal)
 

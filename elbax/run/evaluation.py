@@ -37,7 +37,7 @@ from elbax.model.latent_variable_model import ClassifyingEncoder
 from elbax.run import measure as measuring
 from elbax.run import settle
 from elbax.run.folder import SCHEMA
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.run.use import apply, tables
 from elbax.util import environment
@@ -129,7 +129,7 @@ def make_task(
     figures are then of the same rows.
     """
     x, labels = run.rows(split)
-    rows = told(run.model, Split(x, labels))
+    rows = conditioned(run.model, Split(x, labels))
     if limit is None and set(SLOW) & set(estimators):
         limit = SLOW_ROWS
     labels = None if labels is None else labels[:limit]
@@ -170,7 +170,7 @@ def check(task: Task, estimators: Sequence[str]) -> None:
             )
     elif model.condition_dim and "gap" in estimators:
         raise ValueError(
-            f"estimator (--estimator) is gap, and {task.run.path} is told labels, "
+            f"estimator (--estimator) is gap, and {task.run.path} is conditioned on labels, "
             "for which it is not there yet: take another"
         )
     bounded = [name for name in estimators if name in BOUNDED]
@@ -428,7 +428,7 @@ def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
             "give --split test"
         )
     train, model = task.run.dataset.train, task.run.model
-    fitted = posterior_moments(model, told(model, train)[:PROBE_ROWS])["mean"]
+    fitted = posterior_moments(model, conditioned(model, train)[:PROBE_ROWS])["mean"]
     given = posterior_moments(model, task.rows)["mean"]
     labels = None if train.label is None else train.label[:PROBE_ROWS]
     return plain(probe(fitted, labels, given, task.labels))

@@ -148,7 +148,7 @@ def check_available(out: Path, *, force: bool) -> None:
     if _is_run(out):
         if not force:
             raise RunFolderError(
-                f"{out} holds a run already: go on with it by `elbax resume {out}`, "
+                f"{out} holds a run already: resume it by `elbax resume {out}`, "
                 "choose another --out, or replace it with --force"
             )
         return

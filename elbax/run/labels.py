@@ -1,4 +1,4 @@
-"""Labels as what a model is told: of data, and of what is drawn."""
+"""Labels as the condition of a model: of data, and of what is generated."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def classes_of(dataset: Dataset) -> int:
     if not found or dataset.train.label is None:
         columns = " (--labels COLUMN names a table's)" if dataset.columns else ""
         raise ValueError(
-            f"training is to be told labels, and {dataset.name} has none{columns}: give data with "
+            f"training needs labels, and {dataset.name} has none{columns}: give data with "
             "labels, or leave out --condition label or the objective that needs them"
         )
     lowest, highest = (int(pick([pick(part) for part in found])) for pick in (min, max))
     if lowest < 0 or highest < 1:
         raise ValueError(
-            f"labels of {dataset.name} are from {lowest} to {highest}: training is to be told "
-            "them, so there must be two or more, from 0"
+            f"labels of {dataset.name} are from {lowest} to {highest}: training needs two or more, "
+            "from 0"
         )
     return highest + 1
 
@@ -90,15 +90,15 @@ def one_hot(label: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[label]
 
 
-def told(model: LatentVariableModel, split: Split) -> Rows:
-    """Rows with what the model is told of each: their label, or the one that it thinks they have.
+def conditioned(model: LatentVariableModel, split: Split) -> Rows:
+    """Rows with the condition of each: their label, or the one that the model thinks they have.
 
     Args:
-        model: Any model; one that is told nothing gets the rows as they are.
-        split: Rows, and their labels where the model is told them.
+        model: Any model; one without a condition gets the rows as they are.
+        split: Rows, and their labels where the model is conditioned on them.
 
     Raises:
-        ValueError: The model is told labels, and there are none.
+        ValueError: The model is conditioned on labels, and there are none.
     """
     if model.condition_dim == 0:
         return split.x
@@ -113,14 +113,14 @@ def told(model: LatentVariableModel, split: Split) -> Rows:
 
 
 def refuse(model: LatentVariableModel, what: str) -> None:
-    """Refuses a model that is told labels, where only the data alone are dealt with.
+    """Refuses a model that is conditioned on labels, where only the data alone are dealt with.
 
     Raises:
         ValueError: It is one; in one line.
     """
     if model.condition_dim:
         raise ValueError(
-            f"this model is told labels besides the data, which {what} does not do yet: take a run "
+            f"this model is conditioned on labels, which {what} does not do yet: take a run "
             "without --condition label and without semi-supervised"
         )
 
@@ -141,7 +141,8 @@ def to_generate(
     if model.condition_dim == 0:
         if label is not None:
             raise ValueError(
-                f"label (--label) is {label}, and this model is told no label: leave it out"
+                f"label (--label) is {label}, and this model is not conditioned on labels: leave "
+                "it out"
             )
         return None
     labels = np.arange(count) % model.condition_dim if label is None else np.full(count, label)

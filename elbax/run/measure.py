@@ -11,7 +11,7 @@ from elbax.evaluate import active_units, elbo, has_bound, mean, reconstruction
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.run import labels
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.util.keys import evaluation_key
 
 _MANY = 10_000  # rows above which one draw a row is precise enough
@@ -41,7 +41,7 @@ def measure(
     if len(split) == 0:
         return None
     classifies = isinstance(model.encoder, ClassifyingEncoder)
-    rows = split.x[:limit] if classifies else told(model, split)[:limit]
+    rows = split.x[:limit] if classifies else conditioned(model, split)[:limit]
     if not has_bound(model):
         rebuilt = mean(reconstruction(model, rows, key=evaluation_key(seed)))
         error = {"reconstruction": _number(rebuilt.standard_error)}

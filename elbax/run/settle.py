@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def classes(self) -> int:
-        """How many labels the model is told of; 0 where it is told none."""
+        """How many labels the model knows of; 0 where it needs none."""
         from elbax.run import labels
 
         return labels.classes_of(self.dataset) if labels.needed(self.options) else 0

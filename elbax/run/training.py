@@ -18,7 +18,7 @@ from elbax.recipes import build as recipes_build
 from elbax.run import measure as measuring
 from elbax.run.fitting import Clock, batch_of, fit
 from elbax.run.folder import BEST, MODEL, RESULTS, SCHEMA
-from elbax.run.labels import told
+from elbax.run.labels import conditioned
 from elbax.run.progress import Progress
 from elbax.run.run import Run
 from elbax.run.settle import Plan
@@ -154,7 +154,7 @@ def finished_model(model: LatentVariableModel, plan: Plan) -> LatentVariableMode
     kind = plan.options.training.fit_prior
     if kind == "none":
         return model
-    rows = told(model, plan.dataset.train)[:FITTED_ROWS]
+    rows = conditioned(model, plan.dataset.train)[:FITTED_ROWS]
     return fitted(model, rows, kind, seed=plan.options.run.seed)
 
 
@@ -183,7 +183,7 @@ def _measure(
         units = tables.own_units(plan.dataset, splits[name].x)
         if bound is not None and units is not None:
             bound["log_jacobian"] = units
-    rows = told(model, plan.dataset.test if len(plan.dataset.test) else plan.dataset.train)
+    rows = conditioned(model, plan.dataset.test if len(plan.dataset.test) else plan.dataset.train)
     best = None
     if trainer.best is not None:
         best = {"step": int(trainer.best.step), "validation_loss": float(trainer.best.loss)}

@@ -76,7 +76,7 @@ def test_the_bound_of_a_conditional_model_is_its_objectives(conditional):
 
     model = library.load(conditional[0])
     part = library.load_data("digits").test
-    rows = labels.told(model, part)
+    rows = labels.conditioned(model, part)
     found = elbo(model, rows, key=jax.random.key(0), samples=50)
     batch = conditioned(Batch(jnp.asarray(part.x) / 16.0, label=jnp.asarray(part.label)), 10)
     goal, step = NegativeELBO(samples=50), jnp.asarray(0)
@@ -174,10 +174,10 @@ def test_a_model_without_a_bound_reports_none(deterministic, elbax, refused, tmp
         ),
         ("array", "--recipe conv", "the recipe conv does not suit array: the network conv is for"),
         ("array", "--recipe continuous-bernoulli", "does not suit array: "),
-        ("array", "--condition label", "training is to be told labels, and array has none"),
+        ("array", "--condition label", "training needs labels, and array has none"),
         ("digits", "--labelled 50", "does not learn from labels of some rows"),
         ("digits", "--recipe semi-supervised --labelled 5", "give from 10, one of each class"),
-        ("digits", "--recipe semi-supervised --condition label", "tells the model labels itself"),
+        ("digits", "--recipe semi-supervised --condition label", "gives the model labels itself"),
         ("digits", "--prior conditional", "give --condition label, or choose --prior"),
         ("digits", "--posterior deterministic", "or --objective wae-mmd, rae-l2"),
         ("digits", "--objective info --prior mixture", "compares draws with draws of the prior"),

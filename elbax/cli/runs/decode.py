@@ -36,7 +36,7 @@ class Arguments(Checked):
     draw: bool = False
     """Give a draw from p(x|z) instead."""
     label: str | None = None
-    """What a model that is told labels is told: a label's number or name."""
+    """Of a model conditioned on labels: which one, a number or a name."""
     seed: Seed = 0
     """Seed of the draws."""
 

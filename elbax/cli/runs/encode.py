@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
     outputs.check_target(arguments.out, FORMATS)
     run = other_data.on(run, arguments.data)
     rows, label = run.rows(arguments.split)
-    arrays = apply.encode(run.model, labels.told(run.model, Split(rows, label)), label)
+    arrays = apply.encode(run.model, labels.conditioned(run.model, Split(rows, label)), label)
     outputs.write_table(arguments.out, arrays)
     held = ", ".join(arrays)
     print(f"{arguments.out}: {held} of {len(rows):,} rows ({run.dataset.name}, {arguments.split})")

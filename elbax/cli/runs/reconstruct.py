@@ -53,7 +53,7 @@ def main(words: Sequence[str]) -> int:
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
     outputs.check_target(arguments.out, formats, tuple(run.config["data"]["shape"]))
     run = other_data.on(run, arguments.data)
-    rows = labels.told(run.model, Split(*run.rows(arguments.split)))
+    rows = labels.conditioned(run.model, Split(*run.rows(arguments.split)))
     picture = arguments.out.suffix.lower() == ".png"
     rows = rows[: arguments.count or (100 if picture else len(rows))]
     arrays = apply.reconstruct(run.model, rows, seed=arguments.seed)

@@ -47,7 +47,7 @@ class Arguments(Checked):
     proposals: Count = 20_000
     """Latents that --given chooses from."""
     label: str | None = None
-    """Of a model that is told labels: all with this one, a number or a name. Without it: one label
+    """Of a model conditioned on labels: all with this one, a number or a name. Without it: one label
     after the other."""
     seed: Seed = 0
     """Seed of the draws."""

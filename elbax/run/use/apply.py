@@ -27,13 +27,13 @@ def sample(
         count: How many.
         seed: Of everything drawn; the first n of a larger count are those of a smaller one.
         draw: Whether to draw from p(x|z); otherwise its location.
-        label: What a model that is told labels is told; None tells it one after the other.
+        label: The condition of a model that has one; None takes one label after the other.
 
     Returns:
-        `x` (count, *shape) and `z` (count, latent_dim); and `label`, where the model is told one.
+        `x` (count, *shape) and `z` (count, latent_dim); and its condition, `label`.
 
     Raises:
-        ValueError: The model is told no label, or has no such one.
+        ValueError: The model is not conditioned on labels, or has no such one.
     """
     condition = labels.to_generate(model, count, label)
     key = jax.random.key(seed)
@@ -70,7 +70,7 @@ def with_fitted_prior(
             f"sampler (--sampler) is {sampler}, a density of real vectors, and the latents of "
             f"{run.path} are {what}: take --sampler prior"
         )
-    rows = labels.told(run.model, run.dataset.train)[:FITTED_ROWS]
+    rows = labels.conditioned(run.model, run.dataset.train)[:FITTED_ROWS]
     return fitted(run.model, rows, sampler, components, seed=seed)
 
 
@@ -84,7 +84,7 @@ def decode(
         z: (n, latent_dim).
         seed: Of the draws.
         draw: Whether to draw.
-        label: What a model that is told labels is told.
+        label: The condition of a model that has one.
 
     Raises:
         ValueError: Latents of another length, or not finite; or a label is missing, or too many.
@@ -100,8 +100,7 @@ def decode(
         raise ValueError(f"the latent of row {row} (from 0) is not finite")
     if model.condition_dim and label is None:
         raise ValueError(
-            f"this model is told one of {model.condition_dim} labels besides the latent: give "
-            "--label"
+            f"this model is conditioned on one of {model.condition_dim} labels: give --label"
         )
     condition = labels.to_generate(model, len(z), label)
     rows: Rows = z.astype(np.float32)

@@ -9,7 +9,7 @@ from elbax.recipes.recipe import Recipe
 RECIPE = Recipe(
     name="conditional",
     summary=(
-        "encoder, decoder and prior are told the label: ReLU layers of 512 and 256, 10 "
+        "encoder, decoder and prior are conditioned on the label: ReLU layers of 512 and 256, 10 "
         "latents, Adam 1e-3"
     ),
     source=(

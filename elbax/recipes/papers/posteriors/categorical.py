@@ -17,7 +17,7 @@ RECIPE = Recipe(
     # estimators. Layers of 512 and 256 ReLU units, batches of 100 and Adam are those of the
     # notebooks in the first author's repository (ericjang/gumbel-softmax), which take relaxed
     # draws.
-    # Roads not taken: a temperature that falls from 1 to 0.5 as training goes on (it stays at 2/3,
+    # Roads not taken: a temperature that falls from 1 to 0.5 during training (it stays at 2/3,
     # Maddison et al.'s); a learned prior; gradient descent with momentum; images binarised once for
     # all (here they are drawn anew).
     model=ModelOptions(
