@@ -218,11 +218,6 @@ def in_float64(test: Callable[..., T]) -> Callable[..., T]:
     return wrapped
 
 
-def compiled(function: Callable[..., T]) -> Callable[..., T]:
-    """`jax.jit` for what runs once: compiling is what it costs, so the code is not optimised."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 def call(
     objective: AbstractObjective,
     model: LatentVariableModel,
@@ -238,7 +233,7 @@ def call(
         objective, model, batch, state = eqx.combine(arrays, static)
         return objective(model, batch, state=state, step=jnp.asarray(step), key=key)
 
-    return compiled(run)(arrays, jax.random.key(seed))
+    return jax.jit(run)(arrays, jax.random.key(seed))
 
 
 @dataclasses.dataclass(frozen=True)

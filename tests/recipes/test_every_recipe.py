@@ -16,17 +16,11 @@ from elbax.run import training
 from elbax.run.fitting import batch_of
 from elbax.train import Checkpoints, Trainer
 from tests.product import SMALL, same
+from tests.tiers import mostly_slow
 
 ROWS, STEPS = 24, 4
-
-
-@pytest.fixture(autouse=True)
-def quickly_compiled():
-    """A few steps of each: optimising costs more than it saves."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+# A bound in the usual way, after training a second model, of labels, given labels, and none.
+FAST = ("vae", "two-stage", "semi-supervised", "conditional", "wae-mmd")
 
 
 def images() -> Dataset:
@@ -69,7 +63,7 @@ def steps(trainer: Trainer, plan: plans.Plan, until: int) -> Trainer:
     return trainer.fit(batch_of(plan, "train"), batch_size=batch_size, steps=until)[0]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", mostly_slow(RECIPES, FAST.__contains__))
 def test_a_recipe_trains_goes_on_and_comes_back(name, tmp_path):
     plan = plans.settle(images(), option_tools.replace(find(name).options(), tiny(name)))
     built = training.build(plan)

@@ -37,7 +37,7 @@ def call(objective, model, batch, seed=0):
 def estimates(kernel, shift, repetitions, rows, d):
     """Many estimates of MMD² between N(0, I) and N(shift, I)."""
 
-    @laws.compiled
+    @jax.jit
     def all_of(keys):
         def one(key):
             a, b = jax.random.normal(key, (2, rows, d))
@@ -99,7 +99,7 @@ def test_info_vae_is_the_bound_with_part_of_its_kl_and_a_discrepancy():
         mmds = {kernel: maximum_mean_discrepancy(z, prior, kernel) for kernel in KERNELS}
         return batch_terms(model, batch, noise), mmds
 
-    terms, mmds = laws.compiled(parts)(jax.random.split(noise, 10))
+    terms, mmds = jax.jit(parts)(jax.random.split(noise, 10))
     for kernel in KERNELS:
         mmd = mmds[kernel]
         loss, found = call(InfoVAE(0.4, 5.0, kernel), model, batch, 6)

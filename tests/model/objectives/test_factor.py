@@ -10,7 +10,7 @@ import scipy.stats
 
 from elbax.model import Batch, FactorVAE
 from elbax.train import fit, init_state, merge
-from tests.laws import LATENT_DIM, Composition, compiled, in_float64
+from tests.laws import LATENT_DIM, Composition, in_float64
 from tests.linear_gaussian import aggregate, log_normal
 
 KEY = jax.random.key(0)
@@ -38,7 +38,7 @@ def test_each_player_is_moved_by_its_own_loss_alone():
         loss, (_, found) = call(made, model, batch)
         return jnp.stack([loss, *(found[name] for name in names)])
 
-    jacobian, found = compiled(
+    jacobian, found = jax.jit(
         lambda parameters: (jax.jacrev(values)(parameters), values(parameters))
     )(parameters)
     loss, elbo, total, game, reported = map(float, found)

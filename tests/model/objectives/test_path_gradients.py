@@ -14,7 +14,7 @@ from elbax.model import (
     StickingTheLanding,
     VampPrior,
 )
-from tests.laws import Composition, compiled, in_float64
+from tests.laws import Composition, in_float64
 from tests.linear_gaussian import example
 
 ORACLE = example()
@@ -39,7 +39,7 @@ def value_and_gradient(objective, model, seed, place):
 def at_seeds(objective, model, place, count):
     """The same at many seeds, one row each."""
 
-    @(jax.jit if count > 1 else compiled)
+    @jax.jit
     def all_of(seeds):
         return jax.lax.map(
             lambda seed: value_and_gradient(objective, model, seed, place), seeds, batch_size=500
