@@ -1,5 +1,11 @@
 """How good is it? Bounds, with their uncertainty; what the latents hold; what samples are like."""
 
+from elbax.evaluate.aggregate_posterior import AggregatePosterior as AggregatePosterior
+from elbax.evaluate.aggregate_posterior import ElboSplit as ElboSplit
+from elbax.evaluate.aggregate_posterior import TotalCorrelation as TotalCorrelation
+from elbax.evaluate.aggregate_posterior import aggregate_posterior as aggregate_posterior
+from elbax.evaluate.aggregate_posterior import elbo_split as elbo_split
+from elbax.evaluate.aggregate_posterior import total_correlation as total_correlation
 from elbax.evaluate.annealed import Sandwich as Sandwich
 from elbax.evaluate.annealed import annealed as annealed
 from elbax.evaluate.annealed import check_annealable as check_annealable
@@ -20,10 +26,8 @@ from elbax.evaluate.disentangle import dci as dci
 from elbax.evaluate.disentangle import factor_vae_score as factor_vae_score
 from elbax.evaluate.disentangle import mutual_information_gap as mutual_information_gap
 from elbax.evaluate.features import Features as Features
-from elbax.evaluate.gaps import ElboSplit as ElboSplit
 from elbax.evaluate.gaps import InferenceGap as InferenceGap
 from elbax.evaluate.gaps import RateDistortion as RateDistortion
-from elbax.evaluate.gaps import elbo_split as elbo_split
 from elbax.evaluate.gaps import inference_gap as inference_gap
 from elbax.evaluate.gaps import rate_distortion as rate_distortion
 from elbax.evaluate.generate import decode as decode
@@ -34,14 +38,12 @@ from elbax.evaluate.generate import reconstruct as reconstruct
 from elbax.evaluate.imputation import Imputation as Imputation
 from elbax.evaluate.imputation import impute as impute
 from elbax.evaluate.latents import Collapse as Collapse
-from elbax.evaluate.latents import TotalCorrelation as TotalCorrelation
 from elbax.evaluate.latents import active as active
 from elbax.evaluate.latents import active_units as active_units
 from elbax.evaluate.latents import collapse as collapse
 from elbax.evaluate.latents import kl_by_latent as kl_by_latent
 from elbax.evaluate.latents import linear_probe_accuracy as linear_probe_accuracy
 from elbax.evaluate.latents import neighbour_accuracy as neighbour_accuracy
-from elbax.evaluate.latents import total_correlation as total_correlation
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate as LogLikelihoodEstimate
 from elbax.evaluate.likelihoods import conditional_log_likelihoods as conditional_log_likelihoods
 from elbax.evaluate.likelihoods import importance as importance

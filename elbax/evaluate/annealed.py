@@ -26,7 +26,7 @@ from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
 from elbax.evaluate.tiles import Rows, map_rows
 from elbax.model.compatibility import latent_kind
-from elbax.model.distributions.basic import sample
+from elbax.model.distributions.basic import base_of, sample
 from elbax.model.latent_variable_model import LatentVariableModel
 
 ACCEPTANCE = 0.65  # the most efficient in high dimension: 0.651 (Beskos et al. 2013)
@@ -169,7 +169,7 @@ def check_annealable(model: LatentVariableModel) -> None:
     if kind in _REFUSED:
         raise _refusal(name, f"the latents are {_REFUSED[kind]}")
     p = model.prior_distribution()
-    base = p.base_dist if isinstance(p, dist.Independent) else p
+    base = base_of(p)
     if isinstance(base, dist.Delta):
         raise _refusal(name, f"the latents are {_REFUSED['point']}")
     if not hasattr(p, "log_prob"):

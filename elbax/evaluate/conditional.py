@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate import weights
 from elbax.evaluate.tiles import map_rows
+from elbax.model.distributions.basic import base_of
 from elbax.model.distributions.basic import sample as draw_from
 from elbax.model.latent_variable_model import LatentVariableModel
 
@@ -119,8 +120,9 @@ def _propose(
 
 def _mixes(p: Any, q: Any) -> bool:
     """Whether both have densities at any point, of the same kind of latent."""
-    point = q.base_dist if isinstance(q, dist.Independent) else q
-    return not isinstance(point, dist.Delta) and hasattr(p, "log_prob") and hasattr(q, "log_prob")
+    return (
+        not isinstance(base_of(q), dist.Delta) and hasattr(p, "log_prob") and hasattr(q, "log_prob")
+    )
 
 
 def _draw(given: tuple[LatentVariableModel, Array], z: Any, key: PRNGKeyArray) -> Array:

@@ -6,16 +6,20 @@ a name that is told along with the number.
 
 import dataclasses
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.latents import check_classes
+from elbax.evaluate.tiles import map_rows
+from elbax.model.networks.dense import MLP
+from elbax.model.serialise import load_model, read_metadata, save_model
 
-_TILE = 500  # rows that stand in one product: a row's features do not depend on the others
 _HIDDEN = (128, 64)  # units of the classifier; the second layer's are the features
 _PASSES = 30  # over the data, at most
 
@@ -57,39 +61,35 @@ class Features:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Layers:
-    """Affine maps, each but perhaps the last followed by max(0, ·), in double precision.
+class _OfNetwork:
+    """The outputs of a network in double precision, perhaps rectified by max(0, ·)."""
 
-    Attributes:
-        weights: One matrix a layer, (inputs, outputs).
-        biases: One vector a layer.
-        rectified: Whether max(0, ·) follows the last too.
-    """
-
-    weights: tuple[np.ndarray, ...]
-    biases: tuple[np.ndarray, ...]
+    network: MLP
     rectified: bool
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        inputs = self.weights[0].shape[0]
+        inputs = self.network.layers[0].weight.shape[1]
         if np.prod(rows.shape[1:], dtype=int) != inputs:
             raise ValueError(
                 f"rows of shape {rows.shape[1:]} for features made of {inputs} numbers; give rows "
                 "like those that the features were made from"
             )
-        parts = []
-        for start in range(0, len(rows), _TILE):
-            tile = _flat(rows[start : start + _TILE])
-            padded = np.concatenate([tile, np.zeros((_TILE - len(tile), inputs))])
-            parts.append(self._of_tile(padded)[: len(tile)])
-        return np.concatenate(parts)
+        with jax.enable_x64(True):
+            found = map_rows(_outputs, self.network, _flat(rows), jax.random.key(0))
+        return np.maximum(found, 0.0) if self.rectified else found
 
-    def _of_tile(self, x: np.ndarray) -> np.ndarray:
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True), 1):
-            x = x @ weight + bias
-            if self.rectified or number < len(self.weights):
-                x = np.maximum(x, 0.0)
-        return x
+
+def _outputs(network: MLP, row: Array, _: PRNGKeyArray) -> Array:
+    return network(row)
+
+
+def _network(*layers: tuple[np.ndarray, np.ndarray]) -> MLP:
+    """A rectified network of these weights (inputs, outputs) and biases, in double precision."""
+    sizes = [len(weight) for weight, _ in layers]
+    with jax.enable_x64(True):
+        blank = MLP(sizes[0], sizes[1:], len(layers[-1][1]), key=jax.random.key(0))
+        values = [jnp.asarray(part) for weight, bias in layers for part in (weight.T, bias)]
+        return eqx.tree_at(lambda network: jax.tree.leaves(network.layers), blank, values)
 
 
 def raw() -> Features:
@@ -118,8 +118,8 @@ def pca(rows: np.ndarray, components: int = 50) -> Features:
     components = min(components, *x.shape)
     fitted = PCA(components, svd_solver="full").fit(x)
     weight = np.asarray(fitted.components_).T
-    layers = _Layers((weight,), (-fitted.mean_ @ weight,), rectified=False)
-    return Features(f"{components} principal components", layers)
+    projection = _OfNetwork(_network((weight, -fitted.mean_ @ weight)), rectified=False)
+    return Features(f"{components} principal components", projection)
 
 
 def classifier(rows: np.ndarray, labels: np.ndarray | None, *, seed: int = 0) -> Features:
@@ -158,32 +158,24 @@ def classifier(rows: np.ndarray, labels: np.ndarray | None, *, seed: int = 0) ->
         warnings.simplefilter("ignore", ConvergenceWarning)
         network.fit(x, labels)
     first, second = network.coefs_[:2]
-    biases = network.intercepts_[0] - (center / scale) @ first, network.intercepts_[1]
-    layers = _Layers((first / scale[:, None], second), biases, rectified=True)
+    of_scaled = first / scale[:, None], network.intercepts_[0] - (center / scale) @ first
+    layers = _network(of_scaled, (second, network.intercepts_[1]))
     name = f"last hidden layer of a classifier of {count} classes, seed {seed}"
-    return Features(name, layers)
+    return Features(name, _OfNetwork(layers, rectified=True))
 
 
 def save(features: Features, path: Path) -> None:
-    """Writes principal components or a classifier as plain arrays (.npz, no pickle).
-
-    Args:
-        features: What `pca` or `classifier` gave.
-        path: Where to; numpy adds the suffix .npz where it is missing. (The file is written in
-            place: whoever caches it gives a temporary path, and renames.)
+    """Writes principal components or a classifier as a model file (`elbax.model.save_model`).
 
     Raises:
         ValueError: The features are raw, or somebody's own function: nothing to save.
     """
-    layers = features.function
-    if not isinstance(layers, _Layers):
+    held = features.function
+    if not isinstance(held, _OfNetwork):
         raise ValueError(
             f"the features {features.name!r} hold no weights; make them anew instead of saving them"
         )
-    arrays = {"name": np.array(features.name), "rectified": np.array(layers.rectified)}
-    for number, (weight, bias) in enumerate(zip(layers.weights, layers.biases, strict=True)):
-        arrays |= {f"weight{number}": weight, f"bias{number}": bias}
-    np.savez(path, allow_pickle=False, **arrays)
+    save_model(path, held.network, {"name": features.name, "rectified": held.rectified})
 
 
 def load(path: Path) -> Features:
@@ -193,35 +185,12 @@ def load(path: Path) -> Features:
         ValueError: The file holds something else.
         OSError: There is no such file.
     """
-    refusal = f"{path} holds no features; delete it, and they are made anew"
-    try:
-        # Opened here: numpy leaves a file that it can't read open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = dict(stored)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, TypeError) as error:
-        raise ValueError(refusal) from error
-    name, rectified = arrays.pop("name", None), arrays.pop("rectified", None)
-    count = len(arrays) // 2
-    keys = {f"{kind}{number}" for kind in ("weight", "bias") for number in range(count)}
-    if name is None or rectified is None or count < 1 or set(arrays) != keys:
-        raise ValueError(refusal)
-    weights = tuple(arrays[f"weight{number}"] for number in range(count))
-    biases = tuple(arrays[f"bias{number}"] for number in range(count))
-    if name.dtype.kind != "U" or rectified.dtype != bool or not _fit(weights, biases):
-        raise ValueError(refusal)
-    return Features(str(name), _Layers(weights, biases, bool(rectified)))
-
-
-def _fit(weights: tuple[np.ndarray, ...], biases: tuple[np.ndarray, ...]) -> bool:
-    """Whether these are layers, each of which takes what the one before gives."""
-    arrays = (*weights, *biases)
-    if any(array.dtype != np.float64 or not np.isfinite(array).all() for array in arrays):
-        return False
-    if any(weight.ndim != 2 for weight in weights):
-        return False
-    inputs = [weight.shape[0] for weight in weights]
-    outputs = [weight.shape[1] for weight in weights]
-    return inputs[1:] == outputs[:-1] and [bias.shape for bias in biases] == [(n,) for n in outputs]
+    with jax.enable_x64(True):
+        network = load_model(path)
+    said = read_metadata(path)
+    if not isinstance(network, MLP) or set(said) != {"name", "rectified"}:
+        raise ValueError(f"{path} holds no features; delete it, and they are made anew")
+    return Features(str(said["name"]), _OfNetwork(network, bool(said["rectified"])))
 
 
 def _flat(rows: np.ndarray) -> Float[np.ndarray, "rows numbers"]:

@@ -6,17 +6,15 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
+from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate.bounds import Mean, elbo, mean
 from elbax.evaluate.tiles import Rows, map_rows
-from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.interfaces import AbstractPosterior, SamplesWithLogProb
 from elbax.model.latent_variable_model import Encoder, LatentVariableModel
 
@@ -26,8 +24,6 @@ LEARNING_RATE = 0.05  # at the start; it falls to 0 along a cosine
 
 _ROWS = 50  # in a tile, each with several draws
 _BATCH = 20  # draws of a row at a time
-_ENCODED = 25  # rows whose posteriors are evaluated at
-_POINTS = 2000  # latents at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,33 +67,6 @@ class RateDistortion:
 
     rate: Mean
     distortion: Mean
-
-
-@dataclasses.dataclass(frozen=True)
-class ElboSplit:
-    """The bound in three parts, averaged over the data: elbo = reconstruction − the two others.
-
-    Attributes:
-        reconstruction: E_q[log p(x|z)], in nats per datum.
-        mutual_information: Between a datum's number and its latent, I(n; z), in nats.
-        aggregate_kl: KL(mean over n of q(z|xₙ) ‖ p(z)), in nats.
-        count: N, how many rows it was made from.
-    """
-
-    reconstruction: float
-    mutual_information: float
-    aggregate_kl: float
-    count: int
-
-    @property
-    def ceiling(self) -> float:
-        """Log N: no mutual information with one of N numbers is larger."""
-        return math.log(self.count)
-
-    @property
-    def elbo(self) -> float:
-        """The bound: reconstruction − mutual information − aggregate KL."""
-        return self.reconstruction - self.mutual_information - self.aggregate_kl
 
 
 def inference_gap(
@@ -165,45 +134,6 @@ def rate_distortion(
     """
     terms = elbo(model, rows, key=key, samples=samples)
     return RateDistortion(rate=mean(terms.kl), distortion=mean(-terms.reconstruction))
-
-
-def elbo_split(
-    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 10
-) -> ElboSplit:
-    """The bound as reconstruction − mutual information − KL(aggregate posterior ‖ prior).
-
-    Hoffman & Johnson 2016, eq. 6. The aggregate posterior is the exact mixture of the posteriors of
-    *these* N rows: a row's own posterior is one of the N, so the mutual information saturates at
-    log N (`ceiling`), and what it lacks appears in the other KL. A result near the ceiling says
-    that the true ones are beyond this N; results of different N do not compare.
-
-    It costs N² · `samples` evaluations of q(z|x), streamed: 5,000 rows and 10 samples are 250
-    million.
-
-    Args:
-        model: A model whose posterior can be evaluated at any z.
-        rows: Data as stored (the model's preprocessing is applied), rows along the leading axis. A
-            model that binarises draws one binary datum a row.
-        key: The randomness: of row i and draw s. The draws are those of `elbo`.
-        samples: Draws z ~ q(z|x) a row.
-
-    Raises:
-        ValueError: There are no rows or samples, or the posterior or the prior cannot be evaluated.
-    """
-    if len(rows) < 1 or samples < 1:
-        raise ValueError(
-            f"{len(rows)} rows and {samples} samples; the split needs at least one of each"
-        )
-    x, z, *terms = map_rows(_draws(samples), model, rows, key, tile=_ROWS)
-    reconstruction, log_p, log_q = (np.asarray(a, np.float64).ravel() for a in terms)
-    z = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), z)
-    log_aggregate = _log_aggregate(model, x, z) - math.log(len(rows))
-    return ElboSplit(
-        reconstruction=float(np.mean(reconstruction)),
-        mutual_information=float(np.mean(log_q - log_aggregate)),
-        aggregate_kl=float(np.mean(log_aggregate - log_p)),
-        count=len(rows),
-    )
 
 
 def _check_optimisable(model: LatentVariableModel) -> None:
@@ -293,63 +223,3 @@ def _search(
         return parameters + updates, state  # pyright: ignore[reportOperatorIssue] (a tree of one)
 
     return jax.lax.fori_loop(0, steps, step, (start, optimiser.init(start)))[0]
-
-
-@functools.cache
-def _draws(samples: int) -> Callable[..., tuple[Any, ...]]:
-    """Of a row: the datum, its draws, and at each log p(x|z), log p(z) and log q(z|x)."""
-
-    def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> tuple[Any, ...]:
-        def keys(number: Array) -> Array:
-            return jax.random.split(jax.random.fold_in(key, number))
-
-        x = model.preprocessing(row, keys(jnp.asarray(0))[0])
-        q, p = model.encode(x), model.prior_distribution()
-        for name, distribution in (("posterior", q), ("prior", p)):
-            if not hasattr(distribution, "log_prob"):
-                raise ValueError(
-                    f"the {name} ({type(distribution).__name__}) has no log-density at a given "
-                    "point, so the bound cannot be split; use one that has"
-                )
-
-        def draw(number: Array) -> tuple[Any, ...]:
-            z, log_q = sample_and_log_prob(q, keys(number)[1])
-            return z, model.log_likelihood(x, z), p.log_prob(z), log_q
-
-        return x, *jax.lax.map(draw, jnp.arange(samples))
-
-    return of_row
-
-
-# --- the aggregate posterior ---------------------------------------------------------------
-
-
-def _log_aggregate(model: LatentVariableModel, x: np.ndarray, z: Any) -> Float[np.ndarray, " z"]:
-    """Log Σ over rows of q(z|row), at each latent along the leading axis of z."""
-    groups = -(-len(x) // _ENCODED)
-    padded = np.resize(x, (groups, _ENCODED, *x.shape[1:]))
-    counts = np.arange(groups * _ENCODED).reshape(groups, _ENCODED) < len(x)
-    points = len(jax.tree.leaves(z)[0])
-    parts = []
-    for start in range(0, points, _POINTS):
-        chosen = np.minimum(np.arange(start, start + _POINTS), points - 1)
-        parts.append(_log_sum(model, padded, counts, jax.tree.map(lambda a, i=chosen: a[i], z)))
-    return np.concatenate([np.asarray(part, np.float64) for part in parts])[:points]
-
-
-@eqx.filter_jit
-def _log_sum(
-    model: LatentVariableModel,
-    x: Float[Any, "groups rows *shape"],
-    counts: Bool[Any, "groups rows"],
-    z: Any,
-) -> Float[Array, " points"]:
-    def add(total: Array, group: tuple[Array, Array]) -> tuple[Array, None]:
-        def of_row(x: Array, counts: Array) -> Array:
-            log_q = jax.vmap(model.encode(x).log_prob)(z)
-            return jnp.where(counts, log_q, -jnp.inf)
-
-        return jnp.logaddexp(total, logsumexp(jax.vmap(of_row)(*group), axis=0)), None
-
-    nothing = jnp.full(len(jax.tree.leaves(z)[0]), -jnp.inf)
-    return jax.lax.scan(add, nothing, (x, counts))[0]

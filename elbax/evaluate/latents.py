@@ -1,31 +1,21 @@
 """What the latents hold: which are used, what they cost, and what can be read from them."""
 
 import dataclasses
-import functools
-import math
-from collections.abc import Callable
 from typing import Any, Literal
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, map_rows
-from elbax.model.distributions.basic import OneHotCategorical, sample
+from elbax.model.distributions.basic import OneHotCategorical, base_of
 from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
 
 ACTIVE = 0.01  # the threshold of Burda et al. 2015, §5.2
 
 _PAID = 0.1  # nats: a latent that says nothing and costs this much is not at the prior
-# Rows whose posteriors share a draw. Measured with Gaussian factors of 2 to 40 dimensions: the bias
-# of the total correlation is about 0.02 nats at 85 such rows, 0.04 to 0.25 at 25, half a nat at 5.
-_FEW_ROWS = 50.0
-_BLOCK = 2**20  # log-densities computed at a time: 8 MB
 
 
 def active(means: Float[np.ndarray, "rows latent"]) -> Bool[np.ndarray, " latent"]:
@@ -94,7 +84,7 @@ def _kl_of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Arr
     q, p = model.encode(_seen(model, row, key)), model.prior_distribution()
     kl = kl_per_dimension(q, p)
     if kl is None:
-        names = " and ".join(type(_base(d)).__name__ for d in (q, p))
+        names = " and ".join(type(base_of(d)).__name__ for d in (q, p))
         raise ValueError(
             f"the posterior and the prior are {names}; the KL of each latent needs independent "
             "normals: use the KL of the whole latent"
@@ -108,134 +98,9 @@ def _seen(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
     return model.preprocessing(row, binarize)
 
 
-def _base(distribution: Any) -> Any:
-    return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
-
-
 def _check_rows(rows: Rows) -> None:
     if len(rows) < 1:
         raise ValueError("there are no rows; give at least one")
-
-
-# --- total correlation -------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True)
-class TotalCorrelation:
-    """KL(q(z) ‖ ∏_j q(z_j)) of the aggregate posterior q(z) = 1/N Σ_n q(z|x_n), in nats.
-
-    It is exact for the mixture of these N rows, but for the draws. As an estimate for the data that
-    they come from it is biased *upwards*: TC = Σ_j I(x; z_j) − I(x; z), and with N rows I(x; z)
-    can't be above log N while each I(x; z_j), being smaller, still may be right. Independent
-    factors come out at (d − 1) log N when the posteriors are too narrow to overlap.
-
-    Attributes:
-        estimate: The total correlation and its standard error, over the rows and their draws.
-        mutual_information: I(x; z) by the same draws.
-        ceiling: log N, where `mutual_information` saturates.
-        count: N.
-    """
-
-    estimate: Mean
-    mutual_information: Mean
-    ceiling: float
-    count: int
-
-    @property
-    def saturated(self) -> bool:
-        """Whether N exp(−I(x; z)), about how many rows' posteriors share a draw, is below 50.
-
-        Then the bias is a tenth of a nat or more, and more rows are needed.
-        """
-        return self.ceiling - self.mutual_information.mean < math.log(_FEW_ROWS)
-
-
-def total_correlation(
-    model: LatentVariableModel, rows: Rows, *, key: PRNGKeyArray, samples: int = 1
-) -> TotalCorrelation:
-    """The total correlation of the aggregate posterior (Chen et al. 2018, eq. 2, the middle term).
-
-    Where they take a minibatch for the mixture (their eq. 4), all rows given are in it: N² samples
-    pairs, in double precision, streamed.
-
-    Defined for a posterior of independent normals.
-
-    Args:
-        model: The model.
-        rows: Data as stored (the model's preprocessing is applied), rows along the leading axis; at
-            least two. Ten thousand rows of ten latents are 10⁹ log-densities.
-        key: The randomness: of row i and draw k, and of row i's one binary draw, where the model
-            binarises.
-        samples: Draws z ~ q(z|x) a row.
-
-    Raises:
-        ValueError: There are fewer than two rows, or no samples; the posterior does not factorise
-            into normals, or is a point.
-    """
-    if len(rows) < 2 or samples < 1:
-        raise ValueError(
-            f"{len(rows)} rows and {samples} samples; total correlation needs at least two rows "
-            "and one sample"
-        )
-    q = map_rows(_factors(samples), model, rows, key)
-    location, scale, z = (q[name].astype(np.float64) for name in ("mean", "scale", "z"))
-    if not np.all(scale > 0):
-        raise ValueError(
-            "the posterior of a row has a standard deviation of zero: of points the aggregate "
-            "posterior has no density, and no total correlation"
-        )
-    with jax.enable_x64(True):
-        location, scale, z = (jnp.asarray(a) for a in (location, scale, z))
-        # Rows last: that is the axis that the sums run over.
-        found = _aggregate(location.T, scale.T, z.reshape(-1, z.shape[-1]))
-        joint, marginals = (np.asarray(a).reshape(z.shape[:2]) for a in found)
-        own = np.asarray(jnp.sum(_log_normal(z, location[:, None], scale[:, None]), axis=-1))
-    return TotalCorrelation(
-        estimate=mean(np.mean(joint - marginals, axis=1)),
-        mutual_information=mean(np.mean(own - joint, axis=1)),
-        ceiling=math.log(len(rows)),
-        count=len(rows),
-    )
-
-
-@functools.cache  # the same function for the same number, so that it is compiled once
-def _factors(samples: int) -> Callable[..., dict[str, Array]]:
-    def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> dict[str, Array]:
-        q = model.encode(_seen(model, row, key))
-        base = _base(q)
-        if type(base) is not dist.Normal:
-            raise ValueError(
-                f"the posterior is {type(base).__name__}; the total correlation is defined here "
-                "for independent normals only"
-            )
-        _, latent = jax.random.split(key)
-        keys = jax.vmap(lambda k: jax.random.fold_in(latent, k))(jnp.arange(samples))
-        z = jax.vmap(lambda k: sample(q, k))(keys)
-        return {"mean": base.mean, "scale": jnp.sqrt(base.variance), "z": z}
-
-    return of_row
-
-
-@eqx.filter_jit
-def _aggregate(
-    location: Float[Array, "latent rows"],
-    scale: Float[Array, "latent rows"],
-    z: Float[Array, "draws latent"],
-) -> tuple[Float[Array, " draws"], Float[Array, " draws"]]:
-    """The logarithms of q(z) and of ∏_j q(z_j) at each z."""
-    log_rows = math.log(location.shape[1])
-
-    def of_draw(z: Array) -> tuple[Array, Array]:
-        terms = _log_normal(z[:, None], location, scale)
-        marginals = jax.nn.logsumexp(terms, axis=1) - log_rows
-        return jax.nn.logsumexp(jnp.sum(terms, axis=0)) - log_rows, jnp.sum(marginals)
-
-    return jax.lax.map(of_draw, z, batch_size=max(1, _BLOCK // location.size))
-
-
-def _log_normal(z: Array, location: Array, scale: Array) -> Array:
-    standard = (z - location) / scale
-    return -0.5 * jnp.square(standard) - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
 
 
 # --- posterior collapse ------------------------------------------------------------------------

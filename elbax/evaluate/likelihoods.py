@@ -24,7 +24,7 @@ from elbax.evaluate import weights
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, map_rows
 from elbax.evaluate.weights import LogWeights
-from elbax.model.distributions.basic import sample, sample_and_log_prob
+from elbax.model.distributions.basic import base_of, sample, sample_and_log_prob
 from elbax.model.interfaces import SamplesWithLogProb
 from elbax.model.latent_variable_model import LatentVariableModel
 
@@ -367,8 +367,7 @@ def refuse_without_density(q: Any, p: Any) -> None:
     Raises:
         ValueError: The posterior q(z|x) is a point, or it or the prior has no density.
     """
-    point = q.base_dist if isinstance(q, dist.Independent) else q
-    if isinstance(point, dist.Delta):
+    if isinstance(base_of(q), dist.Delta):
         raise ValueError(
             "the posterior is a point (Delta), so p(x, z) / q(z|x) does not exist; "
             "use the prior's draws (estimator 'prior') or annealed importance sampling"

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,11 +21,13 @@ from elbax.data.source import Split
 from elbax.evaluate import (
     Mean,
     bounds,
+    elbo_split,
     has_bound,
     latents,
     likelihoods,
     posterior_moments,
     preprocess,
+    total_correlation,
     weights,
 )
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
@@ -342,7 +341,7 @@ def _gap(task: Task, _: str, __: Any) -> dict[str, Any]:
     model, rows, key = task.run.model, task.rows, task.key
     samples = task.samples or default_samples("gap", len(rows)) or 1
     found = gaps.inference_gap(model, rows, key=key, samples=samples)
-    split = gaps.elbo_split(model, rows, key=key, samples=10)
+    split = elbo_split(model, rows, key=key)
     rate = gaps.rate_distortion(model, rows, key=key, samples=10)
     kind = bounds.quantity(model, rows)
     named = {
@@ -383,9 +382,7 @@ def _latents(task: Task, _: str, __: Any) -> dict[str, Any]:
     active = defined("active", lambda: latents.active_units(model, rows))
     kl = defined("kl_by_latent", lambda: latents.kl_by_latent(model, rows, key=key))
     few = rows[:CORRELATED_ROWS]
-    correlation = defined(
-        "total_correlation", lambda: latents.total_correlation(model, few, key=key)
-    )
+    correlation = defined("total_correlation", lambda: total_correlation(model, few, key=key))
     verdict = None
     if active is not None and kl is not None:
         asked = settle.objective_options(task.run.config)
@@ -546,16 +543,15 @@ def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Feat
     from elbax.evaluate import features
 
     folder = environment.cache_folder() / "features"
-    name = f"{task.run.dataset.fingerprint[:16]}-{task.run.binarize}-{len(train)}.npz"
+    data = f"{task.run.dataset.fingerprint[:16]}-{task.run.binarize}-{len(train)}"
+    path = folder / f"{data}.safetensors"
     try:
-        return features.load(folder / name)
+        return features.load(path)
     except (OSError, ValueError):  # not there yet, or damaged: it is made anew
         made = features.classifier(train, label)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            features.save(made, Path(temporary) / name)
-            os.replace(Path(temporary) / name, folder / name)
+        features.save(made, path)  # which appears whole or not at all
     except OSError:  # a cache that can't be written costs seconds, no more
         return made
     return made

@@ -9,19 +9,16 @@ import pytest
 import scipy.stats
 
 from elbax.evaluate import elbo
-from elbax.evaluate.gaps import elbo_split, inference_gap, rate_distortion
+from elbax.evaluate.gaps import inference_gap, rate_distortion
 from elbax.model import (
-    MLP,
     Deterministic,
     DiagonalNormal,
     Encoder,
     GumbelSoftmax,
-    PlanarFlow,
-    Preprocessing,
 )
 from elbax.model.interfaces import AbstractEncoder
 from tests.laws import Composition, in_float64
-from tests.linear_gaussian import LinearGaussian, example, linear, log_normal
+from tests.linear_gaussian import example, linear, log_normal
 
 ORACLE = example()
 ROWS = ORACLE.draw(np.random.default_rng(1), rows=7)
@@ -134,8 +131,6 @@ def test_gaps_of_nothing_are_refused():
         inference_gap(model, ROWS, key=key, steps=0)
     with pytest.raises(ValueError, match=r"shape \(3,\); give one number for each of 7 rows"):
         inference_gap(model, ROWS, key=key, log_likelihood=np.zeros(3))
-    with pytest.raises(ValueError, match="0 rows and 10 samples"):
-        elbo_split(model, ROWS[:0], key=key)
 
 
 # --- rate and distortion -------------------------------------------------------------------
@@ -160,93 +155,3 @@ def test_rate_and_distortion_of_the_oracle():
     assert found.distortion.standard_error == pytest.approx(scipy.stats.sem(distortion), rel=0.05)
     bound = elbo(ORACLE.model(), rows, key=jax.random.key(5), samples=SAMPLES).means()["elbo"]
     assert -(found.rate.mean + found.distortion.mean) == pytest.approx(bound.mean, rel=1e-5)
-
-
-# --- Hoffman & Johnson's split -------------------------------------------------------------
-
-COUNT, DRAWS = 30, 80  # more than one group of rows, and of latents
-LINE = np.random.default_rng(6).normal(size=(COUNT, 1))
-
-
-def on_a_line(slope, shift, scale):
-    """One latent: q(z|x) = N(slope x + shift, scale²)."""
-    return LinearGaussian(
-        weight=np.array([[0.8]]),
-        bias=np.array([0.1]),
-        scale=0.7,
-        encoder_weight=np.array([[slope]]),
-        encoder_bias=np.array([shift]),
-        cholesky=np.array([[scale]]),
-    ).model()
-
-
-def split(model, seed, rows=LINE):
-    with jax.enable_x64(True):
-        return elbo_split(model, rows, key=jax.random.key(seed), samples=DRAWS)
-
-
-def line_in_float64(*numbers):
-    with jax.enable_x64(True):
-        return on_a_line(*numbers)
-
-
-def test_the_parts_add_up_to_the_bound_at_the_same_draws():
-    model = line_in_float64(0.9, 0.2, 0.4)
-    found = split(model, 7)
-    with jax.enable_x64(True):
-        bound = elbo(model, LINE, key=jax.random.key(7), samples=DRAWS, kl="monte-carlo").elbo
-    assert found.elbo == pytest.approx(np.mean(bound), rel=1e-12)
-    assert (found.count, found.ceiling) == (COUNT, math.log(COUNT))
-
-
-def test_identical_posteriors_share_nothing():
-    found = split(line_in_float64(0.0, 0.5, 0.6), 8)
-    assert abs(found.mutual_information) < 1e-10
-    # Then the aggregate is any one of them.
-    kl = 0.5 * (0.5**2 + 0.6**2 - 1) - math.log(0.6)
-    assert found.aggregate_kl == pytest.approx(kl, abs=4 * 0.7 / math.sqrt(COUNT * DRAWS))
-
-
-def test_separate_posteriors_reach_the_ceiling():
-    rows = np.arange(COUNT, dtype=float)[:, None]
-    found = split(line_in_float64(1.0, 0.0, 0.01), 9, rows)
-    assert found.mutual_information == pytest.approx(math.log(COUNT), abs=1e-9)
-
-
-def test_the_split_against_quadrature():
-    numbers = (0.9, 0.2, 0.4)
-    model = line_in_float64(*numbers)
-    z = np.linspace(-7, 7, 5001)[:, None]
-    log_q = scipy.stats.norm.logpdf(z, numbers[0] * LINE[:, 0] + numbers[1], numbers[2])
-    log_aggregate = np.log(np.exp(log_q).mean(axis=1, keepdims=True))
-    step = z[1, 0] - z[0, 0]
-    information = np.sum(np.exp(log_q) * (log_q - log_aggregate)) * step / COUNT
-    log_ratio = log_aggregate - scipy.stats.norm.logpdf(z)
-    aggregate = np.sum(np.exp(log_aggregate) * log_ratio) * step
-    found = [split(model, seed) for seed in range(20)]
-    for name, expected in (("mutual_information", information), ("aggregate_kl", aggregate)):
-        values = [getattr(one, name) for one in found]
-        assert abs(np.mean(values) - expected) < 4 * scipy.stats.sem(values)
-        assert scipy.stats.sem(values) < 0.02 * expected + 0.002
-
-
-def test_binarised_data_is_drawn_once_for_each_row():
-    # With grey levels of 0 and 255 there is nothing to draw, so that both are the same.
-    model = Composition(likelihood="bernoulli, binary").model(10)
-    rows = np.random.default_rng(11).integers(0, 2, (9, 2, 2, 1)).astype(np.uint8) * 255
-    kinds = (Preprocessing(1 / 255), Preprocessing(1 / 255, "dynamic"))
-    found = [
-        elbo_split(
-            dataclasses.replace(model, preprocessing=kind), rows, key=jax.random.key(12), samples=3
-        )
-        for kind in kinds
-    ]
-    assert dataclasses.astuple(found[0]) == pytest.approx(dataclasses.astuple(found[1]), rel=1e-5)
-
-
-def test_a_posterior_that_knows_its_own_draws_only_is_refused():
-    posterior = PlanarFlow(2)
-    network = MLP(4, (), posterior.parameter_count, key=jax.random.key(0))
-    model = dataclasses.replace(Composition().model(0), encoder=Encoder(network, posterior))
-    with pytest.raises(ValueError, match=r"the posterior .* has no log-density at a given point"):
-        elbo_split(model, np.zeros((2, 2, 2, 1), np.float32), key=jax.random.key(0))

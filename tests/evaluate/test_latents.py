@@ -1,21 +1,15 @@
 """What the latents hold, against mixtures known exactly and representations known by hand."""
 
 import dataclasses
-import functools
 import itertools
 import math
-from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 import pytest
 import scipy.integrate
 import scipy.special
 import scipy.stats
-from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.latents import (
     Collapse,
@@ -24,65 +18,13 @@ from elbax.evaluate.latents import (
     kl_by_latent,
     linear_probe_accuracy,
     neighbour_accuracy,
-    total_correlation,
 )
 from elbax.model import (
-    AbstractEncoder,
-    Decoder,
-    DiagonalNormal,
-    Encoder,
-    LatentVariableModel,
-    Normal,
     Preprocessing,
-    StandardNormal,
 )
-from elbax.model.distributions.basic import OneHotCategorical
+from tests.evaluate.posteriors import ROWS, identity, with_posterior
 from tests.laws import Composition
-from tests.linear_gaussian import example, linear
-
-
-def identity(scales: np.ndarray) -> LatentVariableModel:
-    """A model of which q(z|x) = N(x, diag scales²): the rows are the posterior means."""
-    d = len(scales)
-    weight = np.vstack([np.eye(d), np.zeros((d, d))])
-    bias = np.append(np.zeros(d), 2 * np.log(scales))
-    return LatentVariableModel(
-        StandardNormal(d),
-        Encoder(linear(weight, bias), DiagonalNormal(d)),
-        Decoder(linear(np.eye(d), np.zeros(d)), Normal((d,), 1.0)),
-    )
-
-
-class DrawsOnly(eqx.Module):
-    """What a flow without an inverse offers: no mean, no variance."""
-
-    x: Array
-
-    def sample_and_log_prob(self, key: PRNGKeyArray) -> tuple[Array, Array]:
-        return self.x, jnp.sum(self.x)
-
-
-class Other(AbstractEncoder):
-    """An encoder that gives a posterior of another kind."""
-
-    kind: str = eqx.field(static=True)
-
-    def __call__(self, x: Array, condition: Array | None = None) -> Any:
-        if self.kind == "draws only":
-            return DrawsOnly(x)
-        if self.kind == "one-hot":
-            return OneHotCategorical(x[None])
-        if self.kind == "discrete":
-            return dist.BernoulliLogits(x).to_event(1)
-        return dist.Laplace(x, jnp.ones_like(x)).to_event(1)
-
-
-def with_posterior(kind: str) -> LatentVariableModel:
-    return dataclasses.replace(identity(np.ones(2)), encoder=Other(kind))
-
-
-ROWS = np.random.default_rng(0).normal(size=(30, 2))
-
+from tests.linear_gaussian import example
 
 # --- active units and KL -------------------------------------------------------------------
 
@@ -155,113 +97,6 @@ def test_kl_by_latent_needs_factorised_normals(kind):
         kl_by_latent(example().model(), np.zeros((3, 4)), key=jax.random.key(0))
     with pytest.raises(ValueError, match="no rows"):
         kl_by_latent(identity(np.ones(2)), ROWS[:0], key=jax.random.key(0))
-
-
-# --- total correlation ---------------------------------------------------------------------
-
-
-def test_a_product_of_mixtures_has_no_total_correlation():
-    # Means on a grid: q(z) is the product of its marginals, at every z.
-    a, b = np.linspace(-2, 2, 9), np.array([-1.0, 0.3, 0.5])
-    grid = np.stack(np.meshgrid(a, b), axis=-1).reshape(-1, 2)
-    found = total_correlation(identity(np.array([0.3, 0.7])), grid, key=jax.random.key(0))
-    assert abs(found.estimate.mean) < 1e-12
-    assert found.estimate.standard_error < 1e-12
-    assert found.count == 27
-    assert found.ceiling == pytest.approx(math.log(27))
-
-
-def log_mixture(z: Float[np.ndarray, "... d"], means: np.ndarray, scale: float) -> np.ndarray:
-    """The log-density of 1/N Σ N(means, scale² I) by scipy, last axis the latent."""
-    terms = scipy.stats.norm.logpdf(z[..., None, :], means, scale).sum(axis=-1)
-    return np.asarray(scipy.special.logsumexp(terms, axis=-1)) - math.log(len(means))
-
-
-def test_total_correlation_and_information_on_a_diagonal_are_the_quadratures():
-    t, scale = np.linspace(-2, 2, 12), 0.4
-    axis, step = np.linspace(-4.5, 4.5, 181, retstep=True)
-    z = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1)
-    joint = log_mixture(z, np.stack([t, t], axis=-1), scale)
-    marginal = log_mixture(axis[:, None], t[:, None], scale)
-    integrand = np.exp(joint) * (joint - marginal[:, None] - marginal)
-    exact = integrand.sum() * step**2
-    assert np.exp(joint).sum() * step**2 == pytest.approx(1, abs=1e-9)
-    # I(x; z) = H(q(z)) − H(q(z|x)).
-    entropy = -(np.exp(joint) * joint).sum() * step**2
-    information = entropy - (math.log(2 * math.pi * math.e) + 2 * math.log(scale))
-
-    found = total_correlation(
-        identity(np.full(2, scale)), np.stack([t, t], axis=-1), key=jax.random.key(1), samples=500
-    )
-    # The draws are 500 for each of the 12 components; the spread of the integrand bounds the error.
-    variance = (np.exp(joint) * (joint - marginal[:, None] - marginal) ** 2).sum() * step**2
-    error = math.sqrt((variance - exact**2) / 6000)
-    assert abs(found.estimate.mean - exact) < 4 * error
-    assert found.mutual_information.mean == pytest.approx(information, abs=4 / math.sqrt(6000))
-    assert 0.3 < exact < found.ceiling
-
-
-def test_total_correlation_of_a_gaussian_aggregate_is_the_closed_form():
-    # Means spread as N(0, C), evenly; then q(z) is about N(0, C + s² I).
-    normal = scipy.stats.norm.ppf(scipy.stats.qmc.Sobol(2, rng=2).random(2048))
-    covariance = np.array([[1.0, 0.8], [0.8, 1.0]])
-    rows = normal @ np.linalg.cholesky(covariance).T
-    found = total_correlation(identity(np.full(2, 0.5)), rows, key=jax.random.key(3))
-    correlation = 0.8 / 1.25
-    exact = -0.5 * math.log(1 - correlation**2)
-    assert abs(found.estimate.mean - exact) < 4 * found.estimate.standard_error
-    assert found.estimate.standard_error < 0.02
-    assert not found.saturated
-
-
-def test_total_correlation_saturates_where_no_posteriors_overlap():
-    # Independent factors; yet with posteriors as narrow as this it comes out at (d − 1) log N.
-    rows = np.random.default_rng(4).normal(size=(200, 3))
-    found = total_correlation(identity(np.full(3, 1e-6)), rows, key=jax.random.key(5))
-    assert found.saturated
-    assert found.mutual_information.mean == pytest.approx(found.ceiling, abs=1e-6)
-    assert found.estimate.mean == pytest.approx(2 * found.ceiling, abs=0.05)
-
-
-def test_total_correlation_of_a_collapsed_encoder_is_zero():
-    rows = np.full((200, 3), 0.7)
-    found = total_correlation(identity(np.ones(3)), rows, key=jax.random.key(6))
-    assert abs(found.estimate.mean) < 1e-12
-    assert abs(found.mutual_information.mean) < 1e-12
-    assert not found.saturated
-
-
-def test_total_correlation_does_not_depend_on_the_order_of_the_latents():
-    # Nor on how its pairs are streamed: the mixture is summed in another order.
-    rows = np.random.default_rng(7).normal(size=(40, 2)) @ np.array([[1.0, 0.9], [0.0, 0.4]])
-    measure = functools.partial(total_correlation, key=jax.random.key(8), samples=3)
-    found = measure(identity(np.array([0.3, 0.6])), rows)
-    assert found == measure(identity(np.array([0.3, 0.6])), rows)
-    padded = measure(identity(np.array([0.3, 0.6, 1.0])), np.c_[rows, np.zeros(40)])
-    # A third latent that is the same for every row changes the draws, and nothing else.
-    error = math.hypot(found.estimate.standard_error, padded.estimate.standard_error)
-    assert abs(found.estimate.mean - padded.estimate.mean) < 4 * error
-
-
-@pytest.mark.parametrize(
-    ("make", "rows", "samples", "message"),
-    [
-        (lambda: with_posterior("discrete"), 30, 1, "Bernoulli"),
-        (lambda: with_posterior("laplace"), 30, 1, "Laplace"),
-        (lambda: with_posterior("one-hot"), 30, 1, "OneHotCategorical"),
-        (lambda: identity(np.array([1.0, 1e-30])), 30, 1, "zero"),
-        (lambda: identity(np.ones(2)), 1, 1, "1 rows"),
-        (lambda: identity(np.ones(2)), 30, 0, "0 samples"),
-    ],
-)
-def test_total_correlation_is_refused_where_it_is_not_defined(make, rows, samples, message):
-    with pytest.raises(ValueError, match=message):
-        total_correlation(make(), ROWS[:rows], key=jax.random.key(0), samples=samples)
-
-
-def test_total_correlation_refuses_a_full_covariance():
-    with pytest.raises(ValueError, match="MultivariateNormal"):
-        total_correlation(example().model(), np.zeros((3, 4)), key=jax.random.key(0))
 
 
 # --- collapse ------------------------------------------------------------------------------

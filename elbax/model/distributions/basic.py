@@ -137,6 +137,11 @@ class Point(eqx.Module):
         return jnp.zeros_like(self.mean)
 
 
+def base_of(distribution: Any) -> Any:
+    """The distribution of one element, of independent ones; any other distribution itself."""
+    return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
+
+
 def sample_and_log_prob(distribution: Any, key: PRNGKeyArray) -> tuple[Any, Scalar]:
     """One draw and its log-density in nats, in one pass where the distribution offers that.
 

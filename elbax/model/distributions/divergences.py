@@ -13,7 +13,7 @@ import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Scalar
 
-from elbax.model.distributions.basic import OneHotCategorical
+from elbax.model.distributions.basic import OneHotCategorical, base_of
 from elbax.model.distributions.sphere import PowerSphericalDistribution, UniformSphere
 
 
@@ -41,14 +41,14 @@ def kl_divergence(q: Any, p: Any) -> Scalar:
             f"no closed-form KL divergence between {names}; "
             "average log q(z) − log p(z) over draws z ~ q instead"
         )
-    return form(_base(q), _base(p))
+    return form(base_of(q), base_of(p))
 
 
 def kl_per_dimension(q: Any, p: Any) -> Float[Array, " latent"] | None:
     """The KL divergence of each latent dimension in nats; None unless q and p factorise."""
     if _pair(q, p) != (dist.Normal, dist.Normal):
         return None
-    return _normal_elementwise(_base(q), _base(p))
+    return _normal_elementwise(base_of(q), base_of(p))
 
 
 def _normal_elementwise(q: Any, p: Any) -> Float[Array, " latent"]:
@@ -106,9 +106,5 @@ _CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Scalar]] = {
 }
 
 
-def _base(distribution: Any) -> Any:
-    return distribution.base_dist if isinstance(distribution, dist.Independent) else distribution
-
-
 def _pair(q: Any, p: Any) -> tuple[type, type]:
-    return type(_base(q)), type(_base(p))
+    return type(base_of(q)), type(base_of(p))
