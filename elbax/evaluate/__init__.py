@@ -1,11 +1,5 @@
 """How good is it? Bounds, with their uncertainty; what the latents hold; what samples are like."""
 
-from elbax.evaluate.aggregate_posterior import AggregatePosterior as AggregatePosterior
-from elbax.evaluate.aggregate_posterior import ElboSplit as ElboSplit
-from elbax.evaluate.aggregate_posterior import TotalCorrelation as TotalCorrelation
-from elbax.evaluate.aggregate_posterior import aggregate_posterior as aggregate_posterior
-from elbax.evaluate.aggregate_posterior import elbo_split as elbo_split
-from elbax.evaluate.aggregate_posterior import total_correlation as total_correlation
 from elbax.evaluate.annealed import Sandwich as Sandwich
 from elbax.evaluate.annealed import annealed as annealed
 from elbax.evaluate.annealed import check_annealable as check_annealable
@@ -20,12 +14,6 @@ from elbax.evaluate.bounds import quantity as quantity
 from elbax.evaluate.bounds import reconstruction as reconstruction
 from elbax.evaluate.conditional import ConditionalDraws as ConditionalDraws
 from elbax.evaluate.conditional import conditional_draws as conditional_draws
-from elbax.evaluate.disentangle import DCI as DCI
-from elbax.evaluate.disentangle import attribute_predictability as attribute_predictability
-from elbax.evaluate.disentangle import dci as dci
-from elbax.evaluate.disentangle import factor_vae_score as factor_vae_score
-from elbax.evaluate.disentangle import mutual_information_gap as mutual_information_gap
-from elbax.evaluate.features import Features as Features
 from elbax.evaluate.gaps import InferenceGap as InferenceGap
 from elbax.evaluate.gaps import RateDistortion as RateDistortion
 from elbax.evaluate.gaps import inference_gap as inference_gap
@@ -37,13 +25,24 @@ from elbax.evaluate.generate import preprocess as preprocess
 from elbax.evaluate.generate import reconstruct as reconstruct
 from elbax.evaluate.imputation import Imputation as Imputation
 from elbax.evaluate.imputation import impute as impute
+from elbax.evaluate.latents import AggregatePosterior as AggregatePosterior
 from elbax.evaluate.latents import Collapse as Collapse
+from elbax.evaluate.latents import ElboSplit as ElboSplit
+from elbax.evaluate.latents import TotalCorrelation as TotalCorrelation
 from elbax.evaluate.latents import active as active
 from elbax.evaluate.latents import active_units as active_units
+from elbax.evaluate.latents import aggregate_posterior as aggregate_posterior
 from elbax.evaluate.latents import collapse as collapse
+from elbax.evaluate.latents import elbo_split as elbo_split
 from elbax.evaluate.latents import kl_by_latent as kl_by_latent
 from elbax.evaluate.latents import linear_probe_accuracy as linear_probe_accuracy
 from elbax.evaluate.latents import neighbour_accuracy as neighbour_accuracy
+from elbax.evaluate.latents import total_correlation as total_correlation
+from elbax.evaluate.latents.disentangle import DCI as DCI
+from elbax.evaluate.latents.disentangle import attribute_predictability as attribute_predictability
+from elbax.evaluate.latents.disentangle import dci as dci
+from elbax.evaluate.latents.disentangle import factor_vae_score as factor_vae_score
+from elbax.evaluate.latents.disentangle import mutual_information_gap as mutual_information_gap
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate as LogLikelihoodEstimate
 from elbax.evaluate.likelihoods import conditional_log_likelihoods as conditional_log_likelihoods
 from elbax.evaluate.likelihoods import importance as importance
@@ -60,6 +59,7 @@ from elbax.evaluate.samples import memorisation as memorisation
 from elbax.evaluate.samples import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
+from elbax.evaluate.samples.features import Features as Features
 from elbax.evaluate.scores import Scores as Scores
 from elbax.evaluate.scores import score as score
 from elbax.evaluate.tiles import Conditioned as Conditioned

@@ -34,7 +34,7 @@ class StandardNormal(AbstractPrior):
 class MixtureOfNormals(AbstractPrior):
     """p(z) = Σ πₖ N(μₖ, Σₖ): all of it learned (Tomczak & Welling 2018, §4).
 
-    `elbax.evaluate.expost` fits one to the latents of an encoder (Ghosh et al. 2020, §4).
+    `elbax.evaluate.latents.expost` fits one to the latents of an encoder (Ghosh et al. 2020, §4).
 
     Attributes:
         logits: Unnormalised logarithms of the weights π.

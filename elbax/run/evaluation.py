@@ -43,7 +43,7 @@ from elbax.util import environment
 from elbax.util.keys import evaluation_key
 
 if TYPE_CHECKING:
-    from elbax.evaluate.features import Features
+    from elbax.evaluate.samples.features import Features
     from elbax.model.latent_variable_model import LatentVariableModel
 
 LIKELIHOODS = ("importance", "prior", "annealed")
@@ -435,7 +435,7 @@ def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
 
 
 def _disentanglement(task: Task, _: str, __: Any) -> dict[str, Any]:
-    from elbax.evaluate import disentangle
+    from elbax.evaluate.latents import disentangle
 
     model, seed = task.run.model, task.seed
     rows, factors, names = _factors(task)
@@ -522,7 +522,7 @@ def _samples(task: Task, _: str, __: Any) -> dict[str, Any]:
 
 
 def _feature_space(task: Task, train: np.ndarray) -> Features:
-    from elbax.evaluate import features
+    from elbax.evaluate.samples import features
 
     label = task.run.dataset.train.label
     chosen = task.features or ("pca" if label is None else "classifier")
@@ -540,7 +540,7 @@ def _feature_space(task: Task, train: np.ndarray) -> Features:
 
 def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Features:
     """The classifier of these very data, trained once and kept in the user's cache."""
-    from elbax.evaluate import features
+    from elbax.evaluate.samples import features
 
     folder = environment.cache_folder() / "features"
     data = f"{task.run.dataset.fingerprint[:16]}-{task.run.binarize}-{len(train)}"

@@ -10,8 +10,8 @@ from typing import Any
 import equinox as eqx
 
 from elbax.evaluate import losses
-from elbax.evaluate.fitted_prior import ROWS as FITTED_ROWS
-from elbax.evaluate.fitted_prior import fitted
+from elbax.evaluate.latents.expost import ROWS as FITTED_ROWS
+from elbax.evaluate.latents.expost import fitted
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import save_model
 from elbax.recipes import build as recipes_build

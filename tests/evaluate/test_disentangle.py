@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from elbax.evaluate.disentangle import (
+from elbax.evaluate.latents.disentangle import (
     attribute_predictability,
     dci,
     factor_vae_score,

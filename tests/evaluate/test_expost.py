@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from elbax.evaluate import expost
+from elbax.evaluate.latents import expost
 from elbax.model import load_model, save_model
 from tests.laws import SHAPE, Composition, in_float64
 from tests.linear_gaussian import log_normal

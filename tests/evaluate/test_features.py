@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from elbax.evaluate.features import Features, classifier, load, pca, raw, save
+from elbax.evaluate.samples.features import Features, classifier, load, pca, raw, save
 from elbax.model import MLP, save_model
 from tests.linear_gaussian import example
 

@@ -194,7 +194,7 @@ def brute_force_prdc(real: np.ndarray, generated: np.ndarray, k: int) -> tuple[f
 
 
 def test_they_are_their_definitions(monkeypatch):
-    monkeypatch.setattr("elbax.evaluate.samples._MEGABYTES", 0.01)  # many chunks
+    monkeypatch.setattr("elbax.evaluate.samples.distances._MEGABYTES", 0.01)  # many chunks
     real, generated = normal(90, 14), 1.3 * normal(70, 15) + 0.3
     assert values(real, generated, 3) == pytest.approx(brute_force_prdc(real, generated, 3))
     # No order, no shift: far from the origin the products of rows lose digits.

@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 import elbax as library
 from elbax.cli.runs import evaluate as cli
-from elbax.evaluate import features
+from elbax.evaluate.samples import features
 from elbax.model import AbstractPrior
 from elbax.run import evaluation
 from elbax.run.run import Run

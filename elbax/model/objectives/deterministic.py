@@ -62,7 +62,7 @@ class RegularisedL2(AbstractStatelessObjective):
     Their RAE-L2: what the noise of a variational autoencoder does for the decoder is left to a
     penalty on its weights θ, and what the KL does to a penalty on the latent. There is no bound on
     log p(x) and no KL, and the prior is not used: fit one to the latents afterwards
-    (`elbax.evaluate.expost`).
+    (`elbax.evaluate.latents.expost`).
 
     The defaults are those of the authors' code for MNIST, in nats of a normal likelihood of scale 1
     (theirs: 10⁻⁴ and 10⁻⁷, of a mean over pixels and a mean over 16 latents).

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from elbax import evaluate
-from elbax.evaluate.fitted_prior import ROWS as FITTED_ROWS
-from elbax.evaluate.fitted_prior import fitted
+from elbax.evaluate.latents.expost import ROWS as FITTED_ROWS
+from elbax.evaluate.latents.expost import fitted
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.compatibility import latent_kind
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -56,7 +56,7 @@ def with_fitted_prior(
 
     Args:
         run: The run.
-        sampler: What is fitted (`elbax.evaluate.expost`).
+        sampler: What is fitted (`elbax.evaluate.latents.expost`).
         components: Of the mixture.
         seed: Of the draws and of the fit.
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.evaluate.latents import check_classes
+from elbax.evaluate.latents.probes import check_classes
 from elbax.evaluate.tiles import map_rows
 from elbax.model.networks.dense import MLP
 from elbax.model.serialise import load_model, read_metadata, save_model

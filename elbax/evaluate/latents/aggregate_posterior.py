@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Conditioned, Rows, map_rows
-from elbax.model.conditioning import told
+from elbax.model.conditioning import at_condition
 from elbax.model.distributions.basic import base_of, sample
 from elbax.model.latent_variable_model import LatentVariableModel
 
@@ -336,4 +336,4 @@ def _of_group(
 
 
 def _posterior(model: LatentVariableModel, x: Array, condition: Array | None) -> Any:
-    return (model if condition is None else told(model, condition)).encode(x)
+    return (model if condition is None else at_condition(model, condition)).encode(x)

@@ -7,7 +7,8 @@ a prior of `elbax.model`, so that whatever draws from a model draws from the new
     model = eqx.tree_at(lambda m: m.prior, model, gaussian_mixture(latents))
 """
 
-from typing import Any
+import dataclasses
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -15,10 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
+from elbax.evaluate.tiles import Rows, map_rows
+from elbax.model.distributions.basic import sample
 from elbax.model.distributions.flows import FlowKind
+from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.priors import FlowPrior, MixtureOfNormals
 
+ROWS = 20_000  # that a density is fitted to: the first so many
 FLOOR = 1e-6  # added to variances, as scikit-learn does: a latent may be constant
+
+Kind = Literal["gaussian", "gaussian-mixture", "flow"]
 
 
 def gaussian(latents: Float[np.ndarray, "rows latent"]) -> MixtureOfNormals:
@@ -108,6 +115,37 @@ def flow(
         show_progress=False,
     )
     return fitted
+
+
+def fitted(
+    model: LatentVariableModel, rows: Rows, kind: Kind, components: int = 10, *, seed: int
+) -> LatentVariableModel:
+    """The model with a density fitted to one draw of q(z|x) for each row, for its prior.
+
+    Args:
+        model: A model whose latents are real vectors.
+        rows: Data as stored.
+        kind: What is fitted.
+        components: Of the mixture.
+        seed: Of the draws and of the fit.
+
+    Raises:
+        ValueError: There are too few rows, or a latent is not finite.
+    """
+    fit_key, key = jax.random.split(jax.random.key(seed))
+    latents = map_rows(_latent_one, model, rows, key)
+    if kind == "gaussian":
+        prior = gaussian(latents)
+    elif kind == "gaussian-mixture":
+        prior = gaussian_mixture(latents, components, seed=seed)
+    else:
+        prior = flow(latents, key=fit_key)
+    return dataclasses.replace(model, prior=prior)
+
+
+def _latent_one(model: LatentVariableModel, row: Any, key: jax.Array) -> Any:
+    binarize, latent = jax.random.split(key)
+    return sample(model.encode(model.preprocessing(row, binarize)), latent)
 
 
 def _mixture(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> MixtureOfNormals:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from elbax.evaluate.bounds import Mean
-from elbax.evaluate.latents import active
+from elbax.evaluate.latents.units import active
 
 _GROUPS = 10  # of rows that the jackknife leaves out in turn
 

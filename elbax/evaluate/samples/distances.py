@@ -1,8 +1,8 @@
 """How near samples are to data, in a feature space.
 
-All functions take features, `(rows, features)`; `elbax.evaluate.features` makes them. None of these
-numbers means anything without the name of that space, the numbers of rows, and the same numbers
-between two sets of data: the held-out data against the training data is the yardstick.
+All functions take features, `(rows, features)`; `elbax.evaluate.samples.features` makes them. None
+of these numbers means anything without the name of that space, the numbers of rows, and the same
+numbers between two sets of data: the held-out data against the training data is the yardstick.
 """
 
 import dataclasses
@@ -285,7 +285,8 @@ def _check(fewest: int, **sets: np.ndarray) -> None:
     for name, x in sets.items():
         if x.ndim != 2:
             raise ValueError(
-                f"{name} has the shape {x.shape}, not (rows, features); see elbax.evaluate.features"
+                f"{name} has the shape {x.shape}, not (rows, features); see "
+                "elbax.evaluate.samples.features"
             )
         if len(x) < fewest:
             raise ValueError(f"{name}: {len(x)} rows; this takes {fewest} at least")
