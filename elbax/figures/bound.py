@@ -15,6 +15,7 @@ from elbax.evaluate import elbo, preprocess
 from elbax.evaluate.annealed import annealed, check_annealable
 from elbax.evaluate.bounds import quantity
 from elbax.evaluate.likelihoods import conditional_log_likelihoods, running
+from elbax.evaluate.quantities import LOG_LIKELIHOOD
 from elbax.evaluate.tiles import Rows
 from elbax.figures.drawing.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
 from elbax.figures.needs import FigureUnavailable, held_out
@@ -34,11 +35,6 @@ CHAINS, TEMPERATURES, LEAPFROG_STEPS = 10, 100, 5
 
 PRIOR, POSTERIOR = ORANGE, BLUE
 
-NAMES = {
-    "log-mass": "log P(X)",
-    "log-density": "log p(X)",
-    "binarised-bound": "the bound (grey pixels)",
-}
 GREY = (
     " The pixels are grey: in place of log P(X) stands a lower bound on the expected "
     "log-likelihood of the binarised data."
@@ -94,7 +90,7 @@ def figure(run: Run, *, thorough: bool = False) -> Figure:
     )
     grid = drawing.add_gridspec(2, 2, height_ratios=[1.7, 1])
     one, many = drawing.add_subplot(grid[0, 0]), drawing.add_subplot(grid[0, 1])
-    _one(one, found, NAMES[kind], f"one {which} {noun}")
+    _one(one, found, LOG_LIKELIHOOD[kind].axis, f"one {which} {noun}")
     _many(many, found, f"the average of {count} {which} {noun}s")
     below = grid[1, :].subgridspec(1, 2, width_ratios=[0.17 if noun == "image" else 1e-3, 1])
     histogram = drawing.add_subplot(below[0, 1])

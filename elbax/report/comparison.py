@@ -13,13 +13,14 @@ import numpy as np
 from elbax.data.source import Split
 from elbax.evaluate import bounds, elbo, has_bound, likelihoods, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
+from elbax.evaluate.quantities import LOG_LIKELIHOOD
 from elbax.evaluate.tiles import Rows
 from elbax.figures.rate_distortion import RatePoint
 from elbax.model.latent_variable_model import ClassifyingEncoder
 from elbax.recipes.choice import Choice
 from elbax.report.evaluation_words import pm
-from elbax.run import evaluation, settle
 from elbax.run import measure as measuring
+from elbax.run import settle
 from elbax.run.evaluation import number, plain
 from elbax.run.folder import SCHEMA
 from elbax.run.labels import conditioned
@@ -133,8 +134,8 @@ def _check_pair(one: Run, other: Run) -> None:
     kinds = [bounds.quantity(run.model, rows) for run in (one, other)]
     if kinds[0] != kinds[1]:
         raise ValueError(
-            f"{names}: one gives a {evaluation.QUANTITIES[kinds[0]]}, the other a "
-            f"{evaluation.QUANTITIES[kinds[1]]}"
+            f"{names}: one gives a {LOG_LIKELIHOOD[kinds[0]].words}, the other a "
+            f"{LOG_LIKELIHOOD[kinds[1]].words}"
         )
 
 
@@ -303,7 +304,7 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
         "samples": comparison.samples,
         "seed": comparison.seed,
         "quantity": comparison.quantity,
-        "quantity_in_words": evaluation.QUANTITIES[comparison.quantity],
+        "quantity_in_words": LOG_LIKELIHOOD[comparison.quantity].words,
         "runs": runs,
         "seeds": [over_seeds(group) for group in seed_groups(comparison)],
     }
@@ -315,19 +316,17 @@ def to_json(comparison: Comparison) -> dict[str, Any]:
 def heading(found: Mapping[str, Any]) -> str:
     """What was compared, in one line."""
     binarised = "" if found["binarize"] == "none" else f", binarised ({found['binarize']})"
+    symbol = LOG_LIKELIHOOD[found["quantity"]].symbol
     return (
         f"{found['data']}, {found['split']}: {found['count']:,} rows{binarised}; "
-        f"{LOG_P[found['quantity']]}: {found['quantity_in_words']}, by {found['samples']:,} "
+        f"{symbol}: {found['quantity_in_words']}, by {found['samples']:,} "
         "importance samples a row"
     )
 
 
-LOG_P = {"log-mass": "log P", "log-density": "log p", "binarised-bound": "IS bound"}
-
-
 def columns(found: Mapping[str, Any]) -> tuple[str, ...]:
     """The table's head; for grey pixels the estimate is called what it is, a bound."""
-    name = LOG_P[found["quantity"]]
+    name = LOG_LIKELIHOOD[found["quantity"]].symbol
     parts = ("rate", "distortion", "active")
     return ("run", "options", "ELBO", name, "Δ ELBO", f"Δ {name}", *parts)
 
@@ -378,8 +377,9 @@ def in_words(found: Mapping[str, Any]) -> list[str]:
 
 def seeds_in_words(found: Mapping[str, Any], group: Mapping[str, Any]) -> str:
     """A group of seeds in one line."""
+    symbol = LOG_LIKELIHOOD[found["quantity"]].symbol
     return (
         f"{len(group['seeds'])} seeds ({', '.join(group['runs'])}): ELBO {pm(group['elbo'])}, "
-        f"{LOG_P[found['quantity']]} {pm(group['log_likelihood'])}, rate {pm(group['rate'])}, "
+        f"{symbol} {pm(group['log_likelihood'])}, rate {pm(group['rate'])}, "
         f"distortion {pm(group['distortion'])} over seeds"
     )

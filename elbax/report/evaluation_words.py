@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from elbax.evaluate.quantities import LOG_LIKELIHOOD
 from elbax.report.console import bound_in_words, labels_in_words
 from elbax.util.words import number, plus_minus
 
@@ -49,28 +50,16 @@ def _line(name: str, words: str) -> str:
 def _elbo(found: Mapping[str, Any]) -> list[str]:
     lines = [_line("elbo", bound_in_words(found))]
     draws = f"{found['samples']} draw{'s' * (found['samples'] > 1)} z ~ q(z|x) a row"
-    what = {
-        "log-mass": "a lower bound on log P(x)",
-        "log-density": "a lower bound on log p(x), a density: it changes with the data's units",
-        "binarised-bound": f"a {_short(found)}",
-    }[found["quantity"]]
+    what = LOG_LIKELIHOOD[found["quantity"]].bound
     lines.append(_line("", f"{what}; {draws}{_bits(found)}"))
     if "labels" in found:
         lines.append(_line("labels", labels_in_words(found["labels"])))
     return lines
 
 
-def _short(found: Mapping[str, Any]) -> str:
-    return found["quantity_in_words"].split(" (")[0]
-
-
 def _what(found: Mapping[str, Any]) -> str:
     """What the estimate is of."""
-    return {
-        "log-mass": "log P(x)",
-        "log-density": "log p(x), a density",
-        "binarised-bound": _short(found),
-    }[found["quantity"]]
+    return LOG_LIKELIHOOD[found["quantity"]].short
 
 
 def _bits(found: Mapping[str, Any]) -> str:
@@ -82,7 +71,10 @@ def _likelihood(found: Mapping[str, Any]) -> list[str]:
     value = found["log_likelihood"]
     unit = "chains" if found["estimator"] == "annealed" else "samples"
     lines = [
-        _line(found["estimator"], f"{pm(value)} nats per datum: {_what(found)}{_bits(found)}"),
+        _line(
+            found["estimator"],
+            f"{pm(value)} nats per datum: {_what(found)}{_bits(found)}",
+        ),
     ]
     monte_carlo = value["monte_carlo_error"]
     alone = "unknown" if monte_carlo is None else f"± {monte_carlo:.2g}"

@@ -7,15 +7,6 @@ from typing import Any
 
 import numpy as np
 
-NAMES = {
-    "mmd": "MMD²",
-    "latent_square": "½‖z‖²",
-    "weight_square": "‖θ‖²",
-    "labelled_bound": "bound on log p(x, y)",
-    "unlabelled_bound": "bound on log p(x)",
-    "classification": "−log q(y|x)",
-    "correct": "accuracy of q(y|x)",
-}
 _OF_LABELLED = ("labelled_bound", "classification", "correct")
 
 
@@ -28,9 +19,11 @@ def readable(metrics: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         metrics: Numbers or arrays by the objective's own names.
     """
+    from elbax.evaluate.quantities import TERMS
+
     share = metrics.get("labelled")
     return {
-        NAMES.get(name, name.replace("_", " ")): _per_row(name, value, share)
+        TERMS.get(name, name.replace("_", " ")): _per_row(name, value, share)
         for name, value in metrics.items()
         if name not in ("step", "loss", "elbo", "labelled")
     }

@@ -7,6 +7,7 @@ import numpy as np
 import elbax as library
 from elbax.data import shapes
 from elbax.run import evaluation
+from elbax.run.evaluation import representation
 from elbax.run.run import Run
 
 
@@ -17,7 +18,7 @@ def test_scores_are_of_the_factors_that_the_rows_were_drawn_from(elbax, refused,
     run = Run(folder)
     for split in ("train", "validation", "test"):
         task = evaluation.make_task(run, split, estimators=(), limit=25, seed=0)
-        rows, factors, names = evaluation._factors(task)
+        rows, factors, names = representation.factors_of(task)
         assert names == shapes.FACTORS
         np.testing.assert_array_equal(shapes.render(factors), rows)
     status, out, _ = elbax(

@@ -18,6 +18,7 @@ from elbax.cli.runs import evaluate as cli
 from elbax.evaluate.samples import features
 from elbax.model import AbstractPrior
 from elbax.run import evaluation
+from elbax.run.evaluation import density
 from elbax.run.run import Run
 from elbax.util import environment
 from elbax.util.keys import evaluation_key
@@ -78,7 +79,7 @@ def test_the_object_of_one_estimator(measured, finished_run):
     assert found["pareto_k"]["threshold"] == pytest.approx(1 - 1 / math.log10(300))
     assert found["trust"] in ("yes", "doubtful", "no")
     model, rows = library.load(finished_run), library.load_data("digits").test.x[:30]
-    again = evaluation.estimate("importance", model, rows, evaluation_key(0), 300)
+    again = density.estimate("importance", model, rows, evaluation_key(0), 300)
     assert found["log_likelihood"]["mean"] == again.mean().mean
     assert found["log_likelihood"]["standard_error"] == again.mean().standard_error
     assert found["log_likelihood"]["monte_carlo_error"] == again.mean_monte_carlo_error()

@@ -131,8 +131,9 @@ def _announce(task: Any, names: Sequence[str]) -> None:
     from elbax.run import evaluation
 
     for name in names:
-        draws = task.samples or evaluation.default_samples(name, len(task.rows)) or 1
-        work = draws * len(task.rows) * (1000 if name in evaluation.SLOW else 1)
+        estimator = evaluation.ESTIMATORS[name]
+        draws = task.samples or estimator.draws(len(task.rows)) or 1
+        work = draws * len(task.rows) * (1000 if estimator.slow else 1)
         if work > _LONG:
             unit = "chains" if name == "annealed" else "samples"
             print(

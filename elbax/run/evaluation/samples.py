@@ -1,0 +1,95 @@
+"""What samples are like beside data, in a feature space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from elbax.evaluate import bounds, preprocess
+from elbax.evaluate.tiles import stored
+from elbax.run.evaluation.task import PROBE_ROWS, Task, number, plain
+from elbax.run.use import apply
+from elbax.util import environment
+
+if TYPE_CHECKING:
+    from elbax.evaluate.samples.features import Features
+
+SAMPLE_ROWS = 2000  # samples, and rows, that distances and coverage compare
+
+
+def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
+    """Distances, precision and recall, density and coverage, and copies of training rows."""
+    from elbax.evaluate import samples
+
+    model, key = task.run.model, task.key
+    rows = stored(task.rows)[:SAMPLE_ROWS]
+    if task.run.dataset.columns and np.isnan(rows).any():
+        raise ValueError(
+            "the estimator samples compares whole rows, and these have missing cells: leave it "
+            "out, or give --data without any"
+        )
+    # 0/1 data are compared with draws, grey and real-valued ones with means: a draw of every pixel
+    # by itself would be told from them by its grain alone.
+    binary = bounds.quantity(model, rows) == "log-mass"
+    drawn = apply.sample(model, len(rows), seed=task.seed, draw=binary)["x"]
+    train = preprocess(model, task.run.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
+    space = _feature_space(task, train)
+    real, generated = space(preprocess(model, rows, key)), space(drawn)
+    shares = samples.precision_recall_density_coverage(real, generated)
+    copies = samples.memorisation(space(train), real, generated)
+    return {
+        "generated": len(drawn),
+        "compared": len(rows),
+        "samples_are": f"{'draws from' if binary else 'means of'} p(x|z) at z from the prior",
+        "feature_space": space.name,
+        "frechet_distance": number(samples.frechet_distance(real, generated)),
+        "kernel_distance": plain(samples.kernel_distance(real, generated, seed=task.seed)),
+        **{
+            name: plain(getattr(shares, name))
+            for name in ("precision", "recall", "density", "coverage")
+        },
+        "memorisation": {
+            "training_rows": len(train),
+            "share": plain(copies.share),
+            "held_out_share": number(copies.held_out_share),
+            "z_score": number(copies.z_score),
+        },
+    }
+
+
+def _feature_space(task: Task, train: np.ndarray) -> Features:
+    from elbax.evaluate.samples import features
+
+    label = task.run.dataset.train.label
+    chosen = task.features or ("pca" if label is None else "classifier")
+    if chosen == "raw":
+        return features.raw()
+    if chosen == "pca":
+        return features.pca(train)
+    if label is None:
+        raise ValueError(
+            f"features (--features) is classifier, and {task.run.dataset.name} has no labels to "
+            "train one on: give --features pca"
+        )
+    return _cached_classifier(task, train, label[: len(train)])
+
+
+def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Features:
+    """The classifier of these very data, trained once and kept in the user's cache."""
+    from elbax.evaluate.samples import features
+
+    folder = environment.cache_folder() / "features"
+    data = f"{task.run.dataset.fingerprint[:16]}-{task.run.binarize}-{len(train)}"
+    path = folder / f"{data}.safetensors"
+    try:
+        return features.load(path)
+    except (OSError, ValueError):  # not there yet, or damaged: it is made anew
+        made = features.classifier(train, label)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        features.save(made, path)  # which appears whole or not at all
+    except OSError:  # a cache that can't be written costs seconds, no more
+        return made
+    return made
