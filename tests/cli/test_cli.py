@@ -31,7 +31,7 @@ def test_help_imports_nothing_heavy():
     code = "import sys; from elbax.cli import main; main(['--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert not loaded & {"jax", "numpy", "tyro", "matplotlib", "rich", "elbax.data"}
+    assert not loaded & {"jax", "numpy", "argparse", "matplotlib", "rich", "elbax.data"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

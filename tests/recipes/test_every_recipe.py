@@ -106,6 +106,6 @@ def test_recipes_are_found_by_their_files():
 
     from elbax.recipes import papers
 
-    files = {path.stem for path in Path(papers.__path__[0]).glob("*.py")} - {"__init__"}
+    files = {path.stem for path in Path(papers.__path__[0]).glob("*/*.py")} - {"__init__"}
     assert {name.replace("-", "_") for name in RECIPES} == files
     assert next(iter(RECIPES)) == "vae"
