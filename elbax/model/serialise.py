@@ -273,7 +273,11 @@ def _check_that_it_runs(path: Path, model: Any) -> None:
         return elbo_terms(model, x, key, condition=condition)
 
     try:
-        jax.eval_shape(once, jax.ShapeDtypeStruct(model.shape, float), jax.random.key(0))
+        jax.eval_shape(
+            once,
+            jax.ShapeDtypeStruct(model.shape, jax.dtypes.canonicalize_dtype(float)),
+            jax.random.key(0),
+        )
         if isinstance(model.encoder, Encoder):
             latents = model.encoder.posterior.latent_dim
             if latents != model.latent_dim:
