@@ -22,7 +22,7 @@ from elbax.evaluate.latents import (
 from elbax.model import (
     Preprocessing,
 )
-from tests.evaluate.posteriors import ROWS, identity, with_posterior
+from tests.evaluate.latents.posteriors import ROWS, identity, with_posterior
 from tests.laws import Composition
 from tests.linear_gaussian import example
 

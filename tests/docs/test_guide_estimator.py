@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-GUIDE = Path(__file__).parent.parent / "docs" / "guide-estimator.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide-estimator.md"
 
 
 def test_the_guide(tmp_path, monkeypatch, capsys):

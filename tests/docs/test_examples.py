@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SAYS = {
     "anomalies": r"row \d+: log p\(x\) -?[\d.]+; [\w/]+ \(-[\d.]+ nats\)",
     "digits": r"log p -\d+\.\d+, to be trusted: ",

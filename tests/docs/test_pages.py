@@ -13,7 +13,7 @@ from elbax.cli.main import COMMANDS
 from elbax.cli.parsing import arguments_of, check_flags
 from scripts import command_line_page
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # These are run, and looked at more closely, in test_guide.py and test_guide_estimator.py.

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-GUIDE = Path(__file__).parent.parent / "docs" / "guide-compose.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide-compose.md"
 LONGEST = 20  # lines of a part, imports and all
 
 

@@ -18,7 +18,7 @@ from elbax.evaluate import elbo, elbo_split, total_correlation
 from elbax.evaluate.tiles import Conditioned
 from elbax.model import MLP, Decoder, Encoder, Normal, PlanarFlow, Preprocessing
 from elbax.model.interfaces import AbstractEncoder
-from tests.evaluate.posteriors import ROWS, identity, with_posterior
+from tests.evaluate.latents.posteriors import ROWS, identity, with_posterior
 from tests.laws import Composition
 from tests.linear_gaussian import LinearGaussian, example, linear
 
