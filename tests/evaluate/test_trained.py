@@ -87,10 +87,16 @@ ESTIMATES = {
 }
 
 
+@functools.cache
+def estimated(name):
+    """One of the estimates of the test rows."""
+    return ESTIMATES[name](trained(), TEST, jax.random.key(2))
+
+
 @in_float64
 @pytest.mark.parametrize("name", ESTIMATES)
 def test_every_estimate_agrees_with_quadrature(name):
-    found = ESTIMATES[name](trained(), TEST, jax.random.key(2))
+    found = estimated(name)
     difference = found.log_likelihood - by_quadrature()
     # Where the tail of the weights is light, the estimate is right within its own error.
     light = np.full(len(TEST), True)  # the weights of chains have no tail to speak of
@@ -107,9 +113,7 @@ def test_every_estimate_agrees_with_quadrature(name):
 def test_the_bound_is_below():
     gap = by_quadrature() - elbo(trained(), TEST, key=jax.random.key(3), samples=300).elbo
     assert gap.mean() > 10 * gap.std() / math.sqrt(len(TEST) * 300)
-    importance_gap = (
-        by_quadrature() - ESTIMATES["importance"](trained(), TEST, jax.random.key(2)).log_likelihood
-    )
+    importance_gap = by_quadrature() - estimated("importance").log_likelihood
     assert importance_gap.mean() < gap.mean() / 3
 
 
@@ -117,7 +121,7 @@ def test_the_bound_is_below():
 def test_the_verdict_tells_the_estimate_that_fell_short():
     # At two latents draws of the prior are enough, and a Gaussian q(z|x) misses a part of some
     # posteriors: importance sampling loses a tenth of a nat, and says so.
-    found = {name: f(trained(), TEST, jax.random.key(2)) for name, f in ESTIMATES.items()}
+    found = {name: estimated(name) for name in ESTIMATES}
     short = {name: np.mean(by_quadrature() - e.log_likelihood) for name, e in found.items()}
     assert abs(short["prior"]) < 0.05 < short["importance"]
     assert found["prior"].trust()[0] == "yes"
