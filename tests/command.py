@@ -1,5 +1,7 @@
 """The command line as a user calls it, and options that keep a run small."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -18,3 +20,14 @@ def command(*words, cwd=None, env=None):
         timeout=120,
         check=False,
     )
+
+
+def called(*words):
+    """What the command line prints, in this process: for fixtures, where `capsys` cannot be."""
+    from elbax.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main([str(word) for word in words])
+    assert status == 0, err.getvalue()
+    return out.getvalue(), err.getvalue()

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 PRIOR = '''
@@ -56,6 +58,7 @@ def insert(path: Path, lines: dict[str, str]) -> None:
     path.write_text(text)
 
 
+@pytest.mark.slow
 def test_a_new_prior_touches_three_places_and_no_existing_line(tmp_path):
     for name in ("elbax", "tests", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

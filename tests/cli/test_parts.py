@@ -92,6 +92,7 @@ def test_a_vamp_prior_of_levels_through_every_command(elbax, refused, tmp_path):
     assert "this model's is vamp" in refused("plot", run, "top_infer")
 
 
+@pytest.mark.slow
 def test_latents_on_the_sphere_through_every_command(elbax, refused, tmp_path):
     run, out = tmp_path / "run", tmp_path / "x.npz"
     words = "--prior hypersphere --posterior power-spherical --latent-dim 3 --likelihood poisson"
@@ -113,6 +114,7 @@ def test_latents_on_the_sphere_through_every_command(elbax, refused, tmp_path):
     assert found[0]["quantity"] == "log-mass"
 
 
+@pytest.mark.slow
 def test_a_table_of_mixed_columns_and_convolutions_of_a_flow(elbax, tmp_path):
     rng = np.random.default_rng(0)
     table = np.stack([rng.normal(size=90), rng.integers(0, 2, 90), rng.integers(0, 3, 90)], axis=1)

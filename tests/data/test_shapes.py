@@ -69,6 +69,7 @@ def test_images_are_binary_distinct_combinations_in_an_order_of_the_seed():
         assert np.all(np.abs(counts - counts.mean()) < 5 * np.sqrt(counts.mean()))
 
 
+@pytest.mark.slow
 def test_the_named_data_set_has_the_factors_of_its_rows():
     dataset = load("shapes")
     assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiers import mostly_slow
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAYS = {
     "anomalies": r"row \d+: log p\(x\) -?[\d.]+; [\w/]+ \(-[\d.]+ nats\)",
@@ -21,7 +23,7 @@ def test_there_are_no_others():
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(SAYS)
 
 
-@pytest.mark.parametrize("name", SAYS)
+@pytest.mark.parametrize("name", mostly_slow(SAYS, lambda name: name == "anomalies"))
 def test_an_example_runs(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "20"])

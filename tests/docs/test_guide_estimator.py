@@ -10,6 +10,7 @@ import pytest
 GUIDE = Path(__file__).parents[2] / "docs" / "guide-estimator.md"
 
 
+@pytest.mark.slow
 def test_the_guide(tmp_path, monkeypatch, capsys):
     snippets = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(snippets) == 5

@@ -12,6 +12,7 @@ import elbax
 from elbax.cli.main import COMMANDS
 from elbax.cli.parsing import arguments_of, check_flags
 from scripts import command_line_page
+from tests.tiers import mostly_slow
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,7 +37,9 @@ def shortened(train, most):
     return call
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", mostly_slow(RUN, lambda page: page.name == "README.md"), ids=lambda page: page.name
+)
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     train = elbax.train
     monkeypatch.chdir(tmp_path)

@@ -227,6 +227,7 @@ def test_a_pipeline_and_a_column_transformer(iris):
     assert np.isfinite(piped.score(iris))
 
 
+@pytest.mark.slow
 def test_a_grid_over_components_beta_widths_and_recipes(iris):
     base = {"early_stopping": False, "max_iter": 30, "n_draws": 20, "random_state": 0}
     search = GridSearchCV(

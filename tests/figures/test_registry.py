@@ -58,7 +58,10 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize(("shape", "latents", "kind", "dtype", "likelihood"), SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "latents", "kind", "dtype", "likelihood"),
+    [SHAPES[0], *(pytest.param(*shape, marks=pytest.mark.slow) for shape in SHAPES[1:])],
+)
 @pytest.mark.parametrize(
     "name", ["reconstruct", "generated", "top_infer", "top_label", "active_units", "nearest"]
 )

@@ -13,7 +13,7 @@ import elbax as library
 from elbax.evaluate import elbo, importance
 from elbax.report import comparison_page
 from elbax.util.keys import evaluation_key
-from tests.command import SMALL, command
+from tests.command import SMALL, called
 from tests.report.test_report import PNG, parse
 
 
@@ -24,8 +24,7 @@ def runs(finished_run, tmp_path_factory):
     shutil.copytree(finished_run, folder / "first")
     for name, more in (("seed", ["--seed", 1]), ("wide", ["--beta", 2])):
         words = [*SMALL, "--iterations", 60, "--no-report", *more, "--out", folder / name]
-        done = command("train", "digits", *words)
-        assert done.returncode == 0, done.stderr
+        called("train", "digits", *words)
     for name in ("first", "seed", "wide"):
         (folder / name / "figures").mkdir(exist_ok=True)
         for figure in comparison_page.SIDE_BY_SIDE:
@@ -37,9 +36,8 @@ def runs(finished_run, tmp_path_factory):
 def compared(runs):
     """What the command prints as JSON, and the page."""
     words = [runs / "first", runs / "seed", runs / "wide", "--samples", 40, "--limit", 50]
-    done = command("compare", *words, "--json", "--out", runs / "page.html", cwd=runs)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), (runs / "page.html").read_text()
+    out, _ = called("compare", *words, "--json", "--out", runs / "page.html")
+    return json.loads(out), (runs / "page.html").read_text()
 
 
 def test_differences_are_paired(runs, compared):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 
 import elbax as library
 from elbax.data import shapes
@@ -11,6 +12,7 @@ from elbax.run.evaluation import representation
 from elbax.run.run import Run
 
 
+@pytest.mark.slow
 def test_scores_are_of_the_factors_that_the_rows_were_drawn_from(elbax, refused, tmp_path):
     folder = tmp_path / "run"
     words = ("--hidden", 4, "--latent-dim", 2, "--iterations", 2, "--no-report", "--out", folder)

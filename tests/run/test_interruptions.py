@@ -56,7 +56,10 @@ def assert_same_arrays(one, other):
         assert array.tobytes() == b[name].tobytes(), name
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_saves_and_the_printed_command_resumes(tmp_path, number, status):
     words = ["train", "digits", *SMALL, "--no-report", "--out", "run", "--iterations", 10**7]
     process = start(*words, cwd=tmp_path)
@@ -85,6 +88,7 @@ def test_a_signal_before_the_run_exists_is_quiet(tmp_path):
     assert process.returncode != 130 or err.splitlines()[-1].startswith("elbax: stopped")
 
 
+@pytest.mark.slow
 def test_ten_kills_change_no_bit(tmp_path):
     moments = random.Random(7)
     # Validations every 25 steps make many short chunks, and each of them is saved.

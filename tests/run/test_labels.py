@@ -9,15 +9,13 @@ from sklearn.linear_model import LogisticRegression
 
 import elbax as library
 from elbax.run import labels
-from tests.command import command
+from tests.command import called
 
 TINY = ["--iterations", "12", "--batch-size", "40", "--no-report"]
 
 
 def run_of(folder, *words):
-    done = command("train", "digits", *words, *TINY, "--json", "--out", folder)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(called("train", "digits", *words, *TINY, "--json", "--out", folder)[0])
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +189,7 @@ def test_what_does_not_suit_the_data_is_refused(refused, tmp_path, data, words, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_help_to_classify(tmp_path):
     """Kingma et al. 2014, section 4.1: a classifier of the labelled rows alone is beaten."""
     run = library.train(

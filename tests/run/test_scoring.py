@@ -1,21 +1,19 @@
 """Rows scored and drawn given cells, in a table's own units, through the command line."""
 
-import contextlib
-import io
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 
-from elbax.cli import main
 from elbax.data.columns import Column
 from elbax.run.use import conditioning, scoring
 from tests.evaluate.test_imputation import conditional
 from tests.evaluate.test_imputation import holed as exact_model
 from tests.linear_gaussian import log_normal
-from tests.run.test_tables import FAST, frame, holed
+from tests.run.tables import frame
 
 SHIFTS, SCALES = np.array([10.0, -3.0, 0.0, 1.0]), np.array([2.0, 0.5, 30.0, 1.0])
 
@@ -26,14 +24,11 @@ def columns() -> tuple[Column, ...]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(table_run, tmp_path_factory):
     """A short run on a table with holes, and its folder."""
     folder = tmp_path_factory.mktemp("scored")
-    holed().to_csv(folder / "holes.csv", index=False)
+    shutil.copytree(table_run, folder, dirs_exist_ok=True)
     frame(20, 5).iloc[:, ::-1].to_csv(folder / "others.csv", index=False)
-    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(said):
-        words = ["train", folder / "holes.csv", *FAST, "--no-report", "--out", folder / "run"]
-        assert main([str(word) for word in words]) == 0, said.getvalue()
     return folder
 
 

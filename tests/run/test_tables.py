@@ -1,56 +1,30 @@
 """A table with holes through the command line: trained, resumed, measured, sampled, refused."""
 
-import contextlib
 import csv
 import dataclasses
-import io
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import elbax as package
-from elbax.cli import main
 from elbax.data import load
 from elbax.figures import top_label
 from elbax.recipes import find, sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import replace
-
-FAST = ["--hidden", "8", "--iterations", 40, "--validate-every", 20]
-
-
-def frame(n: int = 120, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    z = rng.normal(size=n)
-    return pd.DataFrame(
-        {
-            "height": 170 + 10 * z + rng.normal(size=n),
-            "kids": rng.poisson(np.exp(0.5 * z + 1)),
-            "smoker": z + rng.normal(size=n) > 0,
-            "city": np.array(["Ulm", "Bern", "Graz"])[np.digitize(z, [-0.5, 0.5])],
-        }
-    )
-
-
-def holed(n: int = 120) -> pd.DataFrame:
-    full = frame(n)
-    holes = np.random.default_rng(1).random(full.shape) < 0.2
-    return full.astype(object).mask(holes)
+from tests.run.tables import FAST, frame
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(table_run, tmp_path_factory):
     """A finished run on a .csv with holes, and its folder."""
-    folder = tmp_path_factory.mktemp("table")
-    holed().to_csv(folder / "holes.csv", index=False)
-    frame(10, 5).to_csv(folder / "others.csv", index=False)
-    with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(said):
-        words = ["train", folder / "holes.csv", *FAST, "--no-report", "--out", folder / "run"]
-        assert main([str(word) for word in words]) == 0, said.getvalue()
-    (folder / "said").write_text(said.getvalue())
-    return folder
+    folder = tmp_path_factory.mktemp("table") / "run"
+    shutil.copytree(table_run, folder.parent, dirs_exist_ok=True)
+    frame(10, 5).to_csv(folder.parent / "others.csv", index=False)
+    return folder.parent
 
 
 def test_what_is_left_and_said(trained):

@@ -73,6 +73,7 @@ def test_gaussian_mixture_recovers_the_one_that_made_the_latents():
     assert np.allclose(np.cov(drawn.T), second - np.outer(mean, mean), atol=0.15)
 
 
+@pytest.mark.slow
 def test_flow_fits_better_than_the_normal_and_nearly_as_the_truth():
     z, fresh = draws(3_000, 4), draws(2_000, 5)
     fitted = expost.flow(z, width=16, epochs=40, key=jax.random.key(6))
