@@ -51,7 +51,7 @@ from tests.laws import (
 
 DRAWS = 20_000
 DIRECTIONS = 8
-BLOCK, BLOCKS = 40, 24  # a grid of 40 × 24 cells each way: 24 standard deviations
+BLOCK, BLOCKS = 20, 24  # a grid of 20 × 24 cells each way: 24 standard deviations
 CELLS = BLOCK * BLOCKS
 SIGNIFICANCE = 1e-3  # of a test of fit; the seeds are fixed, so it fails always or never
 
