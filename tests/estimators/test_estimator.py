@@ -446,6 +446,7 @@ def test_shares_and_the_latents_make_the_score(detector):
 # --- missing cells -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_missing_cells_are_filled_and_others_kept():
     full = gaussian(600)
     x = holed(full)

@@ -143,6 +143,7 @@ def test_positive_bounds_and_lost_values_draw_too(offset, run):
     figure_png(draw("train_process", run.replace(history=history)))
 
 
+@pytest.mark.slow
 def test_without_labels_top_label_says_so_and_the_rest_is_drawn(run, tmp_path):
     bare = run.replace(dataset=make_data((8, 6, 1), labels=0))
     with pytest.raises(FigureUnavailable, match="needs labels"):

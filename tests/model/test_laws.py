@@ -1,5 +1,6 @@
 """Laws that every part keeps, over the registries of `tests/laws.py`."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -48,11 +49,13 @@ from tests.laws import (
     numbers,
     traits,
 )
+from tests.tiers import mostly_slow
 
 DRAWS = 20_000
 DIRECTIONS = 8
 BLOCK, BLOCKS = 20, 24  # a grid of 20 × 24 cells each way: 24 standard deviations
 CELLS = BLOCK * BLOCKS
+PLAIN = Composition()
 SIGNIFICANCE = 1e-3  # of a test of fit; the seeds are fixed, so it fails always or never
 
 
@@ -117,7 +120,7 @@ def block_of(points):
 
 
 @each(densities(), "make")
-@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("dim", mostly_slow([1, 2], lambda dim: dim == 2))
 @in_float64
 def test_density_integrates_to_one_and_draws_follow_it(make, dim):
     density = make(dim)
@@ -213,7 +216,7 @@ def test_kl_is_its_monte_carlo_estimate_and_its_quadrature(pair):
 
 
 @each(POSTERIORS, "make")
-@pytest.mark.parametrize("dim", [1, 2, 5])
+@pytest.mark.parametrize("dim", mostly_slow([1, 2, 5], lambda dim: dim == 2))
 @in_float64
 def test_a_posterior_uses_each_of_its_parameters(make, dim):
     dim = latents(traits(make), dim)
@@ -340,7 +343,15 @@ def test_gradients_are_finite_differences_and_reach_every_parameter(composition)
         assert np.array_equal(leaf != 0, used), jax.tree_util.keystr(path)
 
 
-@each(models(), "composition")
+# Which network and which likelihood a model has makes no noise.
+@pytest.mark.parametrize(
+    "composition",
+    mostly_slow(
+        models().values(),
+        lambda one: one == dataclasses.replace(PLAIN, prior=one.prior, posterior=one.posterior),
+    ),
+    ids=list(models()),
+)
 def test_two_equal_rows_get_different_noise(composition):
     rows = np.repeat(np.asarray(composition.batch(20, rows=1).x), 40, axis=0)
     model = composition.model(19)
@@ -378,7 +389,7 @@ def test_an_objective_gives_each_row_its_own_noise(name):
 
 
 @each(models(), "composition")
-@pytest.mark.parametrize("x64", [False, True], ids=["float32", "float64"])
+@pytest.mark.parametrize("x64", mostly_slow([False, True], lambda x64: not x64))
 def test_a_saved_model_comes_back_bit_for_bit(composition, x64, tmp_path):
     with jax.enable_x64(x64):
         model = composition.model(23)

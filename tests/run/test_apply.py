@@ -13,7 +13,7 @@ import elbax as library
 
 
 def test_evaluate_gives_the_numbers_of_training(elbax, finished_run):
-    status, out, _ = elbax("evaluate", finished_run, "--json")
+    status, out, _ = elbax("evaluate", finished_run, "--json", "--samples", 20)
     found = json.loads(out)
     results = json.loads((finished_run / "results.json").read_text())
     assert status == 0
@@ -24,7 +24,9 @@ def test_evaluate_gives_the_numbers_of_training(elbax, finished_run):
 
 
 def test_evaluate_in_words(elbax, finished_run):
-    status, out, _ = elbax("evaluate", finished_run, "--split", "all", "--data", "digits")
+    status, out, _ = elbax(
+        "evaluate", finished_run, "--split", "all", "--data", "digits", "--samples", 10
+    )
     assert status == 0
     assert "1,797 rows" in out
     assert "±" in out

@@ -51,6 +51,7 @@ def by_quadrature(model, x):
     return np.asarray(logsumexp(given + prior[:, None], axis=0))
 
 
+@pytest.mark.slow
 def test_every_estimator_finds_what_quadrature_finds(measured, finished_run):
     run = library.open_run(finished_run)
     truth = by_quadrature(run.model, run.dataset.test.x[:12] / 16).mean()

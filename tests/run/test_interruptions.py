@@ -156,6 +156,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path):
     assert_same_arrays(run / "model.safetensors", tmp_path / "expected.safetensors")
 
 
+@pytest.mark.slow
 def test_a_finished_run_gets_back_what_it_lacks(finished_run, tmp_path):
     import shutil
 
@@ -203,6 +204,7 @@ def limited(size, *words, env=None):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
     run = tmp_path / "run"
     # The compilation cache, which is empty, hits the limit too, and must keep quiet about it.

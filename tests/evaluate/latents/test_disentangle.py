@@ -90,6 +90,7 @@ def test_dci_is_that_by_hand():
     assert found.informativeness.mean == 1
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_new_data():
     # The jackknife's against the spread over data sets.
     rng = np.random.default_rng(5)

@@ -119,9 +119,9 @@ def test_zeros_from_the_network_leave_a_normal():
             return family(numbers).sample_and_log_prob(jax.random.key(8))
 
         zeros = jnp.zeros(family.parameter_count)
-        z, log_q = draw(zeros)
+        z, log_q = jax.jit(draw)(zeros)
         assert float(log_q) == pytest.approx(scipy.stats.norm.logpdf(z).sum(), rel=1e-12)
-        gradient = jax.grad(lambda numbers: draw(numbers)[1])(zeros)
+        gradient = jax.jit(jax.grad(lambda numbers: draw(numbers)[1]))(zeros)
         # Per latent log q = −½ ε² − log σ − ½ log 2π at a draw, so −½ for each log-variance.
         assert np.allclose(gradient[3:6], -0.5)
         assert np.all(np.isfinite(gradient))
