@@ -151,11 +151,11 @@ def _check_fits(options: Options) -> None:
     Raises:
         ValueError: One line with the mend.
     """
-    told = "choose another recipe, or train with elbax.train"
+    mend = "choose another recipe, or train with elbax.train"
     if labels.needed(options):
-        raise ValueError(f"the recipe or options train on labels, and X has none: {told}")
+        raise ValueError(f"the recipe or options train on labels, and X has none: {mend}")
     if options.training.fit_prior != "none":
-        raise ValueError(f"fit_prior is {options.training.fit_prior}, which is of runs: {told}")
+        raise ValueError(f"fit_prior is {options.training.fit_prior}, which is of runs: {mend}")
 
 
 def _widths(hidden: Any) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
 """Log p(x) of each row, and what each of its elements contributes.
 
 log p(x) = Σ_j E[log p(x_j|z)] − KL(p(z|x) ‖ p(z)), the expectation under the posterior p(z|x): the
-elements are independent given z, so each has a share of its own, and what the latent had to be told
-is apart. It holds for any model, and the importance weights that estimate log p(x) estimate each of
-the terms, so that they add up to it exactly.
+elements are independent given z, so each has a share of its own, and the information that the
+latent holds is apart. It holds for any model, and the importance weights that estimate log p(x)
+estimate each of the terms, so that they add up to it exactly.
 """
 
 import dataclasses

@@ -61,7 +61,7 @@ class ModelOptions(Checked):
 
 @dataclass(frozen=True)
 class TrainingOptions(Checked):
-    """How the parameters move."""
+    """How the model is trained."""
 
     iterations: Count = 10_000
     """Number of optimiser steps in all."""

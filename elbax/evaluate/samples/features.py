@@ -1,7 +1,7 @@
 """The spaces in which samples are compared with data.
 
 A distance between two sets of images depends on the space that it is measured in, so the space has
-a name that is told along with the number.
+a name that is given along with the number.
 """
 
 import dataclasses
