@@ -38,12 +38,11 @@ def test_the_curves_end_where_all_draws_of_the_histogram_are_averaged(run):
 
 
 def test_every_reference_is_drawn_where_it_lies(run):
-    thorough = run.replace(thorough=True)
     rows = run.dataset.test.x
     chosen = np.sort(np.random.default_rng(0).choice(len(rows), bound.ROWS, replace=False))
-    found = bound.estimate(thorough, rows[chosen])
+    found = bound.estimate(run, rows[chosen], thorough=True)
     assert found.annealed is not None
-    one, many = draw("bound", thorough).axes[:2]
+    one, many = draw("bound", run, thorough=True).axes[:2]
     for axes, which in ((one, 0), (many, 1)):
         heights = [np.asarray(line.get_ydata()) for line in axes.lines]
         levels = [float(height[0]) for height in heights if np.ptp(height) == 0]
@@ -58,9 +57,7 @@ def test_grey_pixels_are_not_called_log_p(run):
     figure = draw("bound", run)
     assert "lower bound on the expected log-likelihood of the binarised data" in words(figure)
     assert figure.axes[0].get_ylabel() == "estimate of the bound (grey pixels), nats"
-    binary = dataclasses.replace(
-        run, model=make_model((8, 6, 1), 2, scale=1 / 255, binarize="dynamic")
-    )
+    binary = run.replace(model=make_model((8, 6, 1), 2, scale=1 / 255, binarize="dynamic"))
     figure = draw("bound", binary)
     assert "binarised" not in words(figure)
     assert figure.axes[0].get_ylabel() == "estimate of log P(X), nats"

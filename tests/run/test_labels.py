@@ -168,7 +168,7 @@ def test_a_model_without_a_bound_reports_none(deterministic, elbax, refused, tmp
         (
             "array",
             "--recipe conditional",
-            "the recipe conditional does not suit array: training is",
+            "the recipe conditional does not suit array: training needs labels",
         ),
         ("array", "--recipe conv", "the recipe conv does not suit array: the network conv is for"),
         ("array", "--recipe continuous-bernoulli", "does not suit array: "),
