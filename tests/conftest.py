@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Linux gives a process 65,530 pieces of memory, and each compiled program takes some of them.
-_MANY_PIECES = 20_000
+_MANY_PIECES = 45_000
 
 
 @pytest.fixture(autouse=True, scope="module")

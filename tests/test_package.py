@@ -131,6 +131,7 @@ def test_model_and_train_import_only_what_a_bare_machine_has(path):
 # --- the wheel -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_wheel_holds_elbax_and_nothing_else(tmp_path):
     project = ROOT.parent
     uv = [project / "scripts" / "uv", "build", "--quiet", "--wheel", "--out-dir", tmp_path, project]

@@ -24,6 +24,7 @@ from elbax.model import (
 )
 from elbax.model.objectives import elbo_terms
 from tests.laws import in_float64
+from tests.tiers import mostly_slow
 
 PIXELS, HIDDEN, LATENTS = 64, 24, 2
 SAMPLES = 5000
@@ -94,7 +95,7 @@ def estimated(name):
 
 
 @in_float64
-@pytest.mark.parametrize("name", ESTIMATES)
+@pytest.mark.parametrize("name", mostly_slow(ESTIMATES, lambda name: name != "annealed"))
 def test_every_estimate_agrees_with_quadrature(name):
     found = estimated(name)
     difference = found.log_likelihood - by_quadrature()
@@ -117,6 +118,7 @@ def test_the_bound_is_below():
     assert importance_gap.mean() < gap.mean() / 3
 
 
+@pytest.mark.slow
 @in_float64
 def test_the_verdict_tells_the_estimate_that_fell_short():
     # At two latents draws of the prior are enough, and a Gaussian q(z|x) misses a part of some

@@ -137,6 +137,7 @@ def _without_times(run):
     }
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path):
     words = ["train", "digits", *SMALL, "--no-report", "--checkpoint-seconds", 0, "--out", "run"]
     whole = command(*words, "--iterations", 150, "--validate-every", 50, cwd=tmp_path)

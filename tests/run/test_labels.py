@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import equinox as eqx
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -120,7 +121,7 @@ def test_the_label_is_summed_out_as_by_the_objective(semi_supervised):
     found = elbo(model, x, key=jax.random.key(0), samples=30)
     hidden = jnp.full(len(x), -1)
     batch = Batch(jnp.asarray(x, jnp.float32), label=hidden)
-    goal = SemiSupervised()
+    goal = eqx.filter_jit(SemiSupervised())
     values = [
         goal(model, batch, state=None, step=jnp.asarray(0), key=jax.random.key(i))[1][1]
         for i in range(30)

@@ -173,11 +173,11 @@ def test_a_representation_without_information_is_read_by_chance(accuracy, spread
 def test_the_standard_error_is_over_the_test_rows():
     # Two blobs at distance 2: the best accuracy is Φ(1), and the linear probe is near it.
     rng = np.random.default_rng(6)
-    labels = rng.integers(0, 2, 60_000)
-    x = (2.0 * labels + rng.normal(size=60_000))[:, None]
+    labels = rng.integers(0, 2, 35_000)
+    x = (2.0 * labels + rng.normal(size=35_000))[:, None]
     found = [
         linear_probe_accuracy(x[:10_000], labels[:10_000], x[i : i + 250], labels[i : i + 250])
-        for i in range(10_000, 60_000, 250)
+        for i in range(10_000, 35_000, 250)
     ]
     scores = [(m.mean - scipy.stats.norm.cdf(1)) / m.standard_error for m in found]
     chi_square = float(np.sum(np.square(scores)))

@@ -65,15 +65,15 @@ def everything(tree):
 @in_float64
 def test_doubly_reparameterised_gradients_are_the_plain_ones_on_average_with_less_noise():
     model = ORACLE.model("shared")
-    values, plain = at_seeds(ImportanceWeightedELBO(K), model, encoder, 10_000)
-    same, doubly = at_seeds(DoublyReparameterised(K), model, encoder, 10_000)
+    values, plain = at_seeds(ImportanceWeightedELBO(K), model, encoder, 4000)
+    same, doubly = at_seeds(DoublyReparameterised(K), model, encoder, 4000)
     assert np.allclose(values, same, rtol=1e-12)  # the draws are the same, and the bound
     assert np.all(differ(doubly, plain) < 4)
     assert np.all(doubly.var(0) < plain.var(0))
     assert doubly.var(0).sum() < 0.6 * plain.var(0).sum()
 
     # The other is biased with more than one draw, and it shows here.
-    same, landing = at_seeds(StickingTheLanding(K), model, encoder, 10_000)
+    same, landing = at_seeds(StickingTheLanding(K), model, encoder, 4000)
     assert np.allclose(values, same, rtol=1e-12)
     assert differ(landing, plain).max() > 10
 
@@ -98,8 +98,8 @@ def test_encoder_parameters_inside_a_prior_count_too():
     model = ORACLE.model()
     prior = VampPrior(2, (4,), 3, key=jax.random.key(2))
     model = eqx.tree_at(lambda m: m.prior, model, prior)
-    _, plain = at_seeds(ImportanceWeightedELBO(3), model, everything, 10_000)
-    _, doubly = at_seeds(DoublyReparameterised(3), model, everything, 10_000)
+    _, plain = at_seeds(ImportanceWeightedELBO(3), model, everything, 4000)
+    _, doubly = at_seeds(DoublyReparameterised(3), model, everything, 4000)
     moving = plain.std(0) > 0
     assert np.array_equal(moving, doubly.std(0) > 0)
     same = np.allclose(plain, doubly, rtol=1e-9, atol=1e-12)
@@ -112,10 +112,10 @@ def test_encoder_parameters_inside_a_prior_count_too():
 @in_float64
 def test_with_one_draw_both_are_the_same_and_without_bias():
     model = ORACLE.model()
-    _, landing = at_seeds(StickingTheLanding(1), model, encoder, 10_000)
-    _, doubly = at_seeds(DoublyReparameterised(1), model, encoder, 10_000)
+    _, landing = at_seeds(StickingTheLanding(1), model, encoder, 4000)
+    _, doubly = at_seeds(DoublyReparameterised(1), model, encoder, 4000)
     assert np.allclose(landing, doubly, rtol=1e-12, atol=1e-12)
-    _, plain = at_seeds(ImportanceWeightedELBO(1), model, encoder, 10_000)
+    _, plain = at_seeds(ImportanceWeightedELBO(1), model, encoder, 4000)
     gap = (plain - landing).std(0) > 1e-12
     assert np.all(differ(landing[:, gap], plain[:, gap]) < 4)
 
