@@ -6,8 +6,10 @@ compiled programs, since compiling takes most of the time. It stands beside the 
 so that a fresh clone finds it.
 """
 
+import fcntl
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +39,12 @@ for flag in (
     if not any(own.startswith(flag.partition("=")[0]) for own in _flags):
         _flags.append(flag)
 os.environ["XLA_FLAGS"] = " ".join(_flags)
+if sys.dont_write_bytecode:
+    # Where Python is to leave no bytecode beside the sources, it stands beside the programs: else
+    # each worker and each command compiles all that it imports, for four seconds.
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(_programs, "bytecode"))
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 os.environ["MPLBACKEND"] = "agg"
 os.environ["SCIPY_ARRAY_API"] = "1"  # for scikit-learn's check of its array dispatch
 
@@ -81,12 +89,23 @@ def no_heap_of_programs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> Path:
-    """A finished run with figures and report, trained by the command line as a user would."""
-    folder = tmp_path_factory.mktemp("finished")
-    done = command("train", "digits", *SMALL, "--iterations", 60, "--out", folder / "run", "--json")
-    assert done.returncode == 0, done.stderr
-    (folder / "stdout").write_text(done.stdout)
-    (folder / "stderr").write_text(done.stderr)
+    """A finished run with figures and report, trained by the command line as a user would.
+
+    The first worker to ask trains it, and the others wait for it: tests only read it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    folder = folder / "finished"
+    folder.mkdir(exist_ok=True)
+    words = ["train", "digits", *SMALL, "--iterations", 60, "--out", folder / "run", "--json"]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "stderr").exists():  # written last
+            done = command(*words)
+            assert done.returncode == 0, done.stderr
+            (folder / "stdout").write_text(done.stdout)
+            (folder / "stderr").write_text(done.stderr)
     return folder / "run"
 
 

@@ -82,7 +82,11 @@ def test_unknown_name_is_an_attribute_error():
 
 
 @pytest.mark.parametrize(
-    "before", ["import elbax.train", "elbax.train; from elbax.train.loop import fit; fit"]
+    "before",
+    [
+        "import elbax.train",
+        pytest.param("elbax.train; from elbax.train.loop import fit; fit", marks=pytest.mark.slow),
+    ],
 )
 def test_train_is_the_function_although_a_room_has_its_name(before):
     code = f"import elbax\n{before}\nprint(elbax.train.__module__, elbax.train.__qualname__)"

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -231,11 +232,12 @@ class TestFolders:
         assert elbax(*words)[0] == 0
         assert (tmp_path / "runs" / "digits-008" / "model.safetensors").exists()
 
-    def test_two_processes_never_share_a_folder(self, refused, finished_run):
+    def test_two_processes_never_share_a_folder(self, refused, finished_run, tmp_path):
         from elbax.run.folder import locked
 
-        with locked(finished_run):
-            assert "another process is writing" in refused("resume", finished_run)
+        run = shutil.copytree(finished_run, tmp_path / "run")
+        with locked(run):
+            assert "another process is writing" in refused("resume", run)
 
 
 def test_a_missing_gpu_is_one_line(tmp_path):

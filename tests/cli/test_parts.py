@@ -65,11 +65,25 @@ def assert_same(one, other):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-def test_a_vamp_prior_of_levels_through_every_command(elbax, refused, tmp_path):
-    run, whole = tmp_path / "run", tmp_path / "whole"
+@pytest.fixture
+def vamp_of_levels(tmp_path):
+    """The words that train a model with a VampPrior and a likelihood over levels."""
     file = tmp_path / "options.toml"
     file.write_text('[prior]\nname = "vamp"\ncomponents = 3\n[likelihood]\nname = "categorical"\n')
-    status, _, err = elbax("train", "digits", "--config", file, *TINY, "--out", run)
+    return ["train", "digits", "--config", file, *TINY]
+
+
+def test_parts_of_a_file_are_said_before_training(elbax, vamp_of_levels):
+    status, _, err = elbax(*vamp_of_levels, "--dry-run")
+    assert status == 0, err
+    assert "vamp (components 3) prior" in err
+    assert "categorical (highest 1.0, levels 17) likelihood: as asked" in err
+
+
+@pytest.mark.slow
+def test_a_vamp_prior_of_levels_through_every_command(elbax, refused, vamp_of_levels, tmp_path):
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    status, _, err = elbax(*vamp_of_levels, "--out", run)
     assert status == 0, err
     assert "vamp (components 3) prior" in err
     assert "categorical (highest 1.0, levels 17) likelihood: as asked" in err

@@ -1,5 +1,6 @@
 """README and docs/: each Python block runs, each command has the options that it is given."""
 
+import ast
 import re
 import runpy
 import shlex
@@ -12,7 +13,6 @@ import elbax
 from elbax.cli.main import COMMANDS
 from elbax.cli.parsing import arguments_of, check_flags
 from scripts import command_line_page
-from tests.tiers import mostly_slow
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,9 +37,20 @@ def shortened(train, most):
     return call
 
 
-@pytest.mark.parametrize(
-    "page", mostly_slow(RUN, lambda page: page.name == "README.md"), ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_every_python_block_uses_names_that_exist(page):
+    """What running it would say first, without the time that it takes."""
+    tree = ast.parse("\n".join(BLOCK.findall(page.read_text(encoding="utf-8"))))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("elbax"):
+            module = import_module(node.module or "")
+            assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "elbax":
+            assert hasattr(elbax, node.attr), ast.unparse(node)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_every_python_block_runs(page, tmp_path, monkeypatch):
     train = elbax.train
     monkeypatch.chdir(tmp_path)

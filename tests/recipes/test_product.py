@@ -1,12 +1,16 @@
-"""What must hold of a composition holds, whatever parts that fit it is made of."""
+"""What must hold of a composition holds, whatever parts that fit it is made of.
+
+All of it is in the slow tier: to find which compositions fit takes ten seconds. The fast tier has
+one part at a time among plain ones (`tests/model/test_laws.py`), and the recipes.
+"""
 
 import pytest
 
 from elbax.recipes import parts
 from elbax.recipes.options import MODEL_PARTS
 from tests.product import cover, exempt, fitting, holds, pairs, traced
-from tests.tiers import mostly_slow
 
+pytestmark = pytest.mark.slow
 MEETING = ("network", "prior", "posterior")  # a likelihood sees of these the network's numbers only
 SHARES = 16  # of a cover: which compositions it has is found out when a test runs, not before
 
@@ -19,7 +23,7 @@ def test_every_part_is_in_a_composition_unless_a_trait_exempts_it():
     assert set().union(*map(pairs, cover())) == set().union(*map(pairs, fitting()))
 
 
-one_share = pytest.mark.parametrize("share", mostly_slow(range(SHARES), lambda share: share == 0))
+one_share = pytest.mark.parametrize("share", range(SHARES))
 
 
 @one_share

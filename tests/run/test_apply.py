@@ -51,6 +51,13 @@ def test_samples_are_the_same_for_the_same_seed(elbax, finished_run, tmp_path):
     assert not np.array_equal(b["z"], d["z"])
 
 
+def test_samples_of_a_prior_that_is_fitted_afterwards(elbax, finished_run, tmp_path):
+    out = tmp_path / "x.npz"
+    words = ("--sampler", "gaussian-mixture", "--components", 2, "--count", 4)
+    assert elbax("sample", finished_run, *words, "--out", out)[0] == 0
+    assert np.load(out)["x"].shape == (4, 8, 8, 1)
+
+
 def test_a_sheet_of_samples(elbax, finished_run, tmp_path):
     out = tmp_path / "sheet.png"
     assert elbax("sample", finished_run, "--count", 9, "--out", out)[0] == 0

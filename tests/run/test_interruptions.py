@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -56,10 +57,29 @@ def assert_same_arrays(one, other):
         assert array.tobytes() == b[name].tobytes(), name
 
 
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
-)
+def test_ctrl_c_saves_and_a_resumed_run_takes_up_there(elbax, tmp_path):
+    run = tmp_path / "run"
+
+    def interrupt_after_a_step():
+        wait_until((run / "metrics.jsonl").exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    words = ["train", "digits", *SMALL, "--no-report", "--out", run, "--iterations", 10**7]
+    threading.Thread(target=interrupt_after_a_step).start()
+    status, out, err = elbax(*words)
+    assert (status, out) == (130, "")
+    last = err.splitlines()[-1]
+    assert last.startswith("elbax: stopped at step")
+    step = int(last.split("step ")[1].split(", saved")[0].replace(",", ""))
+    assert shlex.split(last.split("resume with: ")[1]) == ["elbax", "resume", str(run)]
+    status, out, err = elbax("resume", run, "--iterations", step + 5, "--json")
+    assert status == 0
+    assert f"from    step {step:,}" in err
+    assert json.loads(out)["iterations"] == step + 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_the_printed_command_resumes(tmp_path, number, status):
     words = ["train", "digits", *SMALL, "--no-report", "--out", "run", "--iterations", 10**7]
     process = start(*words, cwd=tmp_path)
