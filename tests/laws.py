@@ -172,6 +172,12 @@ OBJECTIVES: dict[str, Callable[[], AbstractObjective]] = {
     "semi-supervised": SemiSupervised,
 }
 
+# Other settings of a part that is there already: laws that take long leave them to the slow tier.
+VARIANTS = {
+    "mixture, full", "vamp, bounded", "flow, coupling", "normal of shared scale, real", "relu",
+    "gated, normalized", "residual, normalized", "negative-elbo, beta 4", "negative-elbo, warm-up",
+}  # fmt: skip
+
 # --- what the laws are stated about --------------------------------------------------------
 
 SHAPE = (2, 2, 1)  # of a datum: an image, so that flattening is part of every composition
@@ -186,7 +192,12 @@ T = TypeVar("T")
 
 def traits(make: Callable[[int], Any]) -> Any:
     """What a prior or posterior says of itself, without making any array."""
-    return eqx.filter_eval_shape(lambda: make(4))
+    return made(lambda: make(4))
+
+
+def made(make: Callable[[], T]) -> T:
+    """What `make` makes, with shapes in the place of arrays: nothing is run."""
+    return eqx.filter_eval_shape(make)
 
 
 def latents(part: Any, dim: int) -> int:
@@ -202,9 +213,19 @@ def fits(prior: Any, posterior: Any) -> bool:
     return prior.latent in (kind, "any")
 
 
-def each(registry: dict[str, Any], name: str) -> pytest.MarkDecorator:
-    """Runs a test once for every entry, which it takes as the argument `name`."""
-    return pytest.mark.parametrize(name, list(registry.values()), ids=list(registry))
+def each(
+    registry: dict[str, Any], name: str, fast: Callable[[str], bool] = lambda name: True
+) -> pytest.MarkDecorator:
+    """Runs a test once for every entry, which it takes as the argument `name`.
+
+    Entries whose names are not `fast` are in the slow tier.
+    """
+    slow = pytest.mark.slow
+    values = [
+        pytest.param(value, id=id_, marks=() if fast(id_) else slow)
+        for id_, value in registry.items()
+    ]
+    return pytest.mark.parametrize(name, values)
 
 
 def in_float64(test: Callable[..., T]) -> Callable[..., T]:
@@ -258,24 +279,25 @@ def densities() -> dict[str, Callable[[int], Density]]:
 
     def prior(make: Callable[[int], AbstractPrior], dim: int) -> Density:
         dim = latents(traits(make), dim)
-        made = filled(lambda: make(dim), seed=2)
-        encoder = MLP(math.prod(SHAPE), (), 2 * dim, key=jax.random.key(1))
-        distribution = made(Encoder(encoder, DiagonalNormal(dim)), condition_for(made))
-        return of(distribution, made)
+        part = filled(lambda: make(dim), seed=2)
+        network = filled(lambda: MLP(math.prod(SHAPE), (), 2 * dim, key=jax.random.key(1)), seed=1)
+        encoder = Encoder(network, DiagonalNormal(dim))
+        return of(lambda: part(encoder, condition_for(part)), part)
 
     def posterior(make: Callable[[int], AbstractPosterior], dim: int) -> Density:
         dim = latents(traits(make), dim)
         return family(make, dim)
 
     def family(make: Callable[[int], Any], dim: int) -> Density:
-        made = filled(lambda: make(dim), seed=2)
-        return of(made(jnp.asarray(numbers(made.parameter_count, seed=3))), made)
+        part = filled(lambda: make(dim), seed=2)
+        return of(lambda: part(jnp.asarray(numbers(part.parameter_count, seed=3))), part)
 
-    def of(distribution: Any, part: Any) -> Density:
-        # A likelihood is elementwise: its joint log-density is the sum.
+    def of(distribution: Callable[[], Any], part: Any) -> Density:
+        # Made where it is used, to be compiled with it. A likelihood is elementwise: its joint
+        # log-density is the sum.
         return Density(
-            sample=distribution.sample,
-            log_prob=lambda value: jnp.sum(distribution.log_prob(value)),
+            sample=lambda key: distribution().sample(key),
+            log_prob=lambda value: jnp.sum(distribution().log_prob(value)),
             values=listed(part) if isinstance(part, AbstractLikelihood) else None,
             latent=getattr(part, "latent", "real"),
         )
@@ -290,8 +312,8 @@ def densities() -> dict[str, Callable[[int], Density]]:
     for name, make in LIKELIHOODS.items():
         # Kinks, heavy tails and bounded supports are beyond a plain grid: these densities and their
         # draws are compared with scipy's in tests/model/likelihoods/test_likelihoods.py.
-        smooth = isinstance(make((1,)), Normal)
-        if smooth or make((1,)).discrete:
+        part = made(lambda make=make: make((1,)))
+        if isinstance(part, Normal) or part.discrete:
             found[name] = functools.partial(family, of_shape(make))
     return found
 
@@ -349,29 +371,30 @@ class Composition:
     def model(self, seed: int) -> LatentVariableModel:
         """The model, with no parameter left where its initialisation put it."""
 
-        def make() -> LatentVariableModel:
-            prior, posterior = self._latent_parts()
-            likelihood = LIKELIHOODS[self.likelihood](self.shape)
-            classes = CLASSES if self._needs_labels else 0
-            data = math.prod(self.shape)
-            sizes = (
-                (data + classes, posterior.parameter_count),
-                (LATENT_DIM + classes, likelihood.parameter_count),
-            )
-            encoder, decoder = (NETWORKS[self.network](m, n, jax.random.key(0)) for m, n in sizes)
-            encoder = Encoder(encoder, posterior)
-            if classes:
-                classifier = NETWORKS[self.network](data, CLASSES, jax.random.key(0))
-                encoder = ClassifyingEncoder(classifier, encoder, CLASSES)
-            return LatentVariableModel(
-                prior=prior, encoder=encoder, decoder=Decoder(decoder, likelihood)
-            )
+        return refilled(_traced(self, jax.dtypes.canonicalize_dtype(float).name), seed)
 
-        return filled(make, seed)
+    def initial(self) -> LatentVariableModel:
+        """The model as its parts start."""
+        prior, posterior = self._latent_parts()
+        likelihood = LIKELIHOODS[self.likelihood](self.shape)
+        classes = CLASSES if self._needs_labels else 0
+        data = math.prod(self.shape)
+        sizes = (
+            (data + classes, posterior.parameter_count),
+            (LATENT_DIM + classes, likelihood.parameter_count),
+        )
+        encoder, decoder = (NETWORKS[self.network](m, n, jax.random.key(0)) for m, n in sizes)
+        encoder = Encoder(encoder, posterior)
+        if classes:
+            classifier = NETWORKS[self.network](data, CLASSES, jax.random.key(0))
+            encoder = ClassifyingEncoder(classifier, encoder, CLASSES)
+        return LatentVariableModel(
+            prior=prior, encoder=encoder, decoder=Decoder(decoder, likelihood)
+        )
 
     @property
     def _needs_labels(self) -> bool:
-        return OBJECTIVES[self.objective]().needs_labels
+        return made(OBJECTIVES[self.objective]).needs_labels
 
     def _latent_parts(self) -> tuple[AbstractPrior, AbstractPosterior]:
         """The prior and the posterior; the plain one gives way where the other does not fit it."""
@@ -391,14 +414,20 @@ class Composition:
     def batch(self, seed: int, rows: int = 8) -> Batch:
         """Rows that the likelihood allows."""
         x = data_for(LIKELIHOODS[self.likelihood](self.shape), rows, seed)
-        label = jnp.arange(rows) % (CLASSES + 1) - 1 if self._needs_labels else None  # −1: none
-        return Batch(jnp.asarray(x), label, data_size=rows)
+        label = np.arange(rows) % (CLASSES + 1) - 1 if self._needs_labels else None  # −1: none
+        return Batch(jax.device_put(x), jax.device_put(label), data_size=rows)
 
     def loss(self, model: LatentVariableModel, batch: Batch, key: jax.Array) -> jax.Array:
         """The objective on a batch, a function of the model's parameters."""
         objective = OBJECTIVES[self.objective]()
         state = objective.init(model)
         return objective(model, batch, state=state, step=jnp.asarray(STEP), key=key)[0]
+
+
+@functools.cache
+def _traced(composition: Composition, precision: str) -> LatentVariableModel:
+    """The model without its numbers: several laws are of the same one."""
+    return made(composition.initial)
 
 
 def compositions() -> dict[str, Composition]:
@@ -440,14 +469,20 @@ def filled(make: Callable[[], T], seed: int) -> T:
 
     (Nothing of the initialisation is run, so nothing is compiled for it.)
     """
+    return refilled(made(make), seed)
+
+
+def refilled(traced: T, seed: int) -> T:
+    """The same of what is traced already."""
     rng = np.random.default_rng(seed)
 
     def fill(leaf: Any) -> Any:
         if not isinstance(leaf, jax.ShapeDtypeStruct):
             return leaf
-        return jnp.asarray(0.6 * rng.standard_normal(leaf.shape), leaf.dtype)
+        # Not `jnp.asarray`, which compiles a program for each shape.
+        return jax.device_put(np.asarray(0.6 * rng.standard_normal(leaf.shape), leaf.dtype))
 
-    return jax.tree.map(fill, eqx.filter_eval_shape(make))
+    return jax.tree.map(fill, traced)
 
 
 def numbers(shape: int | tuple[int, ...], seed: int) -> np.ndarray:

@@ -117,11 +117,11 @@ def log_normal(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.nd
 
 def linear(weight: np.ndarray, bias: np.ndarray) -> MLP:
     """A network of one layer with these weights."""
-    network = MLP(weight.shape[1], (), weight.shape[0], key=jax.random.key(0))
+    network = eqx.filter_eval_shape(
+        lambda: MLP(weight.shape[1], (), weight.shape[0], key=jax.random.key(0))
+    )
     return eqx.tree_at(
-        lambda n: (n.layers[0].weight, n.layers[0].bias),
-        network,
-        (jnp.asarray(weight), jnp.asarray(bias)),
+        lambda n: (n.layers[0].weight, n.layers[0].bias), network, jax.device_put((weight, bias))
     )
 
 

@@ -205,7 +205,7 @@ class _Rebuild:
                 f"{place!r} is {found.dtype}{list(found.shape)}, not {dtype}{shape}"
             )
         self.unused.discard(place)
-        return jnp.asarray(found)
+        return jax.device_put(found)
 
     def _fill(self, part: Any, place: str) -> Any:
         """The caller's part with the arrays of the file, which must be those of its own shapes."""

@@ -23,7 +23,7 @@ from elbax.model import (
     kl_divergence,
     location,
 )
-from tests.laws import POSTERIORS, each, filled, in_float64, numbers, traits
+from tests.laws import POSTERIORS, each, filled, in_float64, made, numbers, traits
 
 KEY = jax.random.key(0)
 
@@ -126,7 +126,7 @@ def test_the_implicit_gradient_of_power_spherical_is_that_of_its_mean():
 @pytest.mark.parametrize("raw_concentration", [-30.0, 1e4])
 def test_power_spherical_at_its_ends_in_single_precision(raw_concentration):
     q = PowerSpherical(5)(jnp.append(jnp.asarray(numbers(5, seed=6)), raw_concentration))
-    z = np.asarray(jax.vmap(q.sample)(jax.random.split(KEY, 200)))
+    z = np.asarray(jax.jit(jax.vmap(q.sample))(jax.random.split(KEY, 200)))
     assert np.allclose(np.linalg.norm(z, axis=1), 1, atol=1e-5)
     total, below = float(q.concentration) + 4, 2.0
     mean = 1 - 2 * below / total  # (α − β) / (α + β)
@@ -152,32 +152,39 @@ def test_gumbel_softmax_has_the_kl_of_the_exact_variables():
     exact = sum(scipy.stats.entropy(row, np.full(3, 1 / 3)) for row in chances)
     assert float(kl_divergence(q, UniformCategorical(6, 3)())) == pytest.approx(exact, rel=1e-12)
     assert np.allclose(q.mean, chances.ravel(), rtol=1e-12)
-    counts = np.asarray(jax.vmap(q.sample)(jax.random.split(KEY, 4000))).sum(0).reshape(2, 3)
+    counts = (
+        np.asarray(jax.jit(jax.vmap(q.sample))(jax.random.split(KEY, 4000))).sum(0).reshape(2, 3)
+    )
     for row, chance in zip(counts, chances, strict=True):
         assert scipy.stats.chisquare(row, 4000 * chance).pvalue > 1e-3
 
 
 @in_float64
 def test_straight_through_draws_are_one_hot_with_the_relaxations_gradient():
-    logits = jnp.asarray(numbers(6, seed=8))
+    logits = numbers(6, seed=8)
     keys = jax.random.split(KEY, 50)
 
     def draws(logits, straight_through):
         q = GumbelSoftmax(6, 3, 0.5, straight_through)(logits)
         return jax.vmap(q.sample)(keys)
 
-    hard, soft = draws(logits, True), draws(logits, False)
+    def hard_and_soft(logits):
+        return draws(logits, True), draws(logits, False)
+
+    compiled = jax.jit(hard_and_soft)
+    hard, soft = jax.device_get(compiled(logits))
     assert set(np.unique(hard)) == {0.0, 1.0}
     assert np.array_equal(
         np.argmax(soft.reshape(-1, 2, 3), -1), np.argmax(hard.reshape(-1, 2, 3), -1)
     )
-    slopes = [jax.jacobian(draws)(logits, flag) for flag in (True, False)]
+    slopes = jax.device_get(jax.jit(jax.jacobian(hard_and_soft))(logits))
     assert np.allclose(*slopes, rtol=1e-12)
     # The relaxed draws are smooth in the logits: softmax of (logits + Gumbel noise) / temperature.
     h = 1e-6
     steps = np.eye(6) * h
-    differences = [(draws(logits + s, False) - draws(logits - s, False)) / (2 * h) for s in steps]
-    assert np.allclose(np.stack(differences, -1), slopes[1], atol=1e-8)
+    ends = [np.asarray(compiled(logits + s)[1]) for s in (*steps, *-steps)]
+    differences = (np.stack(ends[:6]) - np.stack(ends[6:])) / (2 * h)
+    assert np.allclose(np.moveaxis(differences, 0, -1), slopes[1], atol=1e-8)
 
 
 # --- points, and what stands for a posterior -----------------------------------------------
@@ -223,10 +230,15 @@ def test_the_location_of_a_flow_is_the_image_of_the_normals_mean(make):
 @each(POSTERIORS, "make")
 def test_a_posterior_has_what_its_traits_say(make):
     family = filled(lambda: make(4), seed=13)
-    q = family(jnp.asarray(numbers(family.parameter_count, seed=14)))
-    assert hasattr(q, "log_prob") == family.has_log_prob
-    assert (hasattr(q, "log_prob") or hasattr(q, "sample_and_log_prob")) == family.has_density
-    assert location(q).shape == (4,)
+
+    def found():
+        q = family(jnp.asarray(numbers(family.parameter_count, seed=14)))
+        return hasattr(q, "log_prob"), hasattr(q, "sample_and_log_prob"), location(q)
+
+    has_log_prob, has_both, place = made(found)
+    assert has_log_prob == family.has_log_prob
+    assert (has_log_prob or has_both) == family.has_density
+    assert place.shape == (4,)
 
 
 @each(POSTERIORS, "make")

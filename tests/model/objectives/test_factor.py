@@ -38,9 +38,9 @@ def test_each_player_is_moved_by_its_own_loss_alone():
         loss, (_, found) = call(made, model, batch)
         return jnp.stack([loss, *(found[name] for name in names)])
 
-    jacobian, found = jax.jit(
-        lambda parameters: (jax.jacrev(values)(parameters), values(parameters))
-    )(parameters)
+    jacobian, found = jax.device_get(
+        jax.jit(lambda parameters: (jax.jacrev(values)(parameters), values(parameters)))(parameters)
+    )
     loss, elbo, total, game, reported = map(float, found)
     assert loss == pytest.approx(gamma * total - elbo, rel=1e-12)  # the model's alone
     assert reported == pytest.approx(loss, rel=1e-12)
