@@ -85,7 +85,13 @@ def _dispatch(words: list[str]) -> int:
         kind = "option" if name.startswith("-") else "command"
         raise ValueError(f"unknown {kind} '{name}': {did_you_mean(name, COMMANDS)}")
     module = importlib.import_module(f"elbax.cli.{COMMANDS[name][0]}.{name}")
-    return module.main(words[1:])
+    if name == "train":  # whose options come from a recipe and a file too
+        module.main(words[1:])
+        return 0
+    from elbax.cli.parsing import parse
+
+    module.main(parse(module.Arguments, name, words[1:]))
+    return 0
 
 
 def _top_help() -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elbax.cli.parsing import parse
 from elbax.recipes.convert import Checked
 
 
@@ -18,18 +16,16 @@ class Arguments(Checked):
     """Print a JSON list of objects with name, summary, source and where."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "datasets", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     from elbax.data import available
 
     entries = available()
     if arguments.json:
         names = ("name", "summary", "source", "where")
         print(json.dumps([{name: getattr(entry, name) for name in names} for entry in entries]))
-        return 0
+        return
     for entry in entries:
         print(f"{entry.name:<15} {entry.summary}")
         print(f"{'':<15} {entry.where}; {entry.source}")
     print("or a path: .npy, .npz, IDX (gzip or not), a folder of PNG or JPEG images")
-    return 0

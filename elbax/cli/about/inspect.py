@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
 from elbax.recipes.convert import Checked
 from elbax.run.folder import SCHEMA
 from elbax.util import environment
@@ -31,9 +30,8 @@ class Arguments(Checked):
     """Print one JSON object."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "inspect", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     environment.prepare()
     from elbax import recipes
     from elbax.data import describe, describe_columns, load
@@ -57,7 +55,7 @@ def main(words: Sequence[str]) -> int:
         if dataset.columns:
             content["table"] = describe_columns(dataset)
         print(json.dumps({**content, "cost": dataclasses.asdict(cost)}))
-        return 0
+        return
     settled = sizes.in_words(recipe.options()) if dataset.columns else None
     for line in inspection.in_words(description, recipe, likelihood, reason, cost, settled):
         print(line)
@@ -65,4 +63,3 @@ def main(words: Sequence[str]) -> int:
         print(line)
     if problem is not None:
         print(f"problem   {problem}")
-    return 0

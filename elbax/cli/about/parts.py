@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
 from elbax.recipes.choice import to_word
 from elbax.recipes.convert import Checked
 from elbax.recipes.options import PARTS
@@ -33,9 +32,8 @@ class Arguments(Checked):
     """Print a JSON list of objects with kind, name, summary, source and options."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "parts", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     if arguments.kind not in (*PARTS, "all"):
         raise ValueError(f"kind is '{arguments.kind}': {did_you_mean(arguments.kind, PARTS)}")
     environment.prepare()
@@ -45,7 +43,7 @@ def main(words: Sequence[str]) -> int:
     found = [part for kind in kinds for part in parts.catalogue(kind).values()]
     if arguments.json:
         print(json.dumps([_object(part) for part in found]))
-        return 0
+        return
     for part in found:
         print(f"--{part.kind} {part.name}")
         print(f"    {part.summary} {part.source}.")
@@ -53,7 +51,6 @@ def main(words: Sequence[str]) -> int:
             flag = f"--{part.kind}.{option.name.replace('_', '-')}"
             print(f"    {flag} {_default(option.default)}  ({option.in_words()})")
             print(f"        {option.help}")
-    return 0
 
 
 def _default(value: Any) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elbax.cli.parsing import parse
 from elbax.recipes import RECIPES
 from elbax.recipes.convert import Checked
 
@@ -19,16 +17,14 @@ class Arguments(Checked):
     """Print a JSON list of objects with name, summary, source and meant_for."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "recipes", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     if arguments.json:
         names = ("name", "summary", "source", "meant_for")
         objects = [{name: getattr(recipe, name) for name in names} for recipe in RECIPES.values()]
         print(json.dumps(objects))
-        return 0
+        return
     for recipe in RECIPES.values():
         print(f"{recipe.name:<21} {recipe.summary}")
         meant_for = "a table" if recipe.meant_for == "table" else recipe.meant_for
         print(f"{'':<21} for {meant_for}; {recipe.source}")
-    return 0

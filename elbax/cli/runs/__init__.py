@@ -1,1 +1,19 @@
 """The commands that make a run, or take one: each file is one command."""
+
+import sys
+from pathlib import Path
+
+from elbax.run.run import Run
+from elbax.util import environment
+
+
+def opened(path: Path) -> Run:
+    """The run that a command names, with the environment made ready for its device."""
+    run = Run(path)
+    environment.prepare(run.config["run"]["device"])
+    return run
+
+
+def say(line: str) -> None:
+    """A line of progress, on standard error."""
+    print(line, file=sys.stderr, flush=True)

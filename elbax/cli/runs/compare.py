@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import say
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment, files
@@ -43,9 +43,8 @@ class Arguments(Checked):
     """Print one JSON object."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "compare", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     devices = {Run(run).config["run"]["device"] for run in arguments.runs}
     environment.prepare(devices.pop() if len(devices) == 1 else None)
     from elbax.report import comparison, comparison_page
@@ -59,19 +58,14 @@ def main(words: Sequence[str]) -> int:
         limit=arguments.limit,
         samples=arguments.samples,
         seed=arguments.seed,
-        said=_say,
+        said=say,
     )
     numbers = comparison.to_json(found)
-    page, _ = comparison_page.write(found, numbers, _say)
+    page, _ = comparison_page.write(found, numbers, say)
     files.write_bytes(arguments.out, page.encode())
     if arguments.json:
         print(json.dumps({**numbers, "page": str(arguments.out)}))
-        return 0
+        return
     for line in comparison.in_words(numbers):
         print(line)
     print(f"page: {arguments.out}")
-    return 0
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -41,15 +41,13 @@ class Arguments(Checked):
     """Seed of the draws."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "decode", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     if (arguments.latents is None) == (arguments.z is None):
         raise ValueError("give the latents either as --latents FILE or as --z 0.5,1.2,…")
     if arguments.mean and arguments.draw:
         raise ValueError("--mean and --draw exclude each other: give one of them")
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+    run = opened(arguments.run)
     from elbax.run import labels
     from elbax.run.use import apply, outputs
 
@@ -59,7 +57,6 @@ def main(words: Sequence[str]) -> int:
     arrays = apply.decode(run.model, z, seed=arguments.seed, draw=arguments.draw, label=label)
     outputs.write_arrays(arguments.out, arrays, "x")
     print(f"{arguments.out}: {len(z):,} decoded")
-    return 0
 
 
 def _latents(arguments: Arguments):  # noqa: ANN202 - numpy is imported late

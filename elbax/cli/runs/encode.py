@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked
 from elbax.run.run import Run
 from elbax.util import environment
@@ -34,11 +34,9 @@ class Arguments(Checked):
     """Which rows; `all` keeps your own file's order, else train, validation, test in turn."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "encode", words)
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
+    run = opened(arguments.run)
     from elbax.data.source import Split
     from elbax.run import labels
     from elbax.run.use import apply, other_data, outputs
@@ -50,4 +48,3 @@ def main(words: Sequence[str]) -> int:
     outputs.write_table(arguments.out, arrays)
     held = ", ".join(arrays)
     print(f"{arguments.out}: {held} of {len(rows):,} rows ({run.dataset.name}, {arguments.split})")
-    return 0

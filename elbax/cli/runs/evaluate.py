@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-
-from elbax.cli.parsing import POSITIONAL, REPEATED, parse
+from elbax.cli.parsing import POSITIONAL, REPEATED
+from elbax.cli.runs import opened, say
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
@@ -66,11 +66,9 @@ class Arguments(Checked):
     """Print one JSON object; of several estimators, the objects stand under "estimates"."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "evaluate", words)
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
+    run = opened(arguments.run)
     from elbax.run import evaluation
     from elbax.run.use import other_data
 
@@ -93,7 +91,6 @@ def main(words: Sequence[str]) -> int:
         print(json.dumps(_object(list(measured))))
     else:
         _print(measured)
-    return 0
 
 
 def _object(found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -136,6 +133,4 @@ def _announce(task: Any, names: Sequence[str]) -> None:
         work = draws * len(task.rows) * (1000 if estimator.slow else 1)
         if work > _LONG:
             unit = "chains" if name == "annealed" else "samples"
-            print(
-                f"{name}: {len(task.rows):,} rows × {draws:,} {unit} …", file=sys.stderr, flush=True
-            )
+            say(f"{name}: {len(task.rows):,} rows × {draws:,} {unit} …")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -39,11 +39,9 @@ class Arguments(Checked):
     """Seed of the draws."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "impute", words)
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
+    run = opened(arguments.run)
     from elbax.run.use import imputation, outputs, tables
 
     columns = tables.columns_of(run.config)
@@ -67,4 +65,3 @@ def main(words: Sequence[str]) -> int:
     )
     for path in written:
         print(path)
-    return 0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened, say
 from elbax.recipes.convert import Checked, Seed
 from elbax.run.folder import FIGURES as FOLDER
 from elbax.run.run import Run
@@ -41,15 +41,13 @@ class Arguments(Checked):
     """Seed of what is drawn at random. Without it: the run's own."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "plot", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     from elbax.figures import FIGURES, FigureUnavailable, find
 
     names = [find(name).name for name in arguments.figures]
     weights = _weights(arguments.betas, names)
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+    run = opened(arguments.run)
     folder = run / FOLDER if arguments.out is None else arguments.out
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out (--out) is {folder}, which is a file: give a folder")
@@ -66,11 +64,10 @@ def main(words: Sequence[str]) -> int:
         except FigureUnavailable as why:
             if names:
                 raise
-            print(f"left out {name}: {why}", file=sys.stderr)
+            say(f"left out {name}: {why}")
             continue
         files.write_bytes(folder / f"{name}.png", picture)
         print(folder / f"{name}.png")
-    return 0
 
 
 def _weights(words: str | None, names: Sequence[str]) -> tuple[float, ...]:
@@ -108,4 +105,4 @@ def _curve(run: Run, weights: Sequence[float]) -> tuple[RatePoint, ...]:
         return ()
     from elbax.report import betas
 
-    return betas.curve(run, weights, lambda line: print(line, file=sys.stderr, flush=True))
+    return betas.curve(run, weights, say)

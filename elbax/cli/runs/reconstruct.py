@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -40,11 +40,9 @@ class Arguments(Checked):
     """Seed of the binarisation, where the run binarises dynamically."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "reconstruct", words)
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
+    run = opened(arguments.run)
     from elbax.data.source import Split
     from elbax.run import labels
     from elbax.run.use import apply, other_data, outputs, tables
@@ -64,4 +62,3 @@ def main(words: Sequence[str]) -> int:
     else:
         outputs.write_arrays(arguments.out, arrays, "reconstruction")
     print(f"{arguments.out}: {len(rows):,} reconstructions ({run.dataset.name}, {arguments.split})")
-    return 0

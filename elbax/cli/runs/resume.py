@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.cli.runs.train import summary
 from elbax.report.console import Console
@@ -32,20 +32,17 @@ class Arguments(Checked):
     """Print the results as one JSON object on standard output."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "resume", words)
-    run = Run(arguments.run)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
+    run = opened(arguments.run)
     if arguments.seed not in (None, run.seed):
         raise ValueError(
             f"seed (--seed) is {arguments.seed}, and {run.path} was begun with {run.seed}: a run "
             "keeps its own; leave --seed out, or train a new run"
         )
-    environment.prepare(run.config["run"]["device"])
     from elbax.workflow import resume_run
 
     console = Console(sys.stderr, None if arguments.json else sys.stdout)
     resume_run(run, console, iterations=arguments.iterations)
     if arguments.json:
         print(json.dumps(summary(run)))
-    return 0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -53,15 +53,13 @@ class Arguments(Checked):
     """Seed of the draws."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "sample", words)
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
     if arguments.mean and arguments.given is not None:
         raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
     if arguments.mean and arguments.draw:
         raise ValueError("--mean and --draw exclude each other: give one of them")
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+    run = opened(arguments.run)
     from elbax.run import labels
     from elbax.run.use import apply, conditioning, outputs, tables
 
@@ -91,7 +89,7 @@ def main(words: Sequence[str]) -> int:
         tables.write_table(arguments.out, rows)
         print(f"{arguments.out}: {arguments.count:,} rows, z from {source}")
         print(conditioning.in_words(given, found))
-        return 0
+        return
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
     label = labels.number_of(arguments.label, run.config)
@@ -102,4 +100,3 @@ def main(words: Sequence[str]) -> int:
         outputs.write_arrays(arguments.out, arrays, "x")
     what = "draws from p(x|z)" if draw else "means of p(x|z)"
     print(f"{arguments.out}: {arguments.count:,} {what}, z from {source}")
-    return 0

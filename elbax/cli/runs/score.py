@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-
-from elbax.cli.parsing import POSITIONAL, parse
+from elbax.cli.parsing import POSITIONAL
+from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
@@ -45,11 +45,9 @@ class Arguments(Checked):
     """Print the means over the rows as one JSON object."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
-    arguments = parse(Arguments, "score", words)
-    run = Run(arguments.run)
-    environment.prepare(run.config["run"]["device"])
+def main(arguments: Arguments) -> None:
+    """Runs the command."""
+    run = opened(arguments.run)
     from elbax.run import labels
     from elbax.run.use import other_data, outputs, scoring
 
@@ -68,8 +66,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.json:
         what = {"run": str(arguments.run), "data": run.dataset.name, "split": arguments.split}
         print(json.dumps({"schema": SCHEMA, **what, **scoring.summary(scored)}))
-        return 0
+        return
     print(f"{arguments.out}: {len(rows):,} rows of {run.dataset.name}")
     for line in scoring.in_words(scored):
         print(line)
-    return 0

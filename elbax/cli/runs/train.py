@@ -55,8 +55,8 @@ class Arguments:
     """Print the results as one JSON object on standard output."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Runs the command; returns its exit status."""
+def main(words: Sequence[str]) -> None:
+    """Runs the command."""
     given = read(Arguments, "train", words)
     wants_help = given.pop("help", False)
     recipe, config = given.pop("recipe", None), given.pop("config", None)
@@ -77,7 +77,6 @@ def main(words: Sequence[str]) -> int:
     run = start(str(data), options, console)
     if as_json and not options.run.dry_run:
         print(json.dumps(summary(run)))
-    return 0
 
 
 def _defaults(options: Options) -> dict[str, Any]:
