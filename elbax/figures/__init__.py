@@ -197,9 +197,7 @@ def draw(name: str, run: Run, *, thorough: bool = False) -> Figure:
         FigureUnavailable: it cannot be drawn of this run.
     """
     spec = find(name)
-    problem = spec.unavailable(run)
-    if problem is not None:
-        raise FigureUnavailable(problem)
+    spec.needs(run)
     import matplotlib
 
     from elbax.figures.drawing.style import RC
@@ -247,14 +245,10 @@ def render_all(run: Run, folder: Path | None = None) -> tuple[dict[str, bytes], 
     """
     pictures: dict[str, bytes] = {}
     left_out: dict[str, str] = {}
-    for name, spec in FIGURES.items():
-        problem = spec.unavailable(run)
-        if problem is not None:
-            left_out[name] = problem
-            continue
+    for name in FIGURES:
         try:
             pictures[name] = figure_png(draw(name, run))
-        except FigureUnavailable as why:  # only drawing showed it
+        except FigureUnavailable as why:
             left_out[name] = str(why)
             continue
         if folder is not None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from elbax.evaluate import elbo, has_bound, posterior_moments
 from elbax.evaluate.latents import ACTIVE
 from elbax.figures.drawing.latent_grid import ACTIVITY_ROWS
-from elbax.figures.drawing.style import BLUE, LINE, MUTED, RED, outline, page
+from elbax.figures.drawing.style import BLUE, DASHED, MUTED, RED, beside, grid, outline, page
 from elbax.figures.needs import held_out
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
@@ -59,7 +59,7 @@ def _variances(axes: Axes, values: np.ndarray, colours: list[str]) -> None:
     low = min(10 ** np.floor(np.log10(values.min())), ACTIVE / 10)
     axes.hlines(places, low, values, colors=colours, linewidth=1.6)
     axes.scatter(values, places, c=colours, s=34, zorder=3)
-    axes.axvline(ACTIVE, color=RED, linewidth=1.2, linestyle=(0, (4, 3)))
+    axes.axvline(ACTIVE, color=RED, linewidth=1.2, linestyle=DASHED)
     axes.set_xscale("log")
     axes.set_xlim(low, 10 ** np.ceil(np.log10(max(values.max(), 1.0)) + 0.02))
     axes.set_title("variance of the posterior mean", pad=20)
@@ -82,23 +82,14 @@ def _nats(axes: Axes, values: np.ndarray, colours: list[str]) -> None:
     axes.barh(np.arange(len(values)), values, color=colours, height=0.62)
     axes.set_xlim(0, max(values.max() * 1.14, 0.1))
     if len(values) <= NAMED:
-        for place, value in enumerate(values):
-            axes.annotate(
-                f"{max(value, 0.0):.2f}",
-                (max(value, 0.0), place),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                size=9,
-                color=MUTED,
-            )
+        for place, value in enumerate(np.maximum(values, 0.0)):
+            beside(axes, f"{value:.2f}", (value, place), (4, 0), va="center", size=9, color=MUTED)
     axes.set_title(f"KL to the prior: {values.sum():.1f} nats in all", pad=20)
     axes.set_xlabel("nats per datum")
     _bare(axes)
 
 
 def _bare(axes: Axes) -> None:
-    axes.grid(axis="x", color=LINE)
-    axes.set_axisbelow(True)
+    grid(axes, "x")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -9,15 +9,26 @@ import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from elbax.evaluate import elbo, preprocess
 from elbax.evaluate.annealed import annealed, check_annealable
 from elbax.evaluate.bounds import quantity
-from elbax.evaluate.likelihoods import conditional_log_likelihoods, running
+from elbax.evaluate.likelihoods import Proposal, conditional_log_likelihoods, running
 from elbax.evaluate.quantities import LOG_LIKELIHOOD
 from elbax.evaluate.tiles import Rows
-from elbax.figures.drawing.style import BLUE, GREEN, INK, LINE, ORANGE, outline, page, picture_axes
+from elbax.figures.drawing.style import (
+    BLUE,
+    GREEN,
+    INK,
+    LINE,
+    ORANGE,
+    beside,
+    grid,
+    number_ticks,
+    outline,
+    page,
+    picture_axes,
+)
 from elbax.figures.needs import FigureUnavailable, held_out
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
@@ -114,15 +125,13 @@ def estimate(run: Run, rows: Rows, *, thorough: bool = False) -> Estimates:
     one_key, many_key, elbo_key, anneal_key = jax.random.split(jax.random.key(run.seed), 4)
     counts = np.unique(np.geomspace(1, SAMPLES, 34).round().astype(int))
     repeated = rows[[0] * REPEATS]
-    prior, posterior = (
-        tuple(
-            running(
-                model, data, key=key, samples=SAMPLES, counts=counts.tolist(), proposal=proposal
-            )
-            for data, key in ((repeated, one_key), (rows, many_key))
-        )
-        for proposal in ("prior", "posterior")
-    )
+
+    def curves(proposal: Proposal) -> tuple[np.ndarray, np.ndarray]:
+        how = {"samples": SAMPLES, "counts": counts.tolist(), "proposal": proposal}
+        one = running(model, repeated, key=one_key, **how)
+        return one, running(model, rows, key=many_key, **how)
+
+    prior, posterior = curves("prior"), curves("posterior")
     bounds = elbo(model, rows, key=elbo_key, samples=ELBO_SAMPLES).elbo
     given = [
         conditional_log_likelihoods(
@@ -132,8 +141,8 @@ def estimate(run: Run, rows: Rows, *, thorough: bool = False) -> Estimates:
     ]
     return Estimates(
         counts,
-        (prior[0], prior[1]),
-        (posterior[0], posterior[1]),
+        prior,
+        posterior,
         (float(bounds[0]), float(np.mean(bounds, dtype=np.float64))),
         _annealed(model, rows, anneal_key) if thorough else None,
         *given,
@@ -145,14 +154,8 @@ def _annealed(model: LatentVariableModel, rows: Rows, key: jax.Array) -> tuple[f
         check_annealable(model)
     except ValueError:  # a latent space without gradients: the line is left out
         return None
-    found = annealed(
-        model,
-        rows,
-        key=key,
-        chains=CHAINS,
-        temperatures=TEMPERATURES,
-        leapfrog_steps=LEAPFROG_STEPS,
-    )
+    schedule = {"temperatures": TEMPERATURES, "leapfrog_steps": LEAPFROG_STEPS}
+    found = annealed(model, rows, key=key, chains=CHAINS, **schedule)
     return float(found.log_likelihood[0]), found.mean().mean
 
 
@@ -178,26 +181,15 @@ def _one(axes: Axes, found: Estimates, quantity_name: str, title: str) -> None:
     axes.set_ylabel(f"estimate of {quantity_name}, nats")
     _frame(axes, found.counts)
     _limits(axes, found.prior[0], float(np.median(found.posterior[0][:, -1])))
-    axes.legend(
-        loc="lower right",
-        fontsize=9.5,
-        handlelength=1.8,
-        frameon=True,
-        framealpha=0.9,
-        edgecolor="none",
-    )
+    framed = {"frameon": True, "framealpha": 0.9, "edgecolor": "none"}
+    axes.legend(loc="lower right", fontsize=9.5, handlelength=1.8, **framed)
 
 
 def _references(axes: Axes, found: Estimates, which: int) -> None:
     axes.axhline(found.elbo[which], color=GREEN, linewidth=1.6, linestyle=(0, (4, 2)), label="ELBO")
     if found.annealed is not None:
-        axes.axhline(
-            found.annealed[which],
-            color=INK,
-            linewidth=1.4,
-            linestyle=(0, (1, 1.5)),
-            label="annealed importance sampling",
-        )
+        name, dotted = "annealed importance sampling", (0, (1, 1.5))
+        axes.axhline(found.annealed[which], color=INK, linewidth=1.4, linestyle=dotted, label=name)
 
 
 def _many(axes: Axes, found: Estimates, title: str) -> None:
@@ -212,11 +204,11 @@ def _many(axes: Axes, found: Estimates, title: str) -> None:
     _limits(axes, found.prior[1].mean(axis=0), ends[0][0])
     close = abs(ends[0][0] - ends[1][0]) < 0.06 * float(np.ptp(axes.get_ylim()))
     for (value, colour), aligned in zip(sorted(ends), ("top", "bottom"), strict=True):
-        axes.annotate(
+        beside(
+            axes,
             minus(f"{value:.1f}"),
             (SAMPLES, value),
-            xytext=(4, 0),
-            textcoords="offset points",
+            (4, 0),
             color=colour,
             size=9.5,
             weight="bold",
@@ -231,12 +223,10 @@ def _frame(axes: Axes, counts: np.ndarray) -> None:
     axes.set_xscale("log")
     axes.set_xlim(1, counts[-1])
     axes.set_xticks([10**n for n in range(4) if 10**n <= counts[-1]])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    number_ticks(axes.xaxis)
     axes.set_xlabel("samples n (log scale)")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:g}")))
-    axes.grid(color=LINE)
-    axes.set_axisbelow(True)
+    number_ticks(axes.yaxis, "g")
+    grid(axes)
 
 
 def _limits(axes: Axes, prior: np.ndarray, reference: float) -> None:
@@ -277,7 +267,7 @@ def _histogram(axes: Axes, found: Estimates, noun: str) -> None:
     axes.spines["left"].set_visible(False)
     axes.set_title(f"P(X|z) of the one {noun}, at {len(found.given_prior):,} draws of z each")
     axes.set_xlabel("log P(X|z), nats (each histogram scaled to its own height)")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:g}")))
+    number_ticks(axes.xaxis, "g")
 
 
 def _power(nats: float) -> str:
@@ -299,15 +289,7 @@ def _zoom(axes: Axes, found: Estimates) -> None:
     inset.plot(found.counts, found.prior[1].mean(axis=0), color=PRIOR, linewidth=2)
     _references(inset, found, 1)
     for value, name, colour in lines:
-        inset.annotate(
-            name,
-            (1, value),
-            xytext=(3, 2),
-            textcoords="offset points",
-            color=colour,
-            size=8.5,
-            path_effects=outline(),
-        )
+        beside(inset, name, (1, value), (3, 2), color=colour, size=8.5, path_effects=outline())
     _frame(inset, found.counts)
     inset.set_xlabel("")
     inset.set_ylim(low - room, high + room)

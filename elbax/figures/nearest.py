@@ -11,7 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from elbax.evaluate import generate, preprocess
-from elbax.figures.drawing.style import BLUE, INK, LINE, MUTED, ORANGE, page, picture_axes
+from elbax.figures.drawing.heat import heat
+from elbax.figures.drawing.style import (
+    BLUE,
+    DASHED,
+    INK,
+    MUTED,
+    ORANGE,
+    beside,
+    grid,
+    page,
+    picture_axes,
+)
 from elbax.figures.needs import FigureUnavailable, held_out
 from elbax.run.labels import to_generate
 from elbax.run.run import Run
@@ -122,16 +133,9 @@ def _sheet(axes: Axes, found: Neighbours) -> None:
     axes.set_anchor("N")
     start = width + white.shape[1]
     for x, name, colour in ((0, "sample", BLUE), (start, "nearest training data, in order", INK)):
-        axes.annotate(
-            name,
-            (x, 0),
-            xytext=(0, 6),
-            textcoords="offset points",
-            color=colour,
-            size=10,
-            weight="bold" if colour == BLUE else "normal",
-            annotation_clip=False,
-        )
+        weight = "bold" if colour == BLUE else "normal"
+        how = {"color": colour, "size": 10, "weight": weight, "annotation_clip": False}
+        beside(axes, name, (x, 0), (0, 6), **how)
 
 
 def _heat(left: Axes, middle: Axes, found: Neighbours) -> None:
@@ -142,9 +146,7 @@ def _heat(left: Axes, middle: Axes, found: Neighbours) -> None:
     for axes, table, name in zip(
         (left, middle), tables, ("samples", "nearest training row"), strict=True
     ):
-        axes.imshow(
-            table, aspect="auto", cmap="RdBu_r", vmin=-2.5, vmax=2.5, interpolation="nearest"
-        )
+        heat(axes, table)
         axes.set_title(name)
         axes.set_xlabel("feature")
         axes.set_yticks([])
@@ -165,13 +167,12 @@ def _histogram(axes: Axes, found: Neighbours, which: str) -> None:
         highest = max(highest, float(shares.max()))
         axes.stairs(shares, edges, fill=True, color=colour, alpha=0.28)
         axes.stairs(shares, edges, color=colour, linewidth=1.8, label=f"{len(values):,} {name}")
-        axes.axvline(float(np.median(values)), color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.axvline(float(np.median(values)), color=colour, linewidth=1.2, linestyle=DASHED)
     axes.set_xlim(0, high)
     axes.set_ylim(0, highest * 1.18)
     axes.set_title("distance to the nearest training row")
     axes.set_xlabel("Euclidean distance between raw values (dashed: medians)")
     axes.set_ylabel("share of rows")
-    axes.grid(axis="y", color=LINE)
-    axes.set_axisbelow(True)
+    grid(axes, "y")
     axes.tick_params(labelsize=9, colors=MUTED)
     axes.legend(loc="upper left", handlelength=1.2)

@@ -23,19 +23,23 @@ class FigureSpec:
         name: what `elbax plot` calls it; also the module that draws it and the file's stem.
         title: a heading of a few words.
         caption: what the picture shows and what to see in it.
-        needs: answers a run with None where it can be drawn, else with one line that says why not.
+        needs: raises `FigureUnavailable` for a run that it cannot be drawn of.
         thorough: whether it has more to show where it may take half a minute.
     """
 
     name: str
     title: str
     caption: str
-    needs: Callable[[Run], str | None]
+    needs: Callable[[Run], None]
     thorough: bool = False
 
     def unavailable(self, run: Run) -> str | None:
         """Why this figure cannot be drawn of a run (one line), or None where it can."""
-        return self.needs(run)
+        try:
+            self.needs(run)
+        except FigureUnavailable as why:
+            return str(why)
+        return None
 
 
 def held_out(dataset: Dataset) -> tuple[Split, str]:
@@ -54,121 +58,109 @@ def held_out(dataset: Dataset) -> tuple[Split, str]:
     raise FigureUnavailable(f"the data set {dataset.name!r} has no rows to draw")
 
 
-def needs_nothing(run: Run) -> str | None:  # noqa: ARG001
+def needs_nothing(run: Run) -> None:
     """For figures that explain the method: always available."""
-    return None
 
 
-def needs_rows(run: Run) -> str | None:
+def needs_rows(run: Run) -> None:
     """For figures that encode data: at least one row in some split."""
-    try:
-        held_out(run.dataset)
-    except FigureUnavailable as error:
-        return str(error)
-    return None
+    held_out(run.dataset)
 
 
-def needs_history(run: Run) -> str | None:
+def needs_history(run: Run) -> None:
     """For the training curves: at least two logged steps."""
     logged = len(run.history.get("step", ()))
     if logged < 2:
-        return f"train_process needs two logged steps or more: this run has {logged}"
-    return None
+        raise FigureUnavailable(
+            f"train_process needs two logged steps or more: this run has {logged}"
+        )
 
 
-def needs_labels(run: Run) -> str | None:
+def needs_labels(run: Run) -> None:
     """For the map of labels: as `needs_map`, and labels on the training and held-out rows."""
-    without = needs_map(run)
-    if without is not None:
-        return without
-    name = run.dataset.name
-    if run.dataset.train.label is None or len(run.dataset.train) == 0:
-        return f"top_label needs labels: the data set {name!r} has none"
-    split, which = held_out(run.dataset)
+    needs_map(run)
+    data, (split, which) = run.dataset, held_out(run.dataset)
+    if data.train.label is None or len(data.train) == 0:
+        raise FigureUnavailable(f"top_label needs labels: the data set {data.name!r} has none")
     if split.label is None:
-        return f"top_label needs labels: the {which} rows of {name!r} have none"
-    return None
+        raise FigureUnavailable(
+            f"top_label needs labels: the {which} rows of {data.name!r} have none"
+        )
 
 
-def needs_map(run: Run) -> str | None:
+def needs_map(run: Run) -> None:
     """For maps of the latent space by quantiles of the prior: rows, and a standard normal prior."""
-    without = needs_rows(run)
-    if without is not None:
-        return without
+    needs_rows(run)
     from elbax.model.priors import StandardNormal
 
     if run.model.condition_dim:
-        return "a map of the latent space is of one label, and this model is conditioned on one"
+        raise FigureUnavailable(
+            "a map of the latent space is of one label, and this model is conditioned on one"
+        )
     prior = run.model.prior
-    if isinstance(prior, StandardNormal):
-        return None
-    name = getattr(prior, "name", type(prior).__name__)
-    return (
-        "a map of the latent space needs a standard normal prior, whose quantiles are its places: "
-        f"this model's is {name}"
-    )
+    if not isinstance(prior, StandardNormal):
+        name = getattr(prior, "name", type(prior).__name__)
+        raise FigureUnavailable(
+            "a map of the latent space needs a standard normal prior, whose quantiles are its "
+            f"places: this model's is {name}"
+        )
 
 
-def needs_means(run: Run) -> str | None:
+def needs_means(run: Run, name: str = "active_units") -> None:
     """For what the posterior means do over the data: rows, and real latents with a mean."""
-    without = needs_rows(run)
-    if without is not None:
-        return without
+    rows, _ = held_out(run.dataset)
     from elbax.evaluate import active_units
     from elbax.run.labels import conditioned
 
     try:
-        active_units(run.model, conditioned(run.model, held_out(run.dataset)[0])[:2])
+        active_units(run.model, conditioned(run.model, rows)[:2])
     except ValueError as why:
-        return f"active_units needs real latents with a mean: {why}"
-    return None
+        raise FigureUnavailable(f"{name} needs real latents with a mean: {why}") from why
 
 
-def needs_moves(run: Run) -> str | None:
+def needs_moves(run: Run) -> None:
     """For moving one latent at a time: images, and real latents with a mean."""
-    without = _needs_images(run, "traverse") or needs_means(run)
-    return None if without is None else without.replace("active_units", "traverse")
+    _needs_images(run, "traverse")
+    needs_means(run, "traverse")
 
 
-def needs_ways(run: Run) -> str | None:
+def needs_ways(run: Run) -> None:
     """For ways between two data: two images, and latents that are not one of a few."""
-    without = _needs_images(run, "interpolate")
-    if without is not None:
-        return without
+    _needs_images(run, "interpolate")
     if len(held_out(run.dataset)[0]) < 2:
-        return "interpolate needs two rows"
+        raise FigureUnavailable("interpolate needs two rows")
     from elbax.model.compatibility import latent_kind
 
     if latent_kind(run.model) == "categorical":
-        return "interpolate needs latents with something between them: this model's are one-hot"
-    return None
+        raise FigureUnavailable(
+            "interpolate needs latents with something between them: this model's are one-hot"
+        )
 
 
-def _needs_images(run: Run, name: str) -> str | None:
+def _needs_images(run: Run, name: str) -> None:
+    needs_rows(run)
     from elbax.util.mosaic import is_image
 
-    without = needs_rows(run)
-    if without is None and not is_image(tuple(run.model.shape)):
-        return f"{name} is of images, and a datum of {run.dataset.name!r} is a row of numbers"
-    return without
+    if not is_image(tuple(run.model.shape)):
+        raise FigureUnavailable(
+            f"{name} is of images, and a datum of {run.dataset.name!r} is a row of numbers"
+        )
 
 
-def needs_held_out(run: Run) -> str | None:
+def needs_held_out(run: Run) -> None:
     """For comparing samples with the training data: training rows, and others."""
-    without = needs_rows(run)
-    if without is not None:
-        return without
-    name = run.dataset.name
-    if len(run.dataset.train) == 0:
-        return f"nearest needs training rows: the data set {name!r} has none"
-    if held_out(run.dataset)[1] == "training":
-        return f"nearest needs held-out rows: the data set {name!r} has training rows only"
-    return None
+    data, (_, which) = run.dataset, held_out(run.dataset)
+    if len(data.train) == 0:
+        raise FigureUnavailable(f"nearest needs training rows: the data set {data.name!r} has none")
+    if which == "training":
+        raise FigureUnavailable(
+            f"nearest needs held-out rows: the data set {data.name!r} has training rows only"
+        )
 
 
-def needs_several(run: Run) -> str:  # noqa: ARG001
+def needs_several(run: Run) -> None:  # noqa: ARG001
     """For rate against distortion: `draw_curve` draws it of several models."""
-    return (
+    raise FigureUnavailable(
         "rate_distortion needs several models, and one run is one point: "
         "`elbax plot RUN rate_distortion --betas 0.25,0.5,1,2,4` trains the others, and "
         "`elbax compare RUN RUN …` takes runs that you have"

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from elbax.figures.drawing.style import BLUE, LINE, MUTED, ORANGE, outline, page, plain
+from elbax.figures.drawing.style import BLUE, LINE, MUTED, ORANGE, beside, outline, page, plain
 from elbax.util.words import minus
 
 CONTOURS = 9
@@ -101,11 +101,11 @@ def _name(axes: Axes, point: RatePoint, *, bold: bool, below: bool) -> None:
     """Beside the point, towards the middle of the picture; neighbours on different sides."""
     left, right = axes.get_xlim()
     leftwards = point.rate > (left + right) / 2
-    axes.annotate(
+    beside(
+        axes,
         plain(point.name, 32),
         (point.rate, point.distortion),
-        xytext=(-10 if leftwards else 10, -9 if below else 9),
-        textcoords="offset points",
+        (-10 if leftwards else 10, -9 if below else 9),
         ha="right" if leftwards else "left",
         va="top" if below else "bottom",
         size=9.5,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon
 
-from elbax.figures.drawing.style import BLUE, INK, MUTED, ORANGE, RED, page
+from elbax.figures.drawing.style import BLUE, INK, MUTED, ORANGE, RED, Place, page
 from elbax.run.run import Run
 
 WIDTH, HEIGHT = 10.6, 7.1
@@ -16,6 +18,7 @@ WIDTH, HEIGHT = 10.6, 7.1
 X, ENCODER, PARAMETERS, LATENT, DECODER, LOSS = 6.25, 5.15, 4.0, 2.8, 1.62, 0.55
 
 PALE_BLUE, PALE_ORANGE, PALE_GREY = "#e3f0f8", "#fdf0d2", "#f1f3f5"
+DASHES = (0, (4, 2))
 
 
 def figure(run: Run) -> Figure:  # noqa: ARG001
@@ -47,36 +50,13 @@ def _sampling(axes: Axes, centre: float) -> None:
     for side in (-0.75, 0.75):
         low, high = centre + side * 0.72, centre + side
         _forward(axes, (high + 0.13, PARAMETERS - 0.28), (low + 0.13, LATENT + 0.29))
-        axes.plot(
-            [low - 0.13, high - 0.13],
-            [LATENT + 0.36, PARAMETERS - 0.34],
-            color=RED,
-            alpha=0.75,
-            lw=2,
-            ls=(0, (1, 1.6)),
-        )
+        ends = [low - 0.13, high - 0.13], [LATENT + 0.36, PARAMETERS - 0.34]
+        axes.plot(*ends, color=RED, alpha=0.75, lw=2, ls=(0, (1, 1.6)))
         axes.plot(low - 0.1, LATENT + 0.47, marker="X", ms=14, mfc=RED, mec="white", zorder=6)
     _backward(axes, (centre - 0.16, DECODER + 0.34), (centre - 0.16, LATENT - 0.35))
-    axes.text(
-        centre + 1.42,
-        LATENT + 0.02,
-        "blocked:\na draw has no\nderivative",
-        color=RED,
-        size=10,
-        va="center",
-        weight="bold",
-        linespacing=1.25,
-    )
-    axes.text(
-        centre - 1.22,
-        ENCODER - 0.02,
-        "no gradient\narrives here",
-        color=RED,
-        size=10,
-        va="center",
-        ha="right",
-        linespacing=1.25,
-    )
+    blocked = "blocked:\na draw has no\nderivative"
+    _remark(axes, centre + 1.42, LATENT + 0.02, blocked, weight="bold")
+    _remark(axes, centre - 1.22, ENCODER - 0.02, "no gradient\narrives here", ha="right")
 
 
 def _reparameterised(axes: Axes, centre: float) -> None:
@@ -98,28 +78,9 @@ def _reparameterised(axes: Axes, centre: float) -> None:
             (centre + side * 0.42 - 0.12, ENCODER - 0.34),
         )
     _backward(axes, (centre - 0.16, DECODER + 0.34), (centre - 0.16, LATENT - 0.3))
-    elbow = FancyArrowPatch(
-        (noise, X - 0.32),
-        (centre + 1.42, LATENT),
-        connectionstyle="angle,angleA=-90,angleB=0,rad=8",
-        arrowstyle="-|>",
-        mutation_scale=15,
-        color=MUTED,
-        lw=1.7,
-        shrinkA=0,
-        shrinkB=0,
-    )
-    axes.add_patch(elbow)
-    axes.text(
-        centre - 1.22,
-        ENCODER - 0.02,
-        "gradient\narrives",
-        color=RED,
-        size=10,
-        va="center",
-        ha="right",
-        linespacing=1.25,
-    )
+    elbow: dict[str, Any] = {"connectionstyle": "angle,angleA=-90,angleB=0,rad=8", "zorder": 1}
+    _forward(axes, (noise, X - 0.32), (centre + 1.42, LATENT), **elbow)
+    _remark(axes, centre - 1.22, ENCODER - 0.02, "gradient\narrives", ha="right")
 
 
 def _shared(axes: Axes, centre: float) -> None:
@@ -148,119 +109,62 @@ def _heading(axes: Axes, centre: float, words: str) -> None:
     axes.text(left, HEIGHT - 0.02, words, size=12, weight="bold", va="top", ha="left")
 
 
+def _remark(axes: Axes, x: float, y: float, words: str, **how: Any) -> None:
+    axes.text(x, y, words, color=RED, size=10, va="center", linespacing=1.25, **how)
+
+
 def _box(axes: Axes, x: float, y: float, width: float, words: str, edge: str, face: str) -> None:
-    axes.add_patch(
-        FancyBboxPatch(
-            (x - width / 2, y - 0.27),
-            width,
-            0.54,
-            boxstyle="round,pad=0,rounding_size=0.1",
-            facecolor=face,
-            edgecolor=edge,
-            lw=1.4,
-            zorder=3,
-        )
-    )
-    axes.text(x, y - 0.01, words, ha="center", va="center", size=12, zorder=4)
+    look: dict[str, Any] = {
+        "boxstyle": "round,pad=0,rounding_size=0.1",
+        "facecolor": face,
+        "edgecolor": edge,
+    }
+    axes.add_patch(FancyBboxPatch((x - width / 2, y - 0.27), width, 0.54, lw=1.4, zorder=3, **look))
+    _inside(axes, x, y, words)
 
 
 def _ellipse(axes: Axes, x: float, y: float, width: float, words: str) -> None:
-    axes.add_patch(
-        Ellipse(
-            (x, y),
-            width,
-            0.64,
-            facecolor=PALE_ORANGE,
-            edgecolor=ORANGE,
-            lw=1.8,
-            ls=(0, (4, 2)),
-            zorder=3,
-        )
-    )
-    axes.text(x, y - 0.01, words, ha="center", va="center", size=12, zorder=4)
+    look: dict[str, Any] = {"facecolor": PALE_ORANGE, "edgecolor": ORANGE, "ls": DASHES}
+    axes.add_patch(Ellipse((x, y), width, 0.64, lw=1.8, zorder=3, **look))
+    _inside(axes, x, y, words)
 
 
 def _network(axes: Axes, x: float, y: float, words: str, *, narrow_below: bool) -> None:
     wide, narrow, half = 1.1, 0.72, 0.32
     top, bottom = (wide, narrow) if narrow_below else (narrow, wide)
-    corners = [
-        (x - top, y + half),
-        (x + top, y + half),
-        (x + bottom, y - half),
-        (x - bottom, y - half),
-    ]
-    axes.add_patch(
-        Polygon(
-            corners,
-            closed=True,
-            facecolor=BLUE,
-            edgecolor=BLUE,
-            lw=1.4,
-            joinstyle="round",
-            zorder=3,
-        )
-    )
-    axes.text(
-        x,
-        y - 0.01,
-        words,
-        ha="center",
-        va="center",
-        size=12,
-        color="white",
-        weight="bold",
-        zorder=4,
-    )
+    ends = ((-top, half), (top, half), (bottom, -half), (-bottom, -half))
+    corners = [(x + across, y + up) for across, up in ends]
+    look: dict[str, Any] = {"facecolor": BLUE, "edgecolor": BLUE, "lw": 1.4, "joinstyle": "round"}
+    axes.add_patch(Polygon(corners, closed=True, zorder=3, **look))
+    _inside(axes, x, y, words, color="white", weight="bold")
 
 
-def _forward(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    _arrow(axes, start, end, MUTED, "-", 1.7)
+def _inside(axes: Axes, x: float, y: float, words: str, **how: Any) -> None:
+    axes.text(x, y - 0.01, words, ha="center", va="center", size=12, zorder=4, **how)
 
 
-def _backward(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    _arrow(axes, start, end, RED, "-", 2.3)
+def _forward(axes: Axes, start: Place, end: Place, **how: Any) -> None:
+    _arrow(axes, start, end, color=MUTED, lw=1.7, **how)
 
 
-def _arrow(
-    axes: Axes,
-    start: tuple[float, float],
-    end: tuple[float, float],
-    colour: str,
-    style: str,
-    width: float,
-) -> None:
-    axes.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=15,
-            color=colour,
-            lw=width,
-            ls=style,
-            shrinkA=0,
-            shrinkB=0,
-            zorder=5,
-        )
-    )
+def _backward(axes: Axes, start: Place, end: Place) -> None:
+    _arrow(axes, start, end, color=RED, lw=2.3)
+
+
+def _arrow(axes: Axes, start: Place, end: Place, **how: Any) -> None:
+    look: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 15, "zorder": 5, **how}
+    axes.add_patch(FancyArrowPatch(start, end, shrinkA=0, shrinkB=0, **look))
 
 
 def _legend(axes: Axes) -> None:
+    def sign(marker: str, face: str, edge: str, label: str) -> Line2D:
+        return Line2D([], [], color="none", marker=marker, ms=12, mfc=face, mec=edge, label=label)
+
     handles = [
         Line2D([], [], color=MUTED, lw=1.7, label="forward"),
         Line2D([], [], color=RED, lw=2.3, label="backward (gradient)"),
-        Line2D(
-            [], [], color="none", marker="s", ms=12, mfc=PALE_BLUE, mec=BLUE, label="differentiable"
-        ),
-        Line2D(
-            [], [], color="none", marker="o", ms=12, mfc=PALE_ORANGE, mec=ORANGE, label="random"
-        ),
+        sign("s", PALE_BLUE, BLUE, "differentiable"),
+        sign("o", PALE_ORANGE, ORANGE, "random"),
     ]
-    axes.legend(
-        handles=handles,
-        loc="lower center",
-        ncols=4,
-        bbox_to_anchor=(0.5, -0.02),
-        handletextpad=0.6,
-        columnspacing=2.4,
-    )
+    place = {"loc": "lower center", "bbox_to_anchor": (0.5, -0.02)}
+    axes.legend(handles=handles, ncols=4, handletextpad=0.6, columnspacing=2.4, **place)

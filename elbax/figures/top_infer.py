@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 from elbax.evaluate import decode, posterior_moments, preprocess
 from elbax.figures.drawing import latent_grid
+from elbax.figures.drawing.heat import colour_scale, heat
 from elbax.figures.drawing.style import page
 from elbax.figures.needs import held_out
 from elbax.run.run import Run
@@ -135,23 +136,13 @@ def _maps(run: Run, axes: np.ndarray, decoded: np.ndarray, real: np.ndarray) -> 
     panels = np.atleast_1d(drawing.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     shown = None
     for panel, feature in zip(panels, features, strict=False):
-        shown = panel.imshow(
-            table[:, feature].reshape(-1, COUNT),
-            origin="lower",
-            cmap="RdBu_r",
-            vmin=-2.5,
-            vmax=2.5,
-            extent=(0, 1, 0, 1),
-            aspect="auto",
-            interpolation="nearest",
-        )
+        places = table[:, feature].reshape(-1, COUNT)
+        shown = heat(panel, places, origin="lower", extent=(0, 1, 0, 1))
         panel.set_title(f"feature {feature}", size=10)
         quantile_ticks(panel, axes, values=(-2.0, -1.0, 0.0, 1.0, 2.0))
         panel.label_outer()
     for panel in panels[len(features) :]:
         panel.set_axis_off()
     if shown is not None:
-        drawing.colorbar(
-            shown, ax=list(panels), label="standard deviations", shrink=0.8, pad=0.02, extend="both"
-        )
+        colour_scale(drawing, panels, shown, 0.8)
     return drawing

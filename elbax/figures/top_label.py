@@ -17,7 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from elbax.evaluate import decode, posterior_moments, preprocess
 from elbax.figures.drawing.latent_grid import quantile_grid
 from elbax.figures.drawing.style import INK, label_colours, outline, page, plain
-from elbax.figures.needs import FigureUnavailable, held_out, needs_labels
+from elbax.figures.needs import held_out
 from elbax.figures.top_infer import latent_axes, quantile_ticks, which_latents
 from elbax.run.run import Run
 
@@ -49,9 +49,6 @@ class Labels:
 
 def figure(run: Run) -> Figure:
     """Left: a grid of places by the label of what they decode to. Right: encoded rows by theirs."""
-    problem = needs_labels(run)
-    if problem is not None:
-        raise FigureUnavailable(problem)
     labels = _labels(run)
     axes = latent_axes(run)
     flat = len(axes) == 1

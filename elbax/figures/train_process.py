@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from elbax.figures.drawing.style import BLUE, GREEN, INK, MUTED, ORANGE, outline, page
-from elbax.figures.needs import FigureUnavailable, needs_history
+from elbax.figures.drawing.style import (
+    BLUE,
+    DASHED,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    grid,
+    number_ticks,
+    outline,
+    page,
+)
 from elbax.run.run import Run
 from elbax.run.terms import readable
 
@@ -91,9 +100,6 @@ def _noise(kl: np.ndarray, smooth: np.ndarray, which: np.ndarray) -> float:
 
 def figure(run: Run) -> Figure:
     """Two panels over one logarithmic axis: −ELBO with its reconstruction part, and the KL."""
-    problem = needs_history(run)
-    if problem is not None:
-        raise FigureUnavailable(problem)
     if "kl" not in run.history:
         return _terms(run)
     step = np.asarray(run.history["step"], dtype=np.float64)
@@ -156,13 +162,9 @@ def _terms(run: Run) -> Figure:
         if marks.get(name) is not None:
             _validation(axes, {"step": checked["step"], "value": marks[name]}, "value", 1.0)
         axes.set_title(name)
-        axes.grid(axis="y")
-        axes.set_axisbelow(True)
+        grid(axes, "y")
         axes.margins(x=0.01)
-    panels[-1].set_xscale("log")
-    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    panels[-1].xaxis.set_minor_formatter(NullFormatter())
-    panels[-1].set_xlabel("iteration")
+    _iterations(panels[-1])
     return drawing
 
 
@@ -218,14 +220,13 @@ def _logarithmic(axes: Axes) -> None:
     ticks = [t * 10.0**power for power in range(-2, 6) for t in (1, 2, 3, 5, 7)]
     low, high = axes.get_ylim()
     axes.set_yticks([tick for tick in ticks if low <= tick <= high])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    number_ticks(axes.yaxis, ",g")
     axes.tick_params(axis="y", which="minor", left=False)
 
 
 def _mark(upper: Axes, lower: Axes, step: np.ndarray, kl: np.ndarray, turn: int) -> None:
     for axes in (upper, lower):
-        axes.axvline(turn, color=MUTED, lw=1, ls=(0, (4, 3)), zorder=1)
+        axes.axvline(turn, color=MUTED, lw=1, ls=DASHED, zorder=1)
     usable = np.isfinite(kl) & (step > 0)
     middle, smooth, _ = log_bins(step[usable], kl[usable])
     value = float(np.interp(turn, middle, smooth))
@@ -245,17 +246,19 @@ def _mark(upper: Axes, lower: Axes, step: np.ndarray, kl: np.ndarray, turn: int)
     )
 
 
+def _iterations(axes: Axes) -> None:
+    axes.set_xscale("log")
+    number_ticks(axes.xaxis)
+    axes.set_xlabel("iteration")
+
+
 def _finish(upper: Axes, lower: Axes) -> None:
-    lower.set_xscale("log")
-    lower.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    lower.xaxis.set_minor_formatter(NullFormatter())
-    lower.set_xlabel("iteration")
+    _iterations(lower)
     upper.set_ylabel("nats per datum")
     lower.set_ylabel("nats per datum")
     lower.set_ylim(bottom=min(0.0, lower.get_ylim()[0]) if lower.get_ylim()[0] < 0 else 0.0)
     for axes in (upper, lower):
-        axes.grid(axis="y")
-        axes.set_axisbelow(True)
+        grid(axes, "y")
         axes.margins(x=0.01)
         # Above the turning point's rule (1), which would strike the words; below the curves (2).
         legend = axes.legend(

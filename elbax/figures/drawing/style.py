@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from elbax.util.words import minus
 
 INK = "#1b1f24"
 MUTED = "#59636e"
@@ -38,6 +42,10 @@ LABEL_COLOURS = (
     "#aa4499",
     "#4d4d4d",
 )
+
+DASHED = (0, (4, 3))
+
+Place = tuple[Any, Any]  # x and y, numbers of any kind
 
 DPI = 120
 TITLE_INCHES = 0.46
@@ -125,6 +133,23 @@ def picture_axes(axes: Axes) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def grid(axes: Axes, axis: Literal["x", "y", "both"] = "both") -> None:
+    """Grid lines below what is drawn."""
+    axes.grid(axis=axis)
+    axes.set_axisbelow(True)
+
+
+def number_ticks(axis: Axis, form: str = ",.0f") -> None:
+    """Numbers at the major ticks of an axis, with a true minus, and none at the minor ones."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: minus(f"{value:{form}}")))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def beside(axes: Axes, words: str, at: Place, shift: Place, **how: Any) -> None:
+    """Words at a distance, in points, from a place in the data."""
+    axes.annotate(words, at, xytext=shift, textcoords="offset points", **how)
 
 
 def outline(width: float = 2.5) -> list[AbstractPathEffect]:
