@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from elbax.figures import FIGURES, FigureUnavailable, draw, draw_curve, figure_png
 from elbax.report import comparison
 from elbax.report.comparison import Comparison
-from elbax.report.page import document, picture
+from elbax.report.page import cell, document, escaped, picture, table
 from elbax.run import folder
 
 # The others explain the method and are the same for every run, or join the runs themselves.
@@ -40,8 +39,8 @@ def write(
         The page, and for each figure left out the line that says why.
     """
     parts = [
-        f"<h1>{_text(' · '.join(run.name for run in found.runs))}</h1>",
-        f'<p class="verdict">{_text(comparison.heading(numbers))}</p>',
+        f"<h1>{escaped(' · '.join(run.name for run in found.runs))}</h1>",
+        f'<p class="verdict">{escaped(comparison.heading(numbers))}</p>',
         _table(numbers),
     ]
     left_out: dict[str, str] = {}
@@ -59,29 +58,27 @@ def write(
         if pictures:
             spec = FIGURES[name]
             parts.append(
-                f'<h2>{_text(spec.title)}</h2><p class="soft">{_text(spec.caption)}</p>'
+                f'<h2>{escaped(spec.title)}</h2><p class="soft">{escaped(spec.caption)}</p>'
                 f'<div class="side">{"".join(pictures)}</div>'
             )
-    parts += [f'<p class="soft">{_text(name)}: {_text(why)}</p>' for name, why in left_out.items()]
+    parts += [
+        f'<p class="soft">{escaped(name)}: {escaped(why)}</p>' for name, why in left_out.items()
+    ]
     return document("comparison", parts, style=_STYLE), left_out
 
 
 def _table(numbers: Mapping[str, Any]) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in comparison.columns(numbers))
-    body = "".join(
-        f'<tr><th scope="row">{_text(first)}</th>'
-        + "".join(f'<td class="n">{_text(cell)}</td>' for cell in rest)
-        + "</tr>"
-        for first, *rest in comparison.cells(numbers)
-    )
+    rows = [
+        (escaped(name), *(cell(words, "n") for words in rest))
+        for name, *rest in comparison.cells(numbers)
+    ]
     seeds = "".join(
-        f"<p>{_text(comparison.seeds_in_words(numbers, one))}.</p>" for one in numbers["seeds"]
+        f"<p>{escaped(comparison.seeds_in_words(numbers, one))}.</p>" for one in numbers["seeds"]
     )
-    over = f'<p class="soft">{_text(comparison.SEEDS)}</p>' if numbers["seeds"] else ""
+    over = f'<p class="soft">{escaped(comparison.SEEDS)}</p>' if numbers["seeds"] else ""
     return (
-        '<div class="scroll"><table class="compared"><thead><tr>'
-        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        f'{seeds}{over}<p class="soft">{_text(comparison.ERRORS)}</p>'
+        f'<div class="scroll">{table("compared", rows, comparison.columns(numbers))}</div>'
+        f'{seeds}{over}<p class="soft">{escaped(comparison.ERRORS)}</p>'
     )
 
 
@@ -100,7 +97,3 @@ def _png(name: str, run: comparison.Measured, said: Callable[[str], None]) -> by
         return figure_png(draw(name, run.run))
     except FigureUnavailable as why:
         return str(why)
-
-
-def _text(words: Any) -> str:
-    return html.escape(str(words), quote=True)

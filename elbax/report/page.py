@@ -6,7 +6,7 @@ import base64
 import html
 import math
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,8 @@ def page(run: Run, figures: Mapping[str, bytes], left_out: Mapping[str, str] | N
     """The report as HTML. Every word that is not ours is escaped."""
     results = run.results or {}
     parts = [
-        f"<h1>{_text(run.name)}</h1>",
-        f'<p class="verdict">{_text(verdict(run))}</p>',
+        f"<h1>{escaped(run.name)}</h1>",
+        f'<p class="verdict">{escaped(verdict(run))}</p>',
         _tiles(run, results),
         _pictures(figures, left_out or {}),
         _numbers(run, results),
@@ -172,13 +172,33 @@ def document(title: str, parts: Iterable[str], style: str = "") -> str:
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
+        f"<title>{escaped(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         "<main>\n" + "\n".join(part for part in parts if part) + "\n</main>\n</body>\n</html>\n"
     )
 
 
-def _text(words: Any) -> str:
+def escaped(words: Any) -> str:
+    """Words as HTML."""
     return html.escape(str(words), quote=True)
+
+
+def table(kind: str, rows: Iterable[Sequence[str]], head: Sequence[str] = ()) -> str:
+    """A table of HTML, each row with its name first.
+
+    Args:
+        kind: Its class.
+        rows: The cells, as HTML.
+        head: The names of the columns, in plain words.
+    """
+    names = "".join(f"<th>{escaped(name)}</th>" for name in head)
+    body = "".join(f'<tr><th scope="row">{name}</th>{"".join(rest)}</tr>' for name, *rest in rows)
+    top = f"<thead><tr>{names}</tr></thead>" if head else ""
+    return f'<table class="{kind}">{top}<tbody>{body}</tbody></table>'
+
+
+def cell(words: Any, kind: str = "") -> str:
+    """A cell of a table, of plain words; "n" is the class of numbers."""
+    return f'<td class="{kind}">{escaped(words)}</td>' if kind else f"<td>{escaped(words)}</td>"
 
 
 def _tiles(run: Run, results: Mapping[str, Any]) -> str:
@@ -197,7 +217,7 @@ def _tiles(run: Run, results: Mapping[str, Any]) -> str:
             (f"{results['ms_per_step']:.3g} ms", f"a step, {results['iterations']:,} steps")
         )
     cells = "".join(
-        f'<div class="tile"><b>{_text(value)}</b><span>{_text(name)}</span></div>'
+        f'<div class="tile"><b>{escaped(value)}</b><span>{escaped(name)}</span></div>'
         for value, name in tiles
     )
     return f'<div class="tiles">{cells}</div>' if tiles else ""
@@ -218,8 +238,8 @@ def _term(value: float | None) -> str:
 def _pictures(figures: Mapping[str, bytes], left_out: Mapping[str, str]) -> str:
     shown = [picture(name, figures[name]) for name in FIGURES if name in figures]
     missing = "".join(
-        f'<p class="soft">{_text(FIGURES[name].title if name in FIGURES else name)}: left out. '
-        f"{_text(why[:1].upper() + why[1:])}.</p>"
+        f'<p class="soft">{escaped(FIGURES[name].title if name in FIGURES else name)}: left out. '
+        f"{escaped(why[:1].upper() + why[1:])}.</p>"
         for name, why in left_out.items()
     )
     return "<h2>Pictures</h2>\n" + "\n".join(shown) + missing if shown or missing else ""
@@ -235,11 +255,11 @@ def picture(name: str, png: bytes, title: str | None = None, *, caption: bool = 
         caption: Whether the figure's words stand below it.
     """
     spec = FIGURES[name]
-    heading = _text(spec.title if title is None else title)
+    heading = escaped(spec.title if title is None else title)
     width, height = struct.unpack(">II", png[16:24])  # the IHDR chunk always comes first
     source = base64.b64encode(png).decode()
-    own = f' id="{_text(name)}"' if title is None else ""
-    words = f"<figcaption><p>{_text(spec.caption)}</p></figcaption>" if caption else ""
+    own = f' id="{escaped(name)}"' if title is None else ""
+    words = f"<figcaption><p>{escaped(spec.caption)}</p></figcaption>" if caption else ""
     return (
         f"<figure{own}><h3>{heading}</h3>"
         f'<img alt="{heading}" width="{width}" height="{height}" '
@@ -269,24 +289,21 @@ def _numbers(run: Run, results: Mapping[str, Any]) -> str:
     rows += [
         (name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(run, results) if value
     ]
-    body = "".join(
-        f'<tr><th scope="row">{_text(_NAMES.get(name, name))}</th>'
-        f'<td class="n">{_text(test)}</td>'
-        f'<td class="n">{_text(train)}</td><td>{_text(words)}</td></tr>'
+    cells = [
+        (escaped(_NAMES.get(name, name)), cell(test, "n"), cell(train, "n"), cell(words))
         for name, test, train, words in rows
-    )
+    ]
     best, kept = results.get("best") or {}, ""
     if results.get("model") == "best" and "step" in best:
         kept = f"They are those of the best parameters by validation, step {best['step']:,}. "
-    grey = f"<p>{_text(_GREY)}</p>" if _is_grey(run.config) else ""
+    grey = f"<p>{escaped(_GREY)}</p>" if _is_grey(run.config) else ""
     return (
         "<h2>Numbers</h2>"
         f'<p class="soft">{kept}After ± stands one standard error over the rows: how far the '
         "average would move with another sample of the same size. It covers neither the randomness "
         "of training nor any bias.</p>"
-        '<div class="scroll"><table class="numbers"><thead><tr><th></th><th>test</th>'
-        f"<th>training</th><th>what it is</th></tr></thead><tbody>{body}</tbody></table></div>"
-        f"{grey}"
+        f'<div class="scroll">{table("numbers", cells, ("", "test", "training", "what it is"))}'
+        f"</div>{grey}"
     )
 
 
@@ -318,28 +335,24 @@ def _bars(history: Mapping[str, Any]) -> str:
     if not values or not all(math.isfinite(value) for value in values):
         return ""
     top = max(*values, 1e-12)
-    rows = "".join(
-        f'<tr><th scope="row">z<sub>{index}</sub></th><td class="n">{number(value, 2)}</td>'
-        f'<td><div class="bar" style="width:{100 * max(value, 0.0) / top:.1f}%"></div></td></tr>'
-        for index, value in sorted(enumerate(values), key=lambda item: -item[1])
-    )
+    bar = '<td><div class="bar" style="width:{:.1f}%"></div></td>'
+    rows = [
+        (f"z<sub>{i}</sub>", cell(number(value, 2), "n"), bar.format(100 * max(value, 0.0) / top))
+        for i, value in sorted(enumerate(values), key=lambda item: -item[1])
+    ]
     return (
         "<h2>KL by latent</h2>"
         '<p class="soft">Nats that each latent holds of a training datum, at the last logged step. '
         "A latent near 0 follows the prior and says nothing about x.</p>"
-        f'<table class="bars"><tbody>{rows}</tbody></table>'
+        f"{table('bars', rows)}"
     )
 
 
 def _settings(title: str, rows: Mapping[str, Any]) -> str:
     if not rows:
         return ""
-    body = "".join(
-        f'<tr><th scope="row">{_text(name)}</th>'
-        f"<td>{_text('–' if value is None else value)}</td></tr>"
-        for name, value in rows.items()
-    )
-    return f'<h2>{_text(title)}</h2><table class="settings"><tbody>{body}</tbody></table>'
+    cells = [(escaped(n), cell(NOTHING if v is None else v)) for n, v in rows.items()]
+    return f"<h2>{escaped(title)}</h2>{table('settings', cells)}"
 
 
 def _data_rows(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -381,11 +394,11 @@ def _words(name: str) -> str:
 def _again(run: Run, results: Mapping[str, Any]) -> str:
     config, parts = run.config, []
     if isinstance(config["command"], str) and config["command"]:
-        parts.append(f"<h2>To repeat this run</h2><pre>{_text(config['command'])}</pre>")
+        parts.append(f"<h2>To repeat this run</h2><pre>{escaped(config['command'])}</pre>")
     if results["outcome"] != "finished" or results["iterations"] < config["iterations"]:
-        parts.append(f"<h3>To resume it</h3><pre>{_text(run.resume_command)}</pre>")
+        parts.append(f"<h3>To resume it</h3><pre>{escaped(run.resume_command)}</pre>")
     made_with = {**config["versions"], "device": config["device"]}
     versions = ", ".join(f"{name} {version}" for name, version in made_with.items())
     tail = ". ".join(part for part in (config.get("created", ""), versions) if part)
-    parts.append(f'<h2>Made with</h2><p class="soft">{_text(tail)}</p>')
+    parts.append(f'<h2>Made with</h2><p class="soft">{escaped(tail)}</p>')
     return "".join(parts)
