@@ -189,6 +189,13 @@ class BaseVAE(BaseEstimator):
         self.history_ = _lengthened(self.history_, history, per_epoch, self.n_iter_, units)
         self.n_iter_ += -(-history.steps // per_epoch)
 
+    def _fitted(self, X: Any) -> np.ndarray:
+        """Trains on the rows of X, and gives them as they are modelled."""
+        self._validate_params()
+        anew = self._starts_anew()
+        x = self._read(X, reset=anew, rows=2)
+        return self._train(x, self._names(x), anew=anew)
+
     def _resumed(self) -> Trainer:
         """The trainer where it was left, also after pickling."""
         from elbax.estimators import learning

@@ -61,10 +61,7 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
             Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
-        self._validate_params()
-        anew = self._starts_anew()
-        x = self._read(X, reset=anew, rows=2)
-        rows = self._train(x, self._names(x), anew=anew)
+        rows = self._fitted(X)
         scores = self._log_density(rows)
         self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
         some = rows[:: -(-len(rows) // _TYPICAL)]

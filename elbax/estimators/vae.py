@@ -95,10 +95,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
-        self._validate_params()
-        anew = self._starts_anew()
-        x = self._read(X, reset=anew, rows=2)
-        self._train(x, self._names(x), anew=anew)
+        self._fitted(X)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> VAE:

@@ -242,19 +242,25 @@ def _estimate(
     function = _streamed(weights.tail_length(samples), proposal)
     given = (model, jnp.asarray(samples))
     summary = map_rows(function, given, rows, key, tile=ROWS, numbers=numbers)
+    return estimate_from(summary, samples, proposal)
+
+
+def estimate_from(
+    summary: LogWeights, samples: int, proposal: Proposal = "posterior"
+) -> LogLikelihoodEstimate:
+    """The estimate that streamed weights of so many samples give, whose values are log p(x|z)."""
     log_likelihood = weights.log_mean(summary)
     by_posterior = proposal == "posterior"
+    # E[log p(x|z)] under p(z|x), less log p(x).
+    kl = weights.weighted_mean(summary) - log_likelihood if by_posterior else None
     return LogLikelihoodEstimate(
         estimator="importance" if by_posterior else "prior",
         samples=samples,
         log_likelihood=log_likelihood,
         monte_carlo_error=weights.monte_carlo_error(summary),
         effective_sample_size=weights.effective_sample_size(summary),
-        pareto_k=weights.pareto_k(summary.largest),
-        # E[log p(x|z)] under p(z|x), less log p(x).
-        kl_posterior_prior=weights.weighted_mean(summary) - log_likelihood
-        if by_posterior
-        else None,
+        pareto_k=weights.pareto_k(np.asarray(summary.largest)),
+        kl_posterior_prior=kl,
     )
 
 
@@ -267,8 +273,7 @@ def _draws(
 ) -> tuple[np.ndarray, np.ndarray]:
     check_numbers(rows, samples)
     found = map_rows(_unstreamed(samples, proposal), model, rows, key, tile=ROWS)
-    log_w, log_likelihood = (np.asarray(a, np.float64) for a in found)
-    return log_w, log_likelihood
+    return jax.tree.map(lambda a: np.asarray(a, np.float64), found)
 
 
 def check_numbers(rows: Rows, samples: int) -> None:

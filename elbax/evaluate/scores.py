@@ -22,6 +22,7 @@ from elbax.evaluate.likelihoods import (
     CHUNK,
     LogLikelihoodEstimate,
     check_numbers,
+    estimate_from,
     refuse_without_density,
 )
 from elbax.evaluate.tiles import map_rows
@@ -94,17 +95,7 @@ def score(
     function = _of_row(weights.tail_length(samples))
     given = (model, jnp.asarray(samples))
     summary, elements = map_rows(function, given, rows, key, tile=_ROWS, numbers=numbers)
-    log_likelihood = weights.log_mean(summary)
-    estimate = LogLikelihoodEstimate(
-        estimator="importance",
-        samples=samples,
-        log_likelihood=log_likelihood,
-        monte_carlo_error=weights.monte_carlo_error(summary),
-        effective_sample_size=weights.effective_sample_size(summary),
-        pareto_k=weights.pareto_k(summary.largest),
-        kl_posterior_prior=weights.weighted_mean(summary) - log_likelihood,
-    )
-    return Scores(estimate, np.asarray(elements, np.float64))
+    return Scores(estimate_from(summary, samples), np.asarray(elements, np.float64))
 
 
 @functools.cache

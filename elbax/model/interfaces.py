@@ -138,6 +138,7 @@ class AbstractLikelihood(eqx.Module):
     Attributes:
         shape: The shape of one datum.
         discrete: Whether p(x|z) is a probability mass, so that log p(x) has bits; else a density.
+        support: What values data must have: one set for all elements, or one for each in order.
 
     A family that wants several numbers an element takes them number by number, the first of all
     elements and then the second: a convolutional decoder lays its channels out so.
@@ -145,11 +146,7 @@ class AbstractLikelihood(eqx.Module):
 
     shape: eqx.AbstractVar[tuple[int, ...]]
     discrete: ClassVar[bool]
-
-    @property
-    @abc.abstractmethod
-    def support(self) -> Support | tuple[Support, ...]:
-        """What values data must have: one set for all elements, or one for each in order."""
+    support: ClassVar[Support | tuple[Support, ...]]
 
     @property
     @abc.abstractmethod

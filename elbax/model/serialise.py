@@ -8,8 +8,6 @@ field by field. Any other network is never imported by name: the caller hands it
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +33,7 @@ from elbax.model.latent_variable_model import (
 from elbax.model.networks import columns, dense, images
 from elbax.model.objectives import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
-from elbax.util import words
+from elbax.util import files, words
 
 FORMAT = 1
 _MAX_HEADER = 10_000_000  # bytes of JSON; a real one has some thousands
@@ -59,7 +57,7 @@ def save_model(
         metadata: Anything that JSON can say, to be read back by `read_metadata`.
 
     Raises:
-        OSError: The file could not be written; what stood there before still does.
+        WriteError: (an OSError) It could not be written; what stood there before still does.
     """
     tensors: dict[str, np.ndarray] = {}
     architecture = _describe(model, "", tensors)
@@ -70,7 +68,7 @@ def save_model(
         "metadata": json.dumps(dict(metadata or {})),
     }
     header["sha256"] = _digest(header, tensors)
-    _write_atomically(Path(path), to_bytes(tensors, metadata=header))
+    files.write_bytes(Path(path), to_bytes(tensors, metadata=header))
 
 
 def load_model(path: str | Path, parts: Mapping[str, Any] | None = None) -> Any:
@@ -348,20 +346,6 @@ def _digest(header: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str
 
 def _is_array(value: Any) -> bool:
     return eqx.is_array(value) or isinstance(value, np.ndarray | np.generic)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _join(place: str, name: str) -> str:

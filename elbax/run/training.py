@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-import equinox as eqx
-
 from elbax.evaluate import losses
 from elbax.evaluate.latents.expost import ROWS as FITTED_ROWS
 from elbax.evaluate.latents.expost import fitted
@@ -104,7 +102,7 @@ def train(
     except Diverged as error:
         state = error.report.state
         model, _ = merge(state.parameters, trainer.model, trainer.objective)
-        _save_model(run, MODEL, model, {"step": int(state.step), "which": "last good"})
+        save_model(run / MODEL, model, {"step": int(state.step), "which": "last good"})
         raise Diverged(_mend(error, run, plan), error.report) from None
     model, which = _save_models(run, plan, trainer, progress)
     files.write_json(run / RESULTS, _measure(plan, trainer, model, which, outcome, clock))
@@ -136,16 +134,16 @@ def _save_models(
     last, step = finished_model(trainer.trained[0], plan), int(trainer.state.step)
     notes_of_last = {**notes, "step": step, "which": "last"}
     if trainer.best is None:
-        _save_model(run, MODEL, last, notes_of_last)
+        save_model(run / MODEL, last, notes_of_last)
         return last, "last"
     best, notes_of_best = last, {**notes, "step": int(trainer.best.step), "which": "best"}
     if int(trainer.best.step) != step:
         best = finished_model(trainer.at_best().trained[0], plan)
-    _save_model(run, BEST, best, notes_of_best)
+    save_model(run / BEST, best, notes_of_best)
     if plan.options.training.patience is None:
-        _save_model(run, MODEL, last, notes_of_last)
+        save_model(run / MODEL, last, notes_of_last)
         return last, "last"
-    _save_model(run, MODEL, best, notes_of_best)
+    save_model(run / MODEL, best, notes_of_best)
     return best, "best"
 
 
@@ -156,13 +154,6 @@ def finished_model(model: LatentVariableModel, plan: Plan) -> LatentVariableMode
         return model
     rows = conditioned(model, plan.dataset.train)[:FITTED_ROWS]
     return fitted(model, rows, kind, seed=plan.options.run.seed)
-
-
-def _save_model(run: Run, name: str, model: eqx.Module, metadata: dict[str, Any]) -> None:
-    try:
-        save_model(run / name, model, metadata)
-    except OSError as error:
-        raise files.write_error(run / name, error) from error
 
 
 def _measure(

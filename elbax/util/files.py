@@ -18,7 +18,7 @@ TEMPORARY = ".elbax-"
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
-class WriteError(Exception):
+class WriteError(OSError):
     """The disk would not take a file: the work failed, the words were right. One line."""
 
 

@@ -122,7 +122,7 @@ def test_nothing_is_lost_when_the_disk_is_full(path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="file too large"):
             save_model(path, filled(vae, seed=3))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

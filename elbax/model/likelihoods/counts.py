@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.model.interfaces import AbstractLikelihood
 from elbax.model.likelihoods.special import log_rising_factorial
-from elbax.model.support import COUNTS, Support
+from elbax.model.support import COUNTS
 
 
 class Poisson(AbstractLikelihood):
@@ -24,12 +24,8 @@ class Poisson(AbstractLikelihood):
 
     name: ClassVar[str] = "poisson"
     discrete: ClassVar[bool] = True
+    support = COUNTS
     shape: tuple[int, ...] = eqx.field(static=True)
-
-    @property
-    def support(self) -> Support:
-        """Whole numbers from 0 on."""
-        return COUNTS
 
     @property
     def parameter_count(self) -> int:
@@ -54,6 +50,7 @@ class NegativeBinomial(AbstractLikelihood):
 
     name: ClassVar[str] = "negative-binomial"
     discrete: ClassVar[bool] = True
+    support = COUNTS
     shape: tuple[int, ...] = eqx.field(static=True)
     log_concentration: Float[Array, "..."] | None
 
@@ -74,11 +71,6 @@ class NegativeBinomial(AbstractLikelihood):
             raise ValueError(f"dispersion is {dispersion!r}; it can be 'element' or 'predicted'")
         self.shape = shape
         self.log_concentration = jnp.zeros(shape) if dispersion == "element" else None
-
-    @property
-    def support(self) -> Support:
-        """Whole numbers from 0 on."""
-        return COUNTS
 
     @property
     def parameter_count(self) -> int:

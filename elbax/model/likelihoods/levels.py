@@ -32,7 +32,7 @@ class AbstractLevelLikelihood(AbstractLikelihood):
     highest: eqx.AbstractVar[float]
 
     @property
-    def support(self) -> support.Support:
+    def support(self) -> support.Support:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The levels."""
         return support.levels(self.levels, self.highest)
 

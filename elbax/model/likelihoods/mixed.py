@@ -79,7 +79,7 @@ class Mixed(AbstractLikelihood):
         return all(family.discrete for family in self.families)
 
     @property
-    def support(self) -> tuple[Support, ...]:
+    def support(self) -> tuple[Support, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """One set an element; a binary column is 0 or 1, not a grey level between."""
         kinds = dict(zip(dict.fromkeys(self.columns), self.families, strict=True))
         found = []

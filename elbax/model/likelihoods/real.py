@@ -16,7 +16,7 @@ from elbax.model.likelihoods.scales import (
     initial_scale,
 )
 from elbax.model.likelihoods.special import log_rising_factorial
-from elbax.model.support import POSITIVE, REAL, Support
+from elbax.model.support import POSITIVE, REAL
 
 LEAST_DEGREES_OF_FREEDOM = 2.1  # the variance, ν/(ν − 2) of the squared scale, stays below 21
 
@@ -29,13 +29,9 @@ class Normal(AbstractLocationScale):
 
     name: ClassVar[str] = "normal"
     discrete: ClassVar[bool] = False
+    support = REAL
 
     __init__ = AbstractLocationScale.__init__
-
-    @property
-    def support(self) -> Support:
-        """Real numbers."""
-        return REAL
 
     def __call__(self, parameters: Float[Array, " parameters"]) -> dist.Distribution:
         """Normal variables from the means (and the log-scales, where they are predicted)."""
@@ -51,13 +47,9 @@ class Laplace(AbstractLocationScale):
 
     name: ClassVar[str] = "laplace"
     discrete: ClassVar[bool] = False
+    support = REAL
 
     __init__ = AbstractLocationScale.__init__
-
-    @property
-    def support(self) -> Support:
-        """Real numbers."""
-        return REAL
 
     def __call__(self, parameters: Float[Array, " parameters"]) -> dist.Distribution:
         """Laplace variables from the locations (and the log-scales, where they are predicted)."""
@@ -78,6 +70,7 @@ class StudentT(AbstractLocationScale):
 
     name: ClassVar[str] = "student-t"
     discrete: ClassVar[bool] = False
+    support = REAL
     log_freedom: Float[Array, ""] | None
     fixed_freedom: float | None = eqx.field(static=True)
 
@@ -117,11 +110,6 @@ class StudentT(AbstractLocationScale):
             self.log_freedom = None
             self.fixed_freedom = float(degrees_of_freedom)
 
-    @property
-    def support(self) -> Support:
-        """Real numbers."""
-        return REAL
-
     def __call__(self, parameters: Float[Array, " parameters"]) -> "ScaledStudentT":
         """Student-t variables from the locations (and the log-scales, where they are predicted)."""
         location, scale = self.location_and_scale(parameters)
@@ -141,13 +129,9 @@ class LogNormal(AbstractLocationScale):
 
     name: ClassVar[str] = "log-normal"
     discrete: ClassVar[bool] = False
+    support = POSITIVE
 
     __init__ = AbstractLocationScale.__init__
-
-    @property
-    def support(self) -> Support:
-        """Positive numbers."""
-        return POSITIVE
 
     def __call__(self, parameters: Float[Array, " parameters"]) -> "ExponentiatedNormal":
         """Log-normal variables from the locations (and log-scales) of their logarithms."""

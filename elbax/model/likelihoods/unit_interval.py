@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from elbax.model.distributions.basic import GreyBernoulli
 from elbax.model.interfaces import AbstractLikelihood
 from elbax.model.likelihoods.special import log_sinhc
-from elbax.model.support import UNIT_INTERVAL, Support
+from elbax.model.support import UNIT_INTERVAL
 
 
 class Bernoulli(AbstractLikelihood):
@@ -24,12 +24,8 @@ class Bernoulli(AbstractLikelihood):
 
     name: ClassVar[str] = "bernoulli"
     discrete: ClassVar[bool] = True
+    support = UNIT_INTERVAL
     shape: tuple[int, ...] = eqx.field(static=True)
-
-    @property
-    def support(self) -> Support:
-        """Numbers from 0 to 1."""
-        return UNIT_INTERVAL
 
     @property
     def parameter_count(self) -> int:
@@ -50,12 +46,8 @@ class ContinuousBernoulli(AbstractLikelihood):
 
     name: ClassVar[str] = "continuous-bernoulli"
     discrete: ClassVar[bool] = False
+    support = UNIT_INTERVAL
     shape: tuple[int, ...] = eqx.field(static=True)
-
-    @property
-    def support(self) -> Support:
-        """Numbers from 0 to 1."""
-        return UNIT_INTERVAL
 
     @property
     def parameter_count(self) -> int:

@@ -99,23 +99,17 @@ class MLP(eqx.Module):
             ValueError: A size is not positive, or the activation is unknown.
         """
         sizes = _checked(in_size, hidden, out_size, activation)
-        keys = jax.random.split(key, len(sizes) - 1)
-        pairs = zip(sizes[:-1], sizes[1:], keys, strict=True)
-        self.layers = tuple(Linear(m, n, key=k) for m, n, k in pairs)
+        self.layers = _linear_layers(sizes, key)
         self.activation = activation
         self.compute_dtype = compute_dtype
 
     def __call__(self, x: Array) -> Float[Array, " out"]:
         """One datum of any shape, flattened, through all layers."""
+        network, x = narrowed(self, jnp.ravel(x))
         activation = ACTIVATIONS[self.activation]
-        layers, dtype = self.layers, self.layers[0].weight.dtype
-        x = jnp.ravel(x)
-        if self.compute_dtype is not None:
-            narrow = lambda a: a.astype(self.compute_dtype)  # noqa: E731
-            layers, x = jax.tree.map(narrow, layers), narrow(x)
-        for layer in layers[:-1]:
+        for layer in network.layers[:-1]:
             x = activation(layer(x))
-        return layers[-1](x).astype(dtype)
+        return network.layers[-1](x).astype(self.layers[0].weight.dtype)
 
 
 class NormalizedMLP(eqx.Module):
@@ -145,9 +139,7 @@ class NormalizedMLP(eqx.Module):
     ) -> None:
         """Makes the network; the arguments, and what is refused, are `MLP`'s."""
         sizes = _checked(in_size, hidden, out_size, activation)
-        keys = jax.random.split(key, len(sizes) - 1)
-        pairs = zip(sizes[:-1], sizes[1:], keys, strict=True)
-        self.layers = tuple(Linear(m, n, key=k) for m, n, k in pairs)
+        self.layers = _linear_layers(sizes, key)
         self.norms = tuple(eqx.nn.LayerNorm(n) for n in sizes[1:-1])
         self.activation = activation
         self.compute_dtype = compute_dtype
@@ -379,6 +371,12 @@ def check_activation(activation: str) -> None:
         raise ValueError(
             f"activation is {activation!r}; it can be {', '.join(sorted(ACTIVATIONS))}"
         )
+
+
+def _linear_layers(sizes: tuple[int, ...], key: PRNGKeyArray) -> tuple[Linear, ...]:
+    keys = jax.random.split(key, len(sizes) - 1)
+    pairs = zip(sizes[:-1], sizes[1:], keys, strict=True)
+    return tuple(Linear(m, n, key=k) for m, n, k in pairs)
 
 
 def _gated_linear(in_size: int, width: int, key: PRNGKeyArray, gate_key: PRNGKeyArray) -> Linear:

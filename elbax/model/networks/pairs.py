@@ -123,6 +123,7 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
         compute_dtype: As `MLP`'s.
         channels: Of each convolution's output, from the image on.
         dense: The widths of the dense layers between the convolutions and the latent.
+        blocks: How many residual blocks follow each convolution.
     """
 
     images_only: ClassVar[bool] = True
@@ -131,11 +132,7 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
     compute_dtype: eqx.AbstractVar[str | None]
     channels: eqx.AbstractVar[tuple[int, ...]]
     dense: eqx.AbstractVar[tuple[int, ...]]
-
-    @property
-    @abc.abstractmethod
-    def residual_blocks(self) -> int:
-        """How many follow each convolution."""
+    blocks: eqx.AbstractVar[int]
 
     def encoder(
         self, shape: tuple[int, ...], out_size: int, *, condition_dim: int = 0, key: PRNGKeyArray
@@ -147,7 +144,7 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
             self.channels,
             self.dense,
             self.activation,
-            blocks=self.residual_blocks,
+            blocks=self.blocks,
             condition_dim=condition_dim,
             compute_dtype=self.compute_dtype,
             key=key,
@@ -164,7 +161,7 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
             self.channels,
             self.dense,
             self.activation,
-            blocks=self.residual_blocks,
+            blocks=self.blocks,
             compute_dtype=self.compute_dtype,
             key=key,
         )
@@ -184,11 +181,7 @@ class ConvPair(AbstractConvolutionalPair):
     compute_dtype: str | None = eqx.field(static=True, default=None)
     channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64))
     dense: tuple[int, ...] = eqx.field(static=True, default=(256,))
-
-    @property
-    def residual_blocks(self) -> int:
-        """None."""
-        return 0
+    blocks: ClassVar[int] = 0  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class ResNetPair(AbstractConvolutionalPair):
@@ -207,8 +200,3 @@ class ResNetPair(AbstractConvolutionalPair):
     channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64))
     dense: tuple[int, ...] = eqx.field(static=True, default=(256,))
     blocks: int = eqx.field(static=True, default=1)
-
-    @property
-    def residual_blocks(self) -> int:
-        """`blocks`."""
-        return self.blocks
