@@ -1,8 +1,8 @@
 """elbax: variational autoencoders in JAX, from data to a trained, measured and explorable model.
 
 `import elbax` is instant: a public name is looked up, and its module imported, when it is used.
-To add one, write it three times below: in the import block, which type checkers and editors read,
-in `_HOME`, which Python reads, and in `__all__`. `tests/test_package.py` holds them together.
+To add one, write it twice below: in the import block, which type checkers and editors read, and in
+`_HOME`, which Python reads. `tests/test_package.py` holds them together.
 """
 
 import importlib
@@ -158,79 +158,7 @@ _HOME = {
     "train": "elbax.workflow",
 }
 
-__all__ = [
-    "Batch",
-    "Bernoulli",
-    "BetaTC",
-    "Categorical",
-    "ClassifyingEncoder",
-    "ConditionalNormal",
-    "ContinuousBernoulli",
-    "ConvDecoder",
-    "ConvEncoder",
-    "CouplingFlow",
-    "DataError",
-    "Dataset",
-    "Decoder",
-    "Deterministic",
-    "DiagonalNormal",
-    "DiagonalStudentT",
-    "DiscretizedLogistic",
-    "DiscretizedLogisticMixture",
-    "DoublyReparameterised",
-    "Encoder",
-    "FactorVAE",
-    "FlowPrior",
-    "FullNormal",
-    "GECO",
-    "GatedMLP",
-    "GumbelSoftmax",
-    "ImportanceWeightedELBO",
-    "InfoVAE",
-    "InverseAutoregressiveFlow",
-    "Laplace",
-    "LatentMapDisplay",
-    "LatentVariableModel",
-    "LogNormal",
-    "MLP",
-    "Mixed",
-    "MixtureOfNormals",
-    "NegativeBinomial",
-    "NegativeELBO",
-    "Normal",
-    "NormalizedMLP",
-    "Ordinal",
-    "PlanarFlow",
-    "Poisson",
-    "PowerSpherical",
-    "RegularisedL2",
-    "ResidualMLP",
-    "Run",
-    "SemiSupervised",
-    "StandardNormal",
-    "StickingTheLanding",
-    "StudentT",
-    "SylvesterFlow",
-    "TargetRate",
-    "TrainingDisplay",
-    "UniformCategorical",
-    "UniformHypersphere",
-    "VAE",
-    "VAEImputer",
-    "VAEOutlierDetector",
-    "VampPrior",
-    "WassersteinMMD",
-    "__version__",
-    "check_network",
-    "conditioned",
-    "kl_divergence",
-    "load",
-    "load_data",
-    "open_run",
-    "resume",
-    "save_model",
-    "train",
-]
+__all__ = sorted([*_HOME, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

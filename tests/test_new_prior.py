@@ -40,7 +40,6 @@ PUBLIC = {
         "    from elbax.model.priors import LooseNormal as LooseNormal\n"
     ),
     '    "MLP": ': '    "LooseNormal": "elbax.model.priors",\n',
-    '    "MLP",': '    "LooseNormal",\n',
 }
 REGISTRY = {
     "from elbax.model.support import Support": "from elbax.model.priors import LooseNormal\n",
