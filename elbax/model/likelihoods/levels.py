@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.model import support
 from elbax.model.interfaces import AbstractLikelihood
-from elbax.model.likelihoods.scales import Scale, count, initial_scale, location_and_scale
+from elbax.model.likelihoods.scales import AbstractLocationScale, Scale, initial_scale
 from elbax.model.likelihoods.special import log_sigmoid_difference
 
 # PixelCNN++ (Salimans et al. 2017, their code) clips log-scales there: a thousandth of the half
@@ -137,24 +137,17 @@ class Ordinal(AbstractLevelLikelihood):
         return LevelMasses(jnp.concatenate([first, inner, last]), self.highest)
 
 
-class DiscretizedLogistic(AbstractLevelLikelihood):
+class DiscretizedLogistic(AbstractLevelLikelihood, AbstractLocationScale):  # pyright: ignore[reportIncompatibleVariableOverride]
     """Each element is a logistic variable rounded to a level (Kingma et al. 2016).
 
     The outermost levels take what lies beyond them. The network gives locations in units in which
     the levels go from −1 to 1. The scale, in these units, is fixed, learned, or given by the
     network, and has a floor: a mass is bounded, its gradient in the scale is not.
-
-    Attributes:
-        log_scale: As `AbstractLocationScale`'s, and so `fixed_scale`.
     """
 
     name: ClassVar[str] = "discretized-logistic"
-    shape: tuple[int, ...] = eqx.field(static=True)
     levels: int = eqx.field(static=True)
     highest: float = eqx.field(static=True)
-    log_scale: Float[Array, "..."] | None
-    fixed_scale: float | None = eqx.field(static=True)
-    minimum_scale: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -185,16 +178,9 @@ class DiscretizedLogistic(AbstractLevelLikelihood):
         self.log_scale, self.fixed_scale = initial_scale(scale, shape)
         self.minimum_scale = minimum_scale
 
-    @property
-    def parameter_count(self) -> int:
-        """One location an element; and one log-scale an element, where the scale is predicted."""
-        return count(self.shape, self.log_scale, self.fixed_scale)
-
     def __call__(self, parameters: Float[Array, " parameters"]) -> "RoundedLogistics":
         """Rounded logistic variables from the locations (and the log-scales)."""
-        location, scale = location_and_scale(
-            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
-        )
+        location, scale = self.location_and_scale(parameters)
         weights = jnp.zeros((1, *self.shape), location.dtype)
         return RoundedLogistics(weights, location[None], scale[None], self.levels, self.highest)
 

@@ -55,15 +55,26 @@ class AbstractLocationScale(AbstractLikelihood):
     @property
     def parameter_count(self) -> int:
         """One location an element; and one log-scale an element, where the scale is predicted."""
-        return count(self.shape, self.log_scale, self.fixed_scale)
+        predicted = self.log_scale is None and self.fixed_scale is None
+        return math.prod(self.shape) * (2 if predicted else 1)
 
     def location_and_scale(
         self, parameters: Float[Array, " parameters"]
     ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-        """Both, in the shape of the datum, from the network's output."""
-        return location_and_scale(
-            parameters, self.shape, self.log_scale, self.fixed_scale, self.minimum_scale
-        )
+        """Both, in the shape of the datum: the locations come first, then predicted log-scales.
+
+        The scale is `minimum_scale + exp(log_scale)`: its gradient never vanishes, as a clipped
+        one's does.
+        """
+        location, log_scale = parameters, self.log_scale
+        if self.fixed_scale is None and log_scale is None:
+            location, predicted = jnp.split(parameters, 2)
+            log_scale = predicted.reshape(self.shape)
+        if log_scale is None:
+            scale = jnp.asarray(self.fixed_scale)
+        else:
+            scale = self.minimum_scale + jnp.exp(log_scale)
+        return location.reshape(self.shape), jnp.broadcast_to(scale, self.shape)
 
 
 def initial_scale(
@@ -91,33 +102,3 @@ def initial_scale(
     if not scale > 0:
         raise ValueError(f"scale is {scale}; a fixed scale must be positive")
     return None, float(scale)
-
-
-def location_and_scale(
-    parameters: Float[Array, " parameters"],
-    shape: tuple[int, ...],
-    log_scale: Float[Array, "..."] | None,
-    fixed_scale: float | None,
-    minimum_scale: float,
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Both, in the shape of the datum: the locations come first, then predicted log-scales.
-
-    The scale is `minimum_scale + exp(log_scale)`: its gradient never vanishes, as a clipped one's
-    does.
-    """
-    if fixed_scale is not None:
-        location, scale = parameters, jnp.asarray(fixed_scale)
-    elif log_scale is not None:
-        location, scale = parameters, minimum_scale + jnp.exp(log_scale)
-    else:
-        location, predicted = jnp.split(parameters, 2)
-        scale = (minimum_scale + jnp.exp(predicted)).reshape(shape)
-    return location.reshape(shape), jnp.broadcast_to(scale, shape)
-
-
-def count(
-    shape: tuple[int, ...], log_scale: Float[Array, "..."] | None, fixed_scale: float | None
-) -> int:
-    """How many numbers a location and a scale take: twice the elements where it is predicted."""
-    predicted = log_scale is None and fixed_scale is None
-    return math.prod(shape) * (2 if predicted else 1)

@@ -138,33 +138,18 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
         self, shape: tuple[int, ...], out_size: int, *, condition_dim: int = 0, key: PRNGKeyArray
     ) -> ConvEncoder:
         """Convolutions that halve the image, then dense layers; a condition meets these."""
-        return ConvEncoder(
-            shape,
-            out_size,
-            self.channels,
-            self.dense,
-            self.activation,
-            blocks=self.blocks,
-            condition_dim=condition_dim,
-            compute_dtype=self.compute_dtype,
-            key=key,
-        )
+        return ConvEncoder(shape, out_size, condition_dim=condition_dim, key=key, **self._options)
 
     def decoder(
         self, in_size: int, shape: tuple[int, ...], out_size: int, *, key: PRNGKeyArray
     ) -> ConvDecoder:
         """Dense layers, then transposed convolutions that double the image."""
-        return ConvDecoder(
-            in_size,
-            shape,
-            out_size,
-            self.channels,
-            self.dense,
-            self.activation,
-            blocks=self.blocks,
-            compute_dtype=self.compute_dtype,
-            key=key,
-        )
+        return ConvDecoder(in_size, shape, out_size, key=key, **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        names = ("channels", "dense", "activation", "blocks", "compute_dtype")
+        return {name: getattr(self, name) for name in names}
 
 
 class ConvPair(AbstractConvolutionalPair):
