@@ -25,24 +25,24 @@ from elbax.evaluate.generate import preprocess as preprocess
 from elbax.evaluate.generate import reconstruct as reconstruct
 from elbax.evaluate.imputation import Imputation as Imputation
 from elbax.evaluate.imputation import impute as impute
-from elbax.evaluate.latents import AggregatePosterior as AggregatePosterior
-from elbax.evaluate.latents import Collapse as Collapse
-from elbax.evaluate.latents import ElboSplit as ElboSplit
-from elbax.evaluate.latents import TotalCorrelation as TotalCorrelation
-from elbax.evaluate.latents import active as active
-from elbax.evaluate.latents import active_units as active_units
-from elbax.evaluate.latents import aggregate_posterior as aggregate_posterior
-from elbax.evaluate.latents import collapse as collapse
-from elbax.evaluate.latents import elbo_split as elbo_split
-from elbax.evaluate.latents import kl_by_latent as kl_by_latent
-from elbax.evaluate.latents import linear_probe_accuracy as linear_probe_accuracy
-from elbax.evaluate.latents import neighbour_accuracy as neighbour_accuracy
-from elbax.evaluate.latents import total_correlation as total_correlation
+from elbax.evaluate.latents.aggregate_posterior import AggregatePosterior as AggregatePosterior
+from elbax.evaluate.latents.aggregate_posterior import ElboSplit as ElboSplit
+from elbax.evaluate.latents.aggregate_posterior import TotalCorrelation as TotalCorrelation
+from elbax.evaluate.latents.aggregate_posterior import aggregate_posterior as aggregate_posterior
+from elbax.evaluate.latents.aggregate_posterior import elbo_split as elbo_split
+from elbax.evaluate.latents.aggregate_posterior import total_correlation as total_correlation
 from elbax.evaluate.latents.disentangle import DCI as DCI
 from elbax.evaluate.latents.disentangle import attribute_predictability as attribute_predictability
 from elbax.evaluate.latents.disentangle import dci as dci
 from elbax.evaluate.latents.disentangle import factor_vae_score as factor_vae_score
 from elbax.evaluate.latents.disentangle import mutual_information_gap as mutual_information_gap
+from elbax.evaluate.latents.probes import linear_probe_accuracy as linear_probe_accuracy
+from elbax.evaluate.latents.probes import neighbour_accuracy as neighbour_accuracy
+from elbax.evaluate.latents.units import Collapse as Collapse
+from elbax.evaluate.latents.units import active as active
+from elbax.evaluate.latents.units import active_units as active_units
+from elbax.evaluate.latents.units import collapse as collapse
+from elbax.evaluate.latents.units import kl_by_latent as kl_by_latent
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate as LogLikelihoodEstimate
 from elbax.evaluate.likelihoods import conditional_log_likelihoods as conditional_log_likelihoods
 from elbax.evaluate.likelihoods import importance as importance
@@ -51,12 +51,12 @@ from elbax.evaluate.likelihoods import prior as prior
 from elbax.evaluate.likelihoods import running as running
 from elbax.evaluate.likelihoods import samples_needed as samples_needed
 from elbax.evaluate.losses import losses as losses
-from elbax.evaluate.samples import Memorisation as Memorisation
-from elbax.evaluate.samples import PrecisionRecall as PrecisionRecall
-from elbax.evaluate.samples import frechet_distance as frechet_distance
-from elbax.evaluate.samples import kernel_distance as kernel_distance
-from elbax.evaluate.samples import memorisation as memorisation
-from elbax.evaluate.samples import (
+from elbax.evaluate.samples.distances import Memorisation as Memorisation
+from elbax.evaluate.samples.distances import PrecisionRecall as PrecisionRecall
+from elbax.evaluate.samples.distances import frechet_distance as frechet_distance
+from elbax.evaluate.samples.distances import kernel_distance as kernel_distance
+from elbax.evaluate.samples.distances import memorisation as memorisation
+from elbax.evaluate.samples.distances import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
 from elbax.evaluate.samples.features import Features as Features

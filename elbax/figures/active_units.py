@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from elbax.evaluate import elbo, has_bound, posterior_moments
-from elbax.evaluate.latents import ACTIVE
+from elbax.evaluate.latents.units import ACTIVE
 from elbax.figures.drawing.latent_grid import ACTIVITY_ROWS
 from elbax.figures.drawing.style import BLUE, DASHED, MUTED, RED, beside, grid, outline, page
 from elbax.figures.needs import held_out

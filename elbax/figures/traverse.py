@@ -14,7 +14,7 @@ from elbax.evaluate import (
     preprocess,
     reconstruct,
 )
-from elbax.evaluate.latents import ACTIVE
+from elbax.evaluate.latents.units import ACTIVE
 from elbax.evaluate.tiles import Rows
 from elbax.figures.drawing.latent_grid import same_condition
 from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes

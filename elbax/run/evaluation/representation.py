@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from elbax.evaluate import Mean, latents, posterior_moments, total_correlation
+from elbax.evaluate import Mean, posterior_moments, total_correlation
+from elbax.evaluate.latents import probes, units
 from elbax.evaluate.tiles import Rows
 from elbax.run import settle
 from elbax.run.evaluation.task import PROBE_ROWS, Task, number, plain
@@ -30,22 +31,22 @@ def latents_in_use(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
             undefined[name] = str(why)
             return None
 
-    active = defined("active", lambda: latents.active_units(model, rows))
-    kl = defined("kl_by_latent", lambda: latents.kl_by_latent(model, rows, key=key))
+    active = defined("active", lambda: units.active_units(model, rows))
+    kl = defined("kl_by_latent", lambda: units.kl_by_latent(model, rows, key=key))
     few = rows[:CORRELATED_ROWS]
     correlation = defined("total_correlation", lambda: total_correlation(model, few, key=key))
     verdict = None
     if active is not None and kl is not None:
         asked = settle.objective_options(task.run.config)
-        verdict = latents.collapse(
+        verdict = units.collapse(
             np.array([value.mean for value in kl]),
             active,
             beta=asked.get("beta", 1.0),
             warm_up=asked.get("warm_up", 0),
         )
-    probes = {
-        "neighbour_accuracy": latents.neighbour_accuracy,
-        "linear_probe_accuracy": latents.linear_probe_accuracy,
+    accuracies = {
+        "neighbour_accuracy": probes.neighbour_accuracy,
+        "linear_probe_accuracy": probes.linear_probe_accuracy,
     }
     return {
         "latent_dim": model.latent_dim,
@@ -63,7 +64,7 @@ def latents_in_use(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
         "collapse": None if verdict is None else dataclasses.asdict(verdict),
         **{
             name: defined(name, lambda probe=probe: _probe(task, probe))
-            for name, probe in probes.items()
+            for name, probe in accuracies.items()
         },
         "undefined": undefined,
     }

@@ -21,7 +21,7 @@ SAMPLE_ROWS = 2000  # samples, and rows, that distances and coverage compare
 
 def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     """Distances, precision and recall, density and coverage, and copies of training rows."""
-    from elbax.evaluate import samples
+    from elbax.evaluate.samples import distances
 
     model, key = task.run.model, task.key
     rows = stored(task.rows)[:SAMPLE_ROWS]
@@ -37,15 +37,15 @@ def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     train = preprocess(model, task.run.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
     space = _feature_space(task, train)
     real, generated = space(preprocess(model, rows, key)), space(drawn)
-    shares = samples.precision_recall_density_coverage(real, generated)
-    copies = samples.memorisation(space(train), real, generated)
+    shares = distances.precision_recall_density_coverage(real, generated)
+    copies = distances.memorisation(space(train), real, generated)
     return {
         "generated": len(drawn),
         "compared": len(rows),
         "samples_are": f"{'draws from' if binary else 'means of'} p(x|z) at z from the prior",
         "feature_space": space.name,
-        "frechet_distance": number(samples.frechet_distance(real, generated)),
-        "kernel_distance": plain(samples.kernel_distance(real, generated, seed=task.seed)),
+        "frechet_distance": number(distances.frechet_distance(real, generated)),
+        "kernel_distance": plain(distances.kernel_distance(real, generated, seed=task.seed)),
         **{
             name: plain(getattr(shares, name))
             for name in ("precision", "recall", "density", "coverage")

@@ -11,7 +11,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
-from elbax.evaluate.latents import (
+from elbax.evaluate import (
     Collapse,
     active_units,
     collapse,

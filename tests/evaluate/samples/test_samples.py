@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 import scipy.stats
 
-from elbax.evaluate.samples import (
+from elbax.evaluate import (
     frechet_distance,
     kernel_distance,
     memorisation,
