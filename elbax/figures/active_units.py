@@ -63,17 +63,9 @@ def _variances(axes: Axes, values: np.ndarray, colours: list[str]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low, 10 ** np.ceil(np.log10(max(values.max(), 1.0)) + 0.02))
     axes.set_title("variance of the posterior mean", pad=20)
-    axes.text(
-        ACTIVE,
-        1.01,
-        f"active above {ACTIVE:g}",
-        transform=axes.get_xaxis_transform(),
-        color=RED,
-        size=9,
-        ha="center",
-        va="bottom",
-        path_effects=outline(),
-    )
+    above = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+    words = f"active above {ACTIVE:g}"
+    axes.text(ACTIVE, 1.01, words, color=RED, size=9, path_effects=outline(), **above)
     axes.set_xlabel("Var over the data of E[z|x] (log scale)")
     _bare(axes)
 

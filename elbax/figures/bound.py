@@ -249,18 +249,10 @@ def _histogram(axes: Axes, found: Estimates, noun: str) -> None:
         heights = counts / max(counts.max(), 1)
         axes.stairs(heights, edges, fill=True, color=colour, alpha=0.3)
         axes.stairs(heights, edges, color=colour, linewidth=1.6)
-        axes.text(
-            place,
-            0.99,
-            f"{name}: half of all P(X|z) lie below {_power(float(np.median(values)))}",
-            transform=axes.transAxes,
-            ha="left" if place == 0 else "right",
-            va="top",
-            size=10,
-            weight="bold",
-            color=colour,
-            path_effects=outline(),
-        )
+        words = f"{name}: half of all P(X|z) lie below {_power(float(np.median(values)))}"
+        at = {"transform": axes.transAxes, "ha": "left" if place == 0 else "right", "va": "top"}
+        look = {"size": 10, "weight": "bold", "color": colour, "path_effects": outline()}
+        axes.text(place, 0.99, words, **at, **look)
     axes.set_xlim(low - room, high + room)
     axes.set_ylim(0, 1.35)
     axes.set_yticks([])

@@ -26,15 +26,7 @@ from elbax.figures.drawing.style import (
 from elbax.figures.needs import FigureUnavailable, held_out
 from elbax.run.labels import to_generate
 from elbax.run.run import Run
-from elbax.util.mosaic import (
-    display_range,
-    gap_for,
-    is_image,
-    lay_out,
-    mosaic,
-    standardise,
-    to_rgb,
-)
+from elbax.util.mosaic import display_range, gap_for, is_image, lay_out, mosaic, standardise, to_rgb
 
 SHOWN, NEIGHBOURS = 8, 6  # samples on the sheet, and training rows beside each
 COMPARED = 300  # samples, and held-out rows, in the histogram

@@ -46,18 +46,8 @@ def figure(run: Run) -> Figure:
     right.set_yticks(range(-1, 2))
     middle.set_axis_off()
     middle.set(xlim=(0, 1), ylim=(0, 1))
-    middle.annotate(
-        "",
-        (1.0, 0.5),
-        (0.0, 0.5),
-        arrowprops={"arrowstyle": "-|>", "color": MUTED, "lw": 1.8, "mutation_scale": 18},
-    )
-    middle.text(
-        0.5,
-        0.56,
-        r"$g(z) = \dfrac{z}{10} + \dfrac{z}{\Vert z \Vert}$",
-        ha="center",
-        va="bottom",
-        size=12.5,
-    )
+    arrow = {"arrowstyle": "-|>", "color": MUTED, "lw": 1.8, "mutation_scale": 18}
+    middle.annotate("", (1.0, 0.5), (0.0, 0.5), arrowprops=arrow)
+    formula = r"$g(z) = \dfrac{z}{10} + \dfrac{z}{\Vert z \Vert}$"
+    middle.text(0.5, 0.56, formula, ha="center", va="bottom", size=12.5)
     return drawing

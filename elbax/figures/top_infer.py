@@ -15,14 +15,7 @@ from elbax.figures.drawing.heat import colour_scale, heat
 from elbax.figures.drawing.style import page
 from elbax.figures.needs import held_out
 from elbax.run.run import Run
-from elbax.util.mosaic import (
-    display_range,
-    gap_for,
-    is_image,
-    mosaic,
-    standardise,
-    to_rgb,
-)
+from elbax.util.mosaic import display_range, gap_for, is_image, mosaic, standardise, to_rgb
 from elbax.util.words import minus
 
 COUNT = 20  # points along an axis

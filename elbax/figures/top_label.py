@@ -235,19 +235,9 @@ def strongholds(places: np.ndarray, own: np.ndarray, cells: int = 18) -> dict[in
 
 
 def _name(axes: Axes, x: float, y: float, name: str) -> None:
-    text = axes.text(
-        x,
-        y,
-        name,
-        ha="center",
-        va="center",
-        size=13 if len(name) < 3 else 9.5,
-        weight="bold",
-        color=INK,
-        path_effects=outline(3.0),
-        parse_math=False,
-    )
-    text.set_in_layout(False)
+    look = {"weight": "bold", "color": INK, "path_effects": outline(3.0), "parse_math": False}
+    size = 13 if len(name) < 3 else 9.5
+    axes.text(x, y, name, ha="center", va="center", size=size, **look).set_in_layout(False)
 
 
 def _strip(axes: Axes, places: np.ndarray, own: np.ndarray, labels: Labels) -> None:
@@ -278,29 +268,15 @@ def _swatches(drawing: Figure, labels: Labels, columns: int) -> None:
         Line2D([], [], ls="none", marker="s", ms=8, color=tuple(colour))
         for colour in labels.colours
     ]
-    key = drawing.legend(
-        handles,
-        [" "] * len(handles),
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=1,
-        handletextpad=0.4,
-        columnspacing=1.4,
-        borderpad=0.2,
-        labelspacing=0.3,
-    )
+    room = {"handletextpad": 0.4, "columnspacing": 1.4, "borderpad": 0.2, "labelspacing": 0.3}
+    blank, place = [" "] * len(handles), "outside lower center"
+    key = drawing.legend(handles, blank, loc=place, ncols=columns, handlelength=1, **room)
     for text, name in zip(key.get_texts(), labels.names, strict=True):
         text.set_parse_math(False)
         text.set_text(name)
 
 
 def _colour_key(drawing: Figure, panels: list[Axes], labels: Labels) -> None:
-    drawing.colorbar(
-        ScalarMappable(
-            Normalize(float(labels.values[0]), float(labels.values[-1])),
-            ListedColormap([tuple(colour) for colour in labels.colours]),
-        ),
-        ax=panels,
-        label="label",
-        shrink=0.8,
-    )
+    scale = Normalize(float(labels.values[0]), float(labels.values[-1]))
+    colours = ListedColormap([tuple(colour) for colour in labels.colours])
+    drawing.colorbar(ScalarMappable(scale, colours), ax=panels, label="label", shrink=0.8)

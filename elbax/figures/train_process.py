@@ -16,6 +16,7 @@ from elbax.figures.drawing.style import (
     INK,
     MUTED,
     ORANGE,
+    beside,
     grid,
     number_ticks,
     outline,
@@ -88,6 +89,13 @@ def turning_point(step: np.ndarray, kl: np.ndarray) -> int | None:
     ):
         return None
     return round(middle[deepest])
+
+
+def _smooth(step: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`log_bins` of what is finite: the bins' mean step and mean value."""
+    step, value = np.asarray(step, np.float64), np.asarray(value, np.float64)
+    usable = np.isfinite(value) & (step > 0)
+    return log_bins(step[usable], value[usable])[:2]
 
 
 def _noise(kl: np.ndarray, smooth: np.ndarray, which: np.ndarray) -> float:
@@ -183,10 +191,7 @@ def _headline(history: Mapping[str, Any], turn: int | None) -> str:
 
 def _rise(history: Mapping[str, Any], turn: int) -> float:
     """Nats from the turning point to the highest bin after it."""
-    step = np.asarray(history["step"], dtype=np.float64)
-    kl = np.asarray(history["kl"], dtype=np.float64)
-    usable = np.isfinite(kl) & (step > 0)
-    middle, smooth, _ = log_bins(step[usable], kl[usable])
+    middle, smooth = _smooth(np.asarray(history["step"]), np.asarray(history["kl"]))
     at = int(np.argmin(np.abs(middle - turn)))
     return float(smooth[at:].max() - smooth[at])
 
@@ -196,23 +201,13 @@ def _curve(axes: Axes, step: np.ndarray, value: np.ndarray, colour: str, label: 
     if not usable.any():
         return
     axes.plot(step[usable], value[usable], color=colour, alpha=0.22, lw=0.8, rasterized=True)
-    middle, smooth, _ = log_bins(step[usable], value[usable])
-    axes.plot(middle, smooth, color=colour, lw=2, label=label)
+    axes.plot(*_smooth(step, value), color=colour, lw=2, label=label)
 
 
 def _validation(axes: Axes, validation: Mapping[str, Any], key: str, sign: float) -> None:
-    axes.plot(
-        np.asarray(validation["step"]),
-        sign * np.asarray(validation[key], dtype=np.float64),
-        ls="none",
-        marker="o",
-        ms=5,
-        mfc="white",
-        mec=ORANGE,
-        mew=1.6,
-        label="validation",
-        zorder=5,
-    )
+    values = sign * np.asarray(validation[key], dtype=np.float64)
+    look = {"marker": "o", "ms": 5, "mfc": "white", "mec": ORANGE, "mew": 1.6}
+    axes.plot(validation["step"], values, ls="none", label="validation", zorder=5, **look)
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -227,23 +222,14 @@ def _logarithmic(axes: Axes) -> None:
 def _mark(upper: Axes, lower: Axes, step: np.ndarray, kl: np.ndarray, turn: int) -> None:
     for axes in (upper, lower):
         axes.axvline(turn, color=MUTED, lw=1, ls=DASHED, zorder=1)
-    usable = np.isfinite(kl) & (step > 0)
-    middle, smooth, _ = log_bins(step[usable], kl[usable])
+    middle, smooth = _smooth(step, kl)
     value = float(np.interp(turn, middle, smooth))
     lower.plot(turn, value, marker="o", ms=8, mfc=BLUE, mec="white", mew=1.5, zorder=6)
     late = np.log(turn) > 0.6 * np.log(step[-1])
-    lower.annotate(
-        f"turning point:\nstep {turn:,}, {value:{'.2g' if abs(value) < 0.1 else '.1f'}} nats",
-        xy=(turn, 0.62),
-        xycoords=("data", "axes fraction"),
-        xytext=(-8 if late else 8, 0),
-        textcoords="offset points",
-        ha="right" if late else "left",
-        va="center",
-        size=10,
-        linespacing=1.4,
-        path_effects=outline(3.0),
-    )
+    words = f"turning point:\nstep {turn:,}, {value:{'.2g' if abs(value) < 0.1 else '.1f'}} nats"
+    look = {"va": "center", "size": 10, "linespacing": 1.4, "path_effects": outline(3.0)}
+    shift, side = (-8 if late else 8, 0), "right" if late else "left"
+    beside(lower, words, (turn, 0.62), shift, xycoords=("data", "axes fraction"), ha=side, **look)
 
 
 def _iterations(axes: Axes) -> None:
@@ -261,7 +247,5 @@ def _finish(upper: Axes, lower: Axes) -> None:
         grid(axes, "y")
         axes.margins(x=0.01)
         # Above the turning point's rule (1), which would strike the words; below the curves (2).
-        legend = axes.legend(
-            loc="upper right", frameon=True, framealpha=0.92, facecolor="white", edgecolor="none"
-        )
-        legend.set_zorder(1.5)
+        frame = {"frameon": True, "framealpha": 0.92, "facecolor": "white", "edgecolor": "none"}
+        axes.legend(loc="upper right", **frame).set_zorder(1.5)

@@ -6,14 +6,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from elbax.evaluate import (
-    decode,
-    elbo,
-    has_bound,
-    posterior_moments,
-    preprocess,
-    reconstruct,
-)
+from elbax.evaluate import decode, elbo, has_bound, posterior_moments, preprocess, reconstruct
 from elbax.evaluate.latents.units import ACTIVE
 from elbax.evaluate.tiles import Rows
 from elbax.figures.drawing.latent_grid import same_condition
@@ -72,8 +65,7 @@ def figure(run: Run) -> Figure:
     axes.xaxis.tick_top()
     steps = np.linspace(-REACH, REACH, STEPS)
     axes.set_xticks(
-        columns,
-        ["x", "x̂", *(minus(f"{step:+.1f}").replace("+0.0", "0") for step in steps)],
+        columns, ["x", "x̂", *(minus(f"{step:+.1f}").replace("+0.0", "0") for step in steps)]
     )
     axes.tick_params(length=0, pad=3)
     active = np.var(np.asarray(means, np.float64), axis=0) > ACTIVE

@@ -59,18 +59,8 @@ def _default(value: Any) -> str:
 
 def _object(part: Part) -> dict:
     options = [
-        {
-            "name": option.name,
-            "default": option.default,
-            "values": option.in_words(),
-            "help": option.help,
-        }
-        for option in part.options.values()
+        {"name": one.name, "default": one.default, "values": one.in_words(), "help": one.help}
+        for one in part.options.values()
     ]
-    return {
-        "kind": part.kind,
-        "name": part.name,
-        "summary": part.summary,
-        "source": part.source,
-        "options": options,
-    }
+    about = {name: getattr(part, name) for name in ("kind", "name", "summary", "source")}
+    return {**about, "options": options}
