@@ -1,11 +1,13 @@
 """elbax: variational autoencoders in JAX, from data to a trained, measured and explorable model.
 
 `import elbax` is instant: a public name is looked up, and its module imported, when it is used.
-To add one, write it twice below: in the import block, which type checkers and editors read, and in
-`_HOME`, which Python reads. `tests/test_package.py` holds them together.
+To add one, write it in the import block below. Type checkers and editors read the block; Python
+does not run it, but takes from its lines where each name lives.
 """
 
+import ast
 import importlib
+import pkgutil
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -25,19 +27,21 @@ if TYPE_CHECKING:
     from elbax.model.latent_variable_model import Decoder as Decoder
     from elbax.model.latent_variable_model import Encoder as Encoder
     from elbax.model.latent_variable_model import LatentVariableModel as LatentVariableModel
-    from elbax.model.likelihoods import Bernoulli as Bernoulli
-    from elbax.model.likelihoods import Categorical as Categorical
-    from elbax.model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
-    from elbax.model.likelihoods import DiscretizedLogistic as DiscretizedLogistic
-    from elbax.model.likelihoods import DiscretizedLogisticMixture as DiscretizedLogisticMixture
-    from elbax.model.likelihoods import Laplace as Laplace
-    from elbax.model.likelihoods import LogNormal as LogNormal
-    from elbax.model.likelihoods import Mixed as Mixed
-    from elbax.model.likelihoods import NegativeBinomial as NegativeBinomial
-    from elbax.model.likelihoods import Normal as Normal
-    from elbax.model.likelihoods import Ordinal as Ordinal
-    from elbax.model.likelihoods import Poisson as Poisson
-    from elbax.model.likelihoods import StudentT as StudentT
+    from elbax.model.likelihoods.counts import NegativeBinomial as NegativeBinomial
+    from elbax.model.likelihoods.counts import Poisson as Poisson
+    from elbax.model.likelihoods.levels import Categorical as Categorical
+    from elbax.model.likelihoods.levels import DiscretizedLogistic as DiscretizedLogistic
+    from elbax.model.likelihoods.levels import (
+        DiscretizedLogisticMixture as DiscretizedLogisticMixture,
+    )
+    from elbax.model.likelihoods.levels import Ordinal as Ordinal
+    from elbax.model.likelihoods.mixed import Mixed as Mixed
+    from elbax.model.likelihoods.real import Laplace as Laplace
+    from elbax.model.likelihoods.real import LogNormal as LogNormal
+    from elbax.model.likelihoods.real import Normal as Normal
+    from elbax.model.likelihoods.real import StudentT as StudentT
+    from elbax.model.likelihoods.unit_interval import Bernoulli as Bernoulli
+    from elbax.model.likelihoods.unit_interval import ContinuousBernoulli as ContinuousBernoulli
     from elbax.model.networks.dense import MLP as MLP
     from elbax.model.networks.dense import GatedMLP as GatedMLP
     from elbax.model.networks.dense import NormalizedMLP as NormalizedMLP
@@ -45,19 +49,23 @@ if TYPE_CHECKING:
     from elbax.model.networks.dense import check_network as check_network
     from elbax.model.networks.images import ConvDecoder as ConvDecoder
     from elbax.model.networks.images import ConvEncoder as ConvEncoder
-    from elbax.model.objectives import GECO as GECO
-    from elbax.model.objectives import BetaTC as BetaTC
-    from elbax.model.objectives import DoublyReparameterised as DoublyReparameterised
-    from elbax.model.objectives import FactorVAE as FactorVAE
-    from elbax.model.objectives import ImportanceWeightedELBO as ImportanceWeightedELBO
-    from elbax.model.objectives import InfoVAE as InfoVAE
-    from elbax.model.objectives import NegativeELBO as NegativeELBO
-    from elbax.model.objectives import RegularisedL2 as RegularisedL2
-    from elbax.model.objectives import SemiSupervised as SemiSupervised
-    from elbax.model.objectives import StickingTheLanding as StickingTheLanding
-    from elbax.model.objectives import TargetRate as TargetRate
-    from elbax.model.objectives import WassersteinMMD as WassersteinMMD
-    from elbax.model.objectives import conditioned as conditioned
+    from elbax.model.objectives.deterministic import RegularisedL2 as RegularisedL2
+    from elbax.model.objectives.deterministic import WassersteinMMD as WassersteinMMD
+    from elbax.model.objectives.elbo import NegativeELBO as NegativeELBO
+    from elbax.model.objectives.factor import FactorVAE as FactorVAE
+    from elbax.model.objectives.geco import GECO as GECO
+    from elbax.model.objectives.importance_weighted import (
+        DoublyReparameterised as DoublyReparameterised,
+    )
+    from elbax.model.objectives.importance_weighted import (
+        ImportanceWeightedELBO as ImportanceWeightedELBO,
+    )
+    from elbax.model.objectives.importance_weighted import StickingTheLanding as StickingTheLanding
+    from elbax.model.objectives.info import InfoVAE as InfoVAE
+    from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
+    from elbax.model.objectives.semi_supervised import conditioned as conditioned
+    from elbax.model.objectives.target_rate import TargetRate as TargetRate
+    from elbax.model.objectives.total_correlation import BetaTC as BetaTC
     from elbax.model.posteriors import CouplingFlow as CouplingFlow
     from elbax.model.posteriors import Deterministic as Deterministic
     from elbax.model.posteriors import DiagonalNormal as DiagonalNormal
@@ -84,80 +92,16 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Public name -> "module" where it lives under that name, or "module:name" where it has another.
-_HOME = {
-    "Batch": "elbax.model.interfaces",
-    "Bernoulli": "elbax.model.likelihoods",
-    "BetaTC": "elbax.model.objectives",
-    "Categorical": "elbax.model.likelihoods",
-    "ClassifyingEncoder": "elbax.model.latent_variable_model",
-    "ConditionalNormal": "elbax.model.priors",
-    "ContinuousBernoulli": "elbax.model.likelihoods",
-    "ConvDecoder": "elbax.model.networks.images",
-    "ConvEncoder": "elbax.model.networks.images",
-    "CouplingFlow": "elbax.model.posteriors",
-    "DataError": "elbax.data",
-    "Dataset": "elbax.data",
-    "Decoder": "elbax.model.latent_variable_model",
-    "Deterministic": "elbax.model.posteriors",
-    "DiagonalNormal": "elbax.model.posteriors",
-    "DiagonalStudentT": "elbax.model.posteriors",
-    "DiscretizedLogistic": "elbax.model.likelihoods",
-    "DiscretizedLogisticMixture": "elbax.model.likelihoods",
-    "DoublyReparameterised": "elbax.model.objectives",
-    "Encoder": "elbax.model.latent_variable_model",
-    "FactorVAE": "elbax.model.objectives",
-    "FlowPrior": "elbax.model.priors",
-    "FullNormal": "elbax.model.posteriors",
-    "GECO": "elbax.model.objectives",
-    "GatedMLP": "elbax.model.networks.dense",
-    "GumbelSoftmax": "elbax.model.posteriors",
-    "ImportanceWeightedELBO": "elbax.model.objectives",
-    "InfoVAE": "elbax.model.objectives",
-    "InverseAutoregressiveFlow": "elbax.model.posteriors",
-    "Laplace": "elbax.model.likelihoods",
-    "LatentMapDisplay": "elbax.estimators",
-    "LatentVariableModel": "elbax.model.latent_variable_model",
-    "LogNormal": "elbax.model.likelihoods",
-    "MLP": "elbax.model.networks.dense",
-    "Mixed": "elbax.model.likelihoods",
-    "MixtureOfNormals": "elbax.model.priors",
-    "NegativeBinomial": "elbax.model.likelihoods",
-    "NegativeELBO": "elbax.model.objectives",
-    "Normal": "elbax.model.likelihoods",
-    "NormalizedMLP": "elbax.model.networks.dense",
-    "Ordinal": "elbax.model.likelihoods",
-    "PlanarFlow": "elbax.model.posteriors",
-    "Poisson": "elbax.model.likelihoods",
-    "PowerSpherical": "elbax.model.posteriors",
-    "RegularisedL2": "elbax.model.objectives",
-    "ResidualMLP": "elbax.model.networks.dense",
-    "Run": "elbax.run.run",
-    "SemiSupervised": "elbax.model.objectives",
-    "StandardNormal": "elbax.model.priors",
-    "StickingTheLanding": "elbax.model.objectives",
-    "StudentT": "elbax.model.likelihoods",
-    "SylvesterFlow": "elbax.model.posteriors",
-    "TargetRate": "elbax.model.objectives",
-    "TrainingDisplay": "elbax.estimators",
-    "UniformCategorical": "elbax.model.priors",
-    "UniformHypersphere": "elbax.model.priors",
-    "VAE": "elbax.estimators",
-    "VAEImputer": "elbax.estimators",
-    "VAEOutlierDetector": "elbax.estimators",
-    "VampPrior": "elbax.model.priors",
-    "WassersteinMMD": "elbax.model.objectives",
-    "check_network": "elbax.model.networks.dense",
-    "conditioned": "elbax.model.objectives",
-    "kl_divergence": "elbax.model.distributions.divergences",
-    "load": "elbax.model.serialise:load_model",
-    "load_data": "elbax.data:load",
-    "open_run": "elbax.workflow",
-    "resume": "elbax.workflow",
-    "save_model": "elbax.model.serialise",
-    "train": "elbax.workflow",
-}
 
+def _homes() -> dict[str, tuple[str, str]]:
+    """The module of each public name and its name there, by the import block above."""
+    tree = ast.parse(pkgutil.get_data(__name__, "__init__.py") or b"")
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    lines = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {n.asname or n.name: (str(line.module), n.name) for line in lines for n in line.names}
+
+
+_HOME = _homes()
 __all__ = sorted([*_HOME, "__version__"])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
@@ -167,8 +111,8 @@ def __getattr__(name: str) -> Any:
 
         value = version("elbax")
     elif name in _HOME:
-        module, _, attribute = _HOME[name].partition(":")
-        value = getattr(importlib.import_module(module), attribute or name)
+        module, own_name = _HOME[name]
+        value = getattr(importlib.import_module(module), own_name)
     else:
         raise AttributeError(f"module 'elbax' has no attribute {name!r}")
     globals()[name] = value

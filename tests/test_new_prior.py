@@ -39,7 +39,6 @@ PUBLIC = {
     "    from elbax.model.priors import MixtureOfNormals as": (
         "    from elbax.model.priors import LooseNormal as LooseNormal\n"
     ),
-    '    "MLP": ': '    "LooseNormal": "elbax.model.priors",\n',
 }
 REGISTRY = {
     "from elbax.model.support import Support": "from elbax.model.priors import LooseNormal\n",
@@ -97,5 +96,5 @@ def test_a_new_prior_touches_three_places_and_no_existing_line(tmp_path):
     run(
         "pytest", "-q", "-p", "no:cacheprovider", "tests/model/test_laws.py",
         "tests/test_package.py", "-k",
-        "registered or listed_alike or (own-normal and (density or bit_for_bit))",
+        "registered or import_block or (own-normal and (density or bit_for_bit))",
     )  # fmt: skip

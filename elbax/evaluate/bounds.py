@@ -14,13 +14,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from elbax.evaluate.tiles import Rows, map_rows, stored
 from elbax.model.compatibility import has_density
 from elbax.model.distributions.basic import sample
-from elbax.model.latent_variable_model import (
-    ClassifyingEncoder,
-    Decoder,
-    LatentVariableModel,
-)
-from elbax.model.likelihoods import Bernoulli
-from elbax.model.objectives import ElboTerms, KLEstimate, elbo_terms
+from elbax.model.latent_variable_model import ClassifyingEncoder, Decoder, LatentVariableModel
+from elbax.model.likelihoods.unit_interval import Bernoulli
+from elbax.model.objectives.terms import ElboTerms, KLEstimate, elbo_terms
 
 
 @dataclasses.dataclass(frozen=True)

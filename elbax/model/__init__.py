@@ -21,19 +21,19 @@ from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingE
 from elbax.model.latent_variable_model import Decoder as Decoder
 from elbax.model.latent_variable_model import Encoder as Encoder
 from elbax.model.latent_variable_model import LatentVariableModel as LatentVariableModel
-from elbax.model.likelihoods import Bernoulli as Bernoulli
-from elbax.model.likelihoods import Categorical as Categorical
-from elbax.model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
-from elbax.model.likelihoods import DiscretizedLogistic as DiscretizedLogistic
-from elbax.model.likelihoods import DiscretizedLogisticMixture as DiscretizedLogisticMixture
-from elbax.model.likelihoods import Laplace as Laplace
-from elbax.model.likelihoods import LogNormal as LogNormal
-from elbax.model.likelihoods import Mixed as Mixed
-from elbax.model.likelihoods import NegativeBinomial as NegativeBinomial
-from elbax.model.likelihoods import Normal as Normal
-from elbax.model.likelihoods import Ordinal as Ordinal
-from elbax.model.likelihoods import Poisson as Poisson
-from elbax.model.likelihoods import StudentT as StudentT
+from elbax.model.likelihoods.counts import NegativeBinomial as NegativeBinomial
+from elbax.model.likelihoods.counts import Poisson as Poisson
+from elbax.model.likelihoods.levels import Categorical as Categorical
+from elbax.model.likelihoods.levels import DiscretizedLogistic as DiscretizedLogistic
+from elbax.model.likelihoods.levels import DiscretizedLogisticMixture as DiscretizedLogisticMixture
+from elbax.model.likelihoods.levels import Ordinal as Ordinal
+from elbax.model.likelihoods.mixed import Mixed as Mixed
+from elbax.model.likelihoods.real import Laplace as Laplace
+from elbax.model.likelihoods.real import LogNormal as LogNormal
+from elbax.model.likelihoods.real import Normal as Normal
+from elbax.model.likelihoods.real import StudentT as StudentT
+from elbax.model.likelihoods.unit_interval import Bernoulli as Bernoulli
+from elbax.model.likelihoods.unit_interval import ContinuousBernoulli as ContinuousBernoulli
 from elbax.model.networks.columns import ColumnFeatures as ColumnFeatures
 from elbax.model.networks.columns import ColumnNetwork as ColumnNetwork
 from elbax.model.networks.dense import MLP as MLP
@@ -48,23 +48,27 @@ from elbax.model.networks.pairs import GatedMLPPair as GatedMLPPair
 from elbax.model.networks.pairs import MLPPair as MLPPair
 from elbax.model.networks.pairs import ResidualMLPPair as ResidualMLPPair
 from elbax.model.networks.pairs import ResNetPair as ResNetPair
-from elbax.model.objectives import GECO as GECO
-from elbax.model.objectives import BetaTC as BetaTC
-from elbax.model.objectives import DoublyReparameterised as DoublyReparameterised
-from elbax.model.objectives import ElboTerms as ElboTerms
-from elbax.model.objectives import FactorVAE as FactorVAE
-from elbax.model.objectives import ImportanceWeightedELBO as ImportanceWeightedELBO
-from elbax.model.objectives import InfoVAE as InfoVAE
-from elbax.model.objectives import NegativeELBO as NegativeELBO
-from elbax.model.objectives import RegularisedL2 as RegularisedL2
-from elbax.model.objectives import SemiSupervised as SemiSupervised
-from elbax.model.objectives import StickingTheLanding as StickingTheLanding
-from elbax.model.objectives import TargetRate as TargetRate
-from elbax.model.objectives import WassersteinMMD as WassersteinMMD
-from elbax.model.objectives import conditioned as conditioned
-from elbax.model.objectives import elbo_terms as elbo_terms
-from elbax.model.objectives import maximum_mean_discrepancy as maximum_mean_discrepancy
-from elbax.model.objectives import minibatch_weights as minibatch_weights
+from elbax.model.objectives.deterministic import RegularisedL2 as RegularisedL2
+from elbax.model.objectives.deterministic import WassersteinMMD as WassersteinMMD
+from elbax.model.objectives.discrepancy import maximum_mean_discrepancy as maximum_mean_discrepancy
+from elbax.model.objectives.elbo import NegativeELBO as NegativeELBO
+from elbax.model.objectives.factor import FactorVAE as FactorVAE
+from elbax.model.objectives.geco import GECO as GECO
+from elbax.model.objectives.importance_weighted import (
+    DoublyReparameterised as DoublyReparameterised,
+)
+from elbax.model.objectives.importance_weighted import (
+    ImportanceWeightedELBO as ImportanceWeightedELBO,
+)
+from elbax.model.objectives.importance_weighted import StickingTheLanding as StickingTheLanding
+from elbax.model.objectives.info import InfoVAE as InfoVAE
+from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
+from elbax.model.objectives.semi_supervised import conditioned as conditioned
+from elbax.model.objectives.target_rate import TargetRate as TargetRate
+from elbax.model.objectives.terms import ElboTerms as ElboTerms
+from elbax.model.objectives.terms import elbo_terms as elbo_terms
+from elbax.model.objectives.total_correlation import BetaTC as BetaTC
+from elbax.model.objectives.total_correlation import minibatch_weights as minibatch_weights
 from elbax.model.posteriors import CouplingFlow as CouplingFlow
 from elbax.model.posteriors import Deterministic as Deterministic
 from elbax.model.posteriors import DiagonalNormal as DiagonalNormal

@@ -10,12 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from elbax.model.interfaces import (
-    AbstractObjective,
-    AbstractPosterior,
-    AbstractPrior,
-    LatentKind,
-)
+from elbax.model.interfaces import AbstractObjective, AbstractPosterior, AbstractPrior, LatentKind
 from elbax.model.latent_variable_model import LatentVariableModel
 
 Objective = AbstractObjective | type[AbstractObjective]

@@ -337,12 +337,7 @@ class ConditionalNormal(AbstractPrior):
     network: MLP
 
     def __init__(
-        self,
-        latent_dim: int,
-        condition_dim: int,
-        width: int = 64,
-        *,
-        key: PRNGKeyArray,
+        self, latent_dim: int, condition_dim: int, width: int = 64, *, key: PRNGKeyArray
     ) -> None:
         """Makes the prior.
 

@@ -31,7 +31,7 @@ from elbax.model.latent_variable_model import (
     LatentVariableModel,
 )
 from elbax.model.networks import columns, dense, images
-from elbax.model.objectives import ElboTerms, elbo_terms
+from elbax.model.objectives.terms import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 from elbax.util import files, words
 
@@ -231,12 +231,7 @@ def _allowed() -> dict[str, type]:
     ]
     found: dict[str, type] = {
         kind.__name__: kind
-        for kind in (
-            LatentVariableModel,
-            Preprocessing,
-            NeuralFlow,
-            eqx.nn.LayerNorm,
-        )
+        for kind in (LatentVariableModel, Preprocessing, NeuralFlow, eqx.nn.LayerNorm)
     }
     for module in (dense, images, columns):
         for kind in vars(module).values():

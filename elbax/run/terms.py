@@ -13,7 +13,7 @@ _OF_LABELLED = ("labelled_bound", "classification", "correct")
 def readable(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The terms of an objective by their names in words, without the loss itself.
 
-    What `elbax.model.objectives.SemiSupervised` sums over the rows with a label, or without one, is
+    What `elbax.model.SemiSupervised` sums over the rows with a label, or without one, is
     divided by their share; it is NaN where there was none.
 
     Args:

@@ -22,7 +22,7 @@ from elbax.model import (
     LatentVariableModel,
     StandardNormal,
 )
-from elbax.model.objectives import elbo_terms
+from elbax.model.objectives.terms import elbo_terms
 from tests.laws import in_float64
 from tests.tiers import mostly_slow
 

@@ -11,12 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
 from elbax.model.compatibility import check_objective
 from elbax.model.interfaces import AbstractObjective, Batch, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
-from elbax.model.objectives.terms import (
-    batch_terms,
-    check_not_negative,
-    check_samples,
-    metrics,
-)
+from elbax.model.objectives.terms import batch_terms, check_not_negative, check_samples, metrics
 
 _MOST = math.log(1e6)  # of |log λ|: a constraint that cannot be met must not overflow
 

@@ -19,14 +19,7 @@ from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.interfaces import Batch, Latent, Metrics, PosteriorNeed
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.objectives.stateless import AbstractStatelessObjective
-from elbax.model.objectives.terms import (
-    ElboTerms,
-    check_samples,
-    draws,
-    map_rows,
-    mean,
-    metrics,
-)
+from elbax.model.objectives.terms import ElboTerms, check_samples, draws, map_rows, mean, metrics
 
 
 class AbstractImportanceWeighted(AbstractStatelessObjective):

@@ -35,12 +35,7 @@ class AbstractStatelessObjective(AbstractObjective):
 
     @abc.abstractmethod
     def loss(
-        self,
-        model: LatentVariableModel,
-        batch: Batch,
-        *,
-        step: Int[Array, ""],
-        key: PRNGKeyArray,
+        self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
     ) -> tuple[Scalar, Metrics]:
         """The loss of a batch in nats per datum, and the other metrics.
 

@@ -9,7 +9,7 @@ import scipy.special
 import scipy.stats
 
 from elbax.model import Batch, ImportanceWeightedELBO, NegativeELBO, elbo_terms
-from elbax.model.objectives import KLEstimate
+from elbax.model.objectives.terms import KLEstimate
 from tests.laws import in_float64
 from tests.linear_gaussian import example, log_normal
 

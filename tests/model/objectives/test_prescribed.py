@@ -20,7 +20,7 @@ from elbax.model import (
     StandardNormal,
     TargetRate,
 )
-from elbax.model.objectives import GecoState
+from elbax.model.objectives.geco import GecoState
 from elbax.train import fit, init_state
 from tests.laws import Composition, call, in_float64
 from tests.linear_gaussian import linear
