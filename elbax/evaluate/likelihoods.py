@@ -148,9 +148,7 @@ def prior(
     return _estimate(model, rows, key, samples, "prior", numbers)
 
 
-def samples_needed(
-    kl_posterior_prior: Float[np.ndarray, " rows"],
-) -> Float[np.ndarray, " rows"]:
+def samples_needed(kl_posterior_prior: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
     """Log₁₀ of how many draws of the prior would be enough to estimate p(x): exp KL(p(z|x) ‖ p(z)).
 
     Chatterjee & Diaconis 2018, theorem 1.1: a few nats more than the KL are enough, a few less are
@@ -265,11 +263,7 @@ def estimate_from(
 
 
 def _draws(
-    model: LatentVariableModel,
-    rows: Rows,
-    key: PRNGKeyArray,
-    samples: int,
-    proposal: Proposal,
+    model: LatentVariableModel, rows: Rows, key: PRNGKeyArray, samples: int, proposal: Proposal
 ) -> tuple[np.ndarray, np.ndarray]:
     check_numbers(rows, samples)
     found = map_rows(_unstreamed(samples, proposal), model, rows, key, tile=ROWS)

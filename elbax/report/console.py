@@ -169,12 +169,7 @@ class _Bar:
 
 
 def progress_line(
-    step: int,
-    total: int,
-    rate: float | None,
-    losses: Mapping[str, float],
-    *,
-    short: bool = False,
+    step: int, total: int, rate: float | None, losses: Mapping[str, float], *, short: bool = False
 ) -> str:
     """``3,000/10,000  245/s  0:29 left  loss 112.3 = 93.1 + KL 19.2``."""
     parts = [f"{step:,}/{total:,}"]

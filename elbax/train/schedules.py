@@ -50,12 +50,7 @@ def _staged(peak: float, length: int) -> Callable[[Any], Any]:
 
 
 def kl_weight(
-    beta: float,
-    *,
-    warm_up: int = 0,
-    cycles: int = 1,
-    steps: int | None = None,
-    rise: float = 0.5,
+    beta: float, *, warm_up: int = 0, cycles: int = 1, steps: int | None = None, rise: float = 0.5
 ) -> float | Callable[[Any], Any]:
     """The weight of the KL: β, grown from 0 once or again and again.
 

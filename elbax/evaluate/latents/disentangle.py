@@ -152,20 +152,12 @@ def dci(codes: np.ndarray, factors: np.ndarray, *, trees: int = 20, seed: int = 
     by_row = np.mean(right, axis=0)
     error = float(by_row.std(ddof=1) / math.sqrt(len(by_row)))
     return DCI(
-        _focus(importance),
-        _focus(importance.T),
-        Mean(float(by_row.mean()), error),
-        importance,
+        _focus(importance), _focus(importance.T), Mean(float(by_row.mean()), error), importance
     )
 
 
 def factor_vae_score(
-    codes: np.ndarray,
-    factors: np.ndarray,
-    *,
-    votes: int = 800,
-    rows: int = 64,
-    seed: int = 0,
+    codes: np.ndarray, factors: np.ndarray, *, votes: int = 800, rows: int = 64, seed: int = 0
 ) -> Mean:
     """The score of Kim & Mnih 2018, §4: which latent varies least when one factor is held?
 
