@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -56,7 +57,7 @@ def test_public_name_resolves_to_what_its_module_defines(name):
 
 def test_public_names_are_those_of_the_import_block():
     block = Path(elbax.__file__).read_text().split("if TYPE_CHECKING:\n")[1].split("\n\n")[0]
-    names = [line.split(" as ")[1] for line in block.splitlines()]
+    names = re.findall(r" as (\w+)", block)
     assert elbax.__all__ == sorted([*names, "__version__"]) == dir(elbax)
 
 

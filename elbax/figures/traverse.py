@@ -32,7 +32,7 @@ def figure(run: Run) -> Figure:
     worth, unit = _worth(run, rows, means)
     order = np.argsort(-worth, kind="stable")[:MOST]
     chosen = int(np.random.default_rng(run.seed).integers(len(rows)))
-    at, spread = _places(run, means)
+    at, spread, whose = _places(run, means)
     places = np.tile(means[chosen], (len(order), STEPS, 1))
     for row, latent in enumerate(order):
         places[row, :, latent] = at[latent] + spread[latent] * np.linspace(-REACH, REACH, STEPS)
@@ -54,7 +54,7 @@ def figure(run: Run) -> Figure:
         inches * image.shape[0] / image.shape[1] + 0.4,
         f"What each of {model.latent_dim} latents does",
         f"Top left: one {which} image and its reconstruction. Each row moves one latent of it, by "
-        f"standard deviations of {_whose(run)}, and leaves the others. The latent with the "
+        f"standard deviations of {whose}, and leaves the others. The latent with the "
         f"highest {unit} comes first; those in grey are not active.{more}",
         run.name,
     )
@@ -84,13 +84,8 @@ def _worth(run: Run, rows: Rows, means: np.ndarray) -> tuple[np.ndarray, str]:
     return np.var(np.asarray(means, np.float64), axis=0), "variance of its mean over the data"
 
 
-def _places(run: Run, means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The middle and the standard deviation of each latent: the prior's, or the data's."""
+def _places(run: Run, means: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """The middle and the standard deviation of each latent, and whose these are."""
     if isinstance(run.model.prior, StandardNormal) and has_bound(run.model):
-        return np.zeros(means.shape[1]), np.ones(means.shape[1])
-    return means.mean(axis=0), means.std(axis=0)
-
-
-def _whose(run: Run) -> str:
-    normal = isinstance(run.model.prior, StandardNormal) and has_bound(run.model)
-    return "the prior" if normal else "the latent over the data"
+        return np.zeros(means.shape[1]), np.ones(means.shape[1]), "the prior"
+    return means.mean(axis=0), means.std(axis=0), "the latent over the data"

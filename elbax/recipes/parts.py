@@ -133,6 +133,7 @@ def catalogue(kind: str) -> dict[str, Part]:
         waiting += constructor.__subclasses__()
         name = constructor.__dict__.get("name")
         if isinstance(name, str) and constructor.__module__.startswith(f"{elbax.model.__name__}."):
+            found.pop(name, None)  # one with two bases is met twice: it stands with the second
             found[name] = _describe(kind, name, constructor)
     return found
 

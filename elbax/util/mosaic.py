@@ -49,12 +49,7 @@ def interleave(even: np.ndarray, odd: np.ndarray, columns: int) -> np.ndarray:
     Returns:
         (rows, columns, h, w, 3): pair i lies in row i // (columns / 2); missing pairs are white.
     """
-    count, pairs = len(even), columns // 2
-    rows = -(-count // pairs)
-    sheet = np.ones((rows * pairs, 2, *even.shape[1:]), dtype=np.float32)
-    sheet[:count, 0] = even
-    sheet[:count, 1] = odd
-    return sheet.reshape(rows, columns, *even.shape[1:])
+    return lay_out(np.stack([even, odd], axis=1).reshape(-1, *even.shape[1:]), columns)
 
 
 def lay_out(images: np.ndarray, columns: int) -> np.ndarray:
