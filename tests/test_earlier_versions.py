@@ -58,6 +58,7 @@ def test_an_old_run_opens_and_is_encoded_and_evaluated(run, elbax, tmp_path):
     close(importance["log_likelihood"]["mean"], EXPECTED["evaluated"][run.name]["importance"])
 
 
+@pytest.mark.slow
 def test_an_old_run_resumes_as_that_version_did(run):
     expected = EXPECTED["resumed"][run.name]
     resumed = package.resume(run, expected["iterations"], verbose=False)

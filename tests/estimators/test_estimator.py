@@ -332,6 +332,7 @@ def test_likelihoods_by_the_columns():
         counts.transform([[-1, 0.5]])
 
 
+@pytest.mark.slow
 def test_mixed_is_what_a_table_is_taken_for():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -394,6 +395,7 @@ def test_what_cannot_be_learnt_from_is_refused(iris):
         VAE(**SMALL, learning_rate_init=1e30, random_state=0).fit(iris)
 
 
+@pytest.mark.slow
 def test_parts_by_name(iris):
     parts = VAE(
         **SMALL,

@@ -96,6 +96,7 @@ def test_a_rows_estimate_does_not_depend_on_the_others(estimate):
     assert len(np.unique(same.log_likelihood)) == 5
 
 
+@pytest.mark.slow
 @in_float64
 def test_annealing_forward_and_backward_bracket_the_evidence():
     model, key, count = ORACLE.model(), jax.random.key(3), 300

@@ -111,7 +111,9 @@ class TestRefused:
         ("option", "value", "reason"),
         [
             ("--binarize", "dynamic", "binarised differently (none and dynamic)"),
-            ("--likelihood", "normal", "the other a log p(x), a density"),
+            pytest.param(
+                "--likelihood", "normal", "the other a log p(x), a density", marks=pytest.mark.slow
+            ),
         ],
     )
     def test_other_quantities(self, refused, elbax, runs, tmp_path, option, value, reason):

@@ -84,7 +84,7 @@ def test_no_run_is_refused(tmp_path):
 class TestWhatARunRemembers:
     """A run is resumed, and repeated, from its folder alone."""
 
-    def test_the_folder_of_named_data(self, tmp_path, monkeypatch):
+    def test_the_folder_of_named_data_and_the_command(self, tmp_path, monkeypatch):
         options = {"iterations": 3, "hidden": (4,), "report": False, "verbose": False}
         monkeypatch.setenv("ELBAX_DATA_DIR", str(tmp_path / "here"))
         run = elbax.train("digits", out=tmp_path / "run", **options)
@@ -94,11 +94,7 @@ class TestWhatARunRemembers:
         resumed = elbax.resume(tmp_path / "run", iterations=4, verbose=False)
         assert resumed.config["data"]["folder"] == str(tmp_path / "here")
         assert "ELBAX_DATA_DIR" not in os.environ
-
-    def test_the_command_with_the_new_length(self, tmp_path):
-        options = {"iterations": 3, "hidden": (4,), "report": False, "verbose": False}
-        elbax.train("digits", out=tmp_path / "run", **options)
-        resumed = elbax.resume(tmp_path / "run", iterations=4, verbose=False)
+        # And the command is the one with the new length.
         assert "--iterations 4" in resumed.config["command"]
 
     def test_one_length_only(self, tmp_path):

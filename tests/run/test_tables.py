@@ -90,6 +90,7 @@ def test_results_say_what_the_units_cost(trained):
     assert results["test"]["log_jacobian"] == pytest.approx(-observed * np.log(height.scale))
 
 
+@pytest.mark.slow
 def test_resuming_is_exact(trained, elbax):
     words = ["train", trained / "holes.csv", *FAST, "--no-report", "--out", trained / "short"]
     words[words.index(40)] = 20

@@ -167,9 +167,12 @@ def test_divergence_keeps_the_last_good_state(refused, tmp_path):
     "words",
     [
         "--posterior full-normal --likelihood normal --likelihood.scale predicted",
-        "--binarize dynamic --kl-warm-up 5 --beta 2 --precision bfloat16",
-        "--learning-rate-schedule cosine --gradient-clip 1 --optimizer sgd --epochs 1",
-        "--recipe aevb --validation 0",
+        "--binarize dynamic --kl-warm-up 5 --beta 2 --precision bfloat16 --optimizer sgd",
+        pytest.param(
+            "--learning-rate-schedule cosine --gradient-clip 1 --optimizer sgd --epochs 1",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("--recipe aevb --validation 0", marks=pytest.mark.slow),
     ],
 )
 def test_options_reach_the_model(elbax, tmp_path, words):

@@ -73,7 +73,9 @@ def test_the_oracle_is_the_maximum_of_the_likelihood():
         assert mean_log_density(*moved, noise * np.exp(0.01 * rng.normal())) < best
 
 
-@pytest.mark.parametrize("family", [DiagonalNormal, FullNormal])
+@pytest.mark.parametrize(
+    "family", [DiagonalNormal, pytest.param(FullNormal, marks=pytest.mark.slow)]
+)
 def test_a_linear_model_reaches_the_optimum_of_principal_components(family):
     optimum = pca_optimum(DATA.astype(np.float64), 2)
     model = untrained(6, family(2), Normal((6,), "shared"), seed=6)
@@ -118,6 +120,7 @@ def test_on_pure_noise_the_kl_goes_to_zero_and_on_structure_it_does_not():
     assert -1.5 < found["elbo"].mean < -np.log(2)
 
 
+@pytest.mark.slow
 def test_kl_and_reconstruction_both_improve_at_first_then_trade_off():
     # The summary: on structured data the KL falls, then rises while the total still falls.
     rng = np.random.default_rng(12)
