@@ -46,7 +46,8 @@ class Linear(eqx.nn.Linear):
             bias: Whether there is a b.
             key: The randomness of the weights.
         """
-        super().__init__(in_size, out_size, use_bias=bias, key=key)
+        # Not `super().__init__`, which would draw weights to throw away.
+        self.in_features, self.out_features, self.use_bias = in_size, out_size, bias
         glorot = jax.nn.initializers.glorot_uniform(in_axis=1, out_axis=0)
         self.weight = glorot(key, (out_size, in_size))
         self.bias = jnp.zeros(out_size) if bias else None
