@@ -37,7 +37,6 @@ def neighbour_accuracy(
     """
     from sklearn.neighbors import KNeighborsClassifier
 
-    _check_probe(means_train, labels_train, means_test, labels_test)
     if not 1 <= neighbours <= len(means_train):
         raise ValueError(
             f"{neighbours} neighbours among {len(means_train)} training rows; give at least one "
@@ -75,7 +74,6 @@ def linear_probe_accuracy(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    _check_probe(means_train, labels_train, means_test, labels_test)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     return _accuracy(classifier, means_train, labels_train, means_test, labels_test)
 
@@ -106,12 +104,13 @@ def check_classes(labels: np.ndarray | None, count: int, what: str) -> np.ndarra
     return labels
 
 
-def _check_probe(
+def _accuracy(
+    classifier: Any,
     means_train: np.ndarray,
     labels_train: np.ndarray | None,
     means_test: np.ndarray,
     labels_test: np.ndarray | None,
-) -> None:
+) -> Mean:
     labels = check_classes(labels_train, len(means_train), "training rows")
     check_classes(labels_test, len(means_test), "test rows")
     if len(means_test) < 1 or len(np.unique(labels)) < 2:
@@ -122,15 +121,6 @@ def _check_probe(
     for what, means in (("training", means_train), ("test", means_test)):
         if not np.isfinite(means).all():
             raise ValueError(f"a latent of a {what} row is not finite; leave that row out")
-
-
-def _accuracy(
-    classifier: Any,
-    means_train: np.ndarray,
-    labels_train: np.ndarray | None,
-    means_test: np.ndarray,
-    labels_test: np.ndarray | None,
-) -> Mean:
     classifier.fit(np.asarray(means_train, np.float64), labels_train)
     predicted = classifier.predict(np.asarray(means_test, np.float64))
     return mean(np.asarray(predicted == labels_test, np.float64))

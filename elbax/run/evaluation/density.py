@@ -159,15 +159,11 @@ def gap(task: Task, _: str, samples: int | None, __: Any) -> dict[str, Any]:
     split = elbo_split(model, rows, key=key)
     rate = gaps.rate_distortion(model, rows, key=key, samples=10)
     kind = bounds.quantity(model, rows)
-    named = {
-        name: plain(bounds.mean(getattr(found, name)))
-        for name in ("log_likelihood", "best_elbo", "elbo", "approximation", "amortisation")
-    }
     return {
         "samples": samples,
         "quantity": kind,
         "quantity_in_words": LOG_LIKELIHOOD[kind].words,
-        **named,
+        **{name: plain(value) for name, value in found.means().items()},
         "rate": plain(rate.rate),
         "distortion": plain(rate.distortion),
         "elbo_split": {
