@@ -16,6 +16,7 @@ from benchmarks.published.targets import Target
 from elbax import evaluate
 from elbax.model.interfaces import Batch
 from elbax.model.latent_variable_model import Decoder, LatentVariableModel
+from elbax.model.preprocessing import Preprocessing
 from elbax.recipes.compose import compose, objective, optimizer
 from elbax.recipes.options import Options
 from elbax.train import Checkpoints, Outcome, State, fit, init_state, merge
@@ -75,8 +76,9 @@ def _train(
         options.model,
         shape=data.shape,
         likelihood="bernoulli",
-        scale=data.scale,
-        binarize=options.data.binarize,
+        preprocessing=Preprocessing(
+            scale=data.scale, binarize="dynamic" if options.data.binarize == "dynamic" else "none"
+        ),
         key=model_key,
     )
     if target.output_bias:

@@ -110,7 +110,7 @@ def _classified(plan: Plan, model: Any) -> dict[str, Any] | None:
     assert test.label is not None
     shown = labels.shown(train.label, plan.options.data.labelled, plan.options.run.seed)
     known = shown >= 0
-    flat = lambda x: x.reshape(len(x), -1) * plan.scale  # noqa: E731
+    flat = lambda x: x.reshape(len(x), -1) * plan.preprocessing.scale  # noqa: E731
     alone = LogisticRegression(max_iter=5000).fit(flat(train.x[known]), shown[known])
     right = labels.predicted(model, test.x) == test.label
     return {

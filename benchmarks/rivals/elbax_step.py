@@ -23,6 +23,7 @@ def trainable(**parts: str) -> tuple[Any, Any, Any, Any]:
 
     import jax
 
+    from elbax.model.preprocessing import Preprocessing
     from elbax.recipes.choice import Choice
     from elbax.recipes.compose import compose, objective, optimizer
     from elbax.recipes.papers.basic.vae import RECIPE
@@ -34,8 +35,7 @@ def trainable(**parts: str) -> tuple[Any, Any, Any, Any]:
         dataclasses.replace(RECIPE.model, **chosen),
         shape=(28, 28, 1),
         likelihood=likelihood,
-        scale=1 / 255,
-        binarize="none",
+        preprocessing=Preprocessing(scale=1 / 255),
         key=jax.random.key(seed),
     )
     goal, mover = objective(RECIPE.training), optimizer(RECIPE.training, _FOREVER)

@@ -143,7 +143,19 @@ def parse(arguments: type[ArgumentsT], command: str, words: Sequence[str]) -> Ar
     if missing:
         more = f"see `elbax {command} --help`"
         raise UsageError(f"`elbax {command}` needs {', '.join(missing)}; {more}")
-    return arguments(**{name: known[name].read(value) for name, value in given.items()})
+    return _built(arguments, {name: known[name].read(value) for name, value in given.items()})
+
+
+def _built(arguments: type[ArgumentsT], values: Mapping[str, Any]) -> ArgumentsT:
+    """The dataclass of these values, and the dataclasses inside it."""
+    own: dict[str, Any] = {}
+    for field in dataclasses.fields(arguments):  # pyright: ignore[reportArgumentType]
+        kind = hints(arguments)[field.name]
+        if dataclasses.is_dataclass(kind) and kind is not Choice:
+            own[field.name] = _built(typing.cast("type", kind), values)
+        elif field.name in values:
+            own[field.name] = values[field.name]
+    return arguments(**own)
 
 
 def read(arguments: type, command: str, words: Sequence[str]) -> dict[str, Any]:
@@ -256,7 +268,7 @@ def _metavar(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return "{" + ",".join(map(str, typing.get_args(kind))) + "}"
     if typing.get_origin(kind) is tuple:
-        return "N,N,…"
+        return "WORD,WORD" if bare(typing.get_args(kind)[0]) is str else "N,N,…"
     return _METAVARS.get(kind, "WORD")
 
 

@@ -5,7 +5,8 @@ cost 400 MB on its way in.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +15,81 @@ from elbax.util.words import counted, shown
 
 # Rows per chunk are chosen so that one chunk has about this many elements.
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How stored numbers are read: (number − shift) / unit.
+
+    Attributes:
+        shift: of real values the training rows' mean, else 0.
+        unit: the level that means 1, or of real values the training rows' standard deviation.
+        levels: whether the numbers are shares of a brightest level, else they are real.
+        words: what the numbers were taken for, and why; nothing where they are as they are.
+    """
+
+    shift: float = 0.0
+    unit: float = 1.0
+    levels: bool = False
+    words: str = ""
+
+
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of an image sensor
+_GREY_FLOAT = (64.0, 128.0, 255.0)  # grey levels as floats: least below, greatest between
+
+
+def scaling_of(parts: Sequence[np.ndarray], dtype: np.dtype, *, images: bool) -> Scaling:
+    """How to read numbers that are neither bytes nor within [0, 1].
+
+    Unsigned 16-bit images are shares of the brightest level that their depth allows; floats from
+    about 0 to about 255 are grey levels (of vectors, whole ones in 64 columns or more: flattened
+    images). All others are real, standardised by the training rows' one mean and one standard
+    deviation.
+
+    Args:
+        parts: the splits as stored, training rows first.
+        dtype: of the numbers in the file.
+        images: whether they are images.
+    """
+    train = parts[0]
+    if train.dtype == np.uint8:
+        return Scaling()
+    ends = [(p.min(initial=np.inf), p.max(initial=-np.inf)) for p in parts]
+    low, high = float(min(e[0] for e in ends)), float(max(e[1] for e in ends)) + 0.0
+    if not np.isfinite([low, high]).all() or 0 <= low <= high <= 1:
+        return Scaling()
+    if images and low >= 0 and dtype.kind == "u" and dtype.itemsize == 2:
+        top = next(2**bits - 1 for bits in _DEPTHS if high < 2**bits)
+        return Scaling(0.0, float(top), True, f"{dtype.name} read as shares of {top:,}")
+    whole = images or (train[0].size >= 64 and all((p == np.rint(p)).all() for p in parts))
+    below, least, most = _GREY_FLOAT
+    if whole and 0 <= low < below and least < high <= most:
+        return Scaling(
+            0.0, most, True, f"{dtype.name} from {low:g} to {high:g} read as grey levels"
+        )
+    mean, spread = float(np.mean(train, dtype=float)), float(np.std(train, dtype=float))
+    by = f"mean {mean:.6g} and deviation {spread:.6g}"
+    words = f"real values from {low:g} to {high:g}, standardised by the training rows' {by}"
+    return Scaling(mean, spread if spread > 0 else 1.0, False, words)
+
+
+def is_levels(x: np.ndarray) -> bool:
+    """Whether vectors (n, d) are levels of one scale: bytes, or numbers within [0, 1] and no holes.
+
+    What is not is read by its columns, as a table is.
+    """
+    if np.ma.isMaskedArray(x) and np.ma.is_masked(x):
+        return False
+    if x.dtype == np.uint8 or x.dtype.kind == "b":
+        return True
+    with np.errstate(invalid="ignore"):
+        low, high = float(x.min()), float(x.max())  # NaN where a cell is missing
+    if 0 <= low <= high <= 1:
+        return True
+    grey = (
+        x.shape[1] >= 64 and 0 <= low < _GREY_FLOAT[0] and _GREY_FLOAT[1] < high <= _GREY_FLOAT[2]
+    )
+    return bool(grey and np.all(x == np.rint(x)))
 
 
 def row_chunks(x: np.ndarray) -> Iterator[slice]:
@@ -80,7 +156,8 @@ def to_numbers(x: np.ndarray, where: str, *, check: bool = True) -> tuple[np.nda
     if np.ma.isMaskedArray(x) and np.ma.is_masked(x):
         raise DataError(
             f"{where} is a masked array with {counted(int(np.ma.getmaskarray(x).sum()), 'cell')} "
-            "masked: missing values are not supported yet; fill or drop them"
+            "masked: missing pixels are not modelled; fill or drop them (vectors (n, d) may have "
+            "holes)"
         )
     x = np.asarray(x)
     kind = x.dtype.kind
@@ -154,7 +231,11 @@ def check_finite(x: np.ndarray, where: str) -> None:
     if x.dtype == np.uint8:
         return
     for test, what, mend in (
-        (np.isnan, "missing (NaN)", "fill or drop them (missing values are not supported yet)"),
+        (
+            np.isnan,
+            "missing (NaN)",
+            "missing pixels are not modelled: fill or drop those rows",
+        ),
         (np.isinf, "infinite", "mend or drop those rows"),
     ):
         count, first = 0, ""

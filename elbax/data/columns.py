@@ -6,15 +6,27 @@ plain JSON, so that new rows can be read, and made, as the training rows were.
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from elbax.data.cells import EXACT, LARGEST, Category, Cells, check_numbers, is_integral, plain
-from elbax.data.errors import ColumnError, UnusableColumn
-from elbax.util.words import hint, listed, shown
+from elbax.data.cells import (
+    EXACT,
+    LARGEST,
+    Category,
+    Cells,
+    check_numbers,
+    is_integral,
+    is_temporal,
+    plain,
+    read_cells,
+)
+from elbax.data.errors import ColumnError, UnseenCategory, UnusableColumn
+from elbax.data.notation import Notation
+from elbax.util.words import counted, hint, listed, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +81,10 @@ class Column:
             cells, like scale.
         scale: what it is then divided by: the standard deviation of columns that are standardised,
             the geometric mean of positive ones, 1 elsewhere.
+        notation: how a column of text writes its numbers or dates.
+        resolution: what all cells are a multiple of, such as 0.1; 0 where nothing is.
+        lower: the least number among the cells: none is written below it.
+        upper: the greatest.
     """
 
     name: str
@@ -77,6 +93,10 @@ class Column:
     categories: tuple[Category, ...] = ()
     shift: float = 0.0
     scale: float = 1.0
+    notation: Notation | None = None
+    resolution: float = 0.0
+    lower: float | None = None
+    upper: float | None = None
 
     @property
     def likelihood(self) -> str:
@@ -108,9 +128,20 @@ class Column:
         """Whether the table keeps the column as whole numbers."""
         return is_integral(self.dtype)
 
+    @property
+    def temporal(self) -> bool:
+        """Whether it holds dates, moments, times or spans: numbers of days or seconds."""
+        return is_temporal(self.dtype)
+
     def to_json(self) -> dict[str, Any]:
         """The column as plain data."""
         return {**dataclasses.asdict(self), "categories": list(self.categories)}
+
+    def meaning(self) -> dict[str, Any]:
+        """What its modelled numbers mean, as plain data: how they are written is left out."""
+        values = self.to_json()
+        written = ("notation", "resolution", "lower", "upper")
+        return {name: value for name, value in values.items() if name not in written}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Column":
@@ -120,12 +151,29 @@ class Column:
             ValueError: It is damaged.
         """
         try:
-            column = cls(**{**values, "categories": tuple(values["categories"])})
+            notation = values.get("notation")
+            notation = None if notation is None else Notation(**notation)
+            categories = tuple(values["categories"])
+            column = cls(**{**values, "categories": categories, "notation": notation})
             if column.kind not in (*LIKELIHOODS, *CODED) or not column.scale > 0:
                 raise ValueError(f"{column.kind}, scale {column.scale}")
         except (TypeError, KeyError, ValueError) as error:
             raise ValueError(f"the description of a column is damaged ({error})") from None
         return column
+
+
+def observe(column: Column, codes: np.ndarray) -> Column:
+    """The column with the resolution and the range of the rows.
+
+    Args:
+        column: what `elbax.data.kinds` found.
+        codes: (n,) cells as `encode` gives them with shift 0 and scale 1.
+    """
+    observed = codes[~np.isnan(codes)]
+    if column.kind in CODED or len(observed) == 0:
+        return column
+    low, high = float(observed.min()), float(observed.max())
+    return replace(column, resolution=_resolution(column, observed), lower=low, upper=high)
 
 
 def fit(column: Column, codes: np.ndarray) -> Column:
@@ -154,13 +202,43 @@ def fit(column: Column, codes: np.ndarray) -> Column:
     return replace(column, shift=float(np.mean(observed)), scale=scale if varies else 1.0)
 
 
-def encode(column: Column, cells: Cells, where: str) -> np.ndarray:
+_RESOLUTIONS = {
+    "number": (1e4, 1e3, 100.0, 10.0, 1.0, 0.5, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6),
+    "moment": (86_400.0, 3_600.0, 60.0, 1.0, 1e-3),
+}
+_FEW_CELLS = 10  # agree on a coarse resolution by chance
+
+
+def _resolution(column: Column, observed: np.ndarray) -> float:
+    """The coarsest round number that all cells are multiples of; 0 where none is."""
+    if len(observed) < _FEW_CELLS and not column.integral:
+        return 0.0
+    steps = _RESOLUTIONS["moment" if column.temporal or _is_date(column) else "number"]
+    if column.dtype.startswith("date"):
+        return 1.0
+    tolerance = 1e-3 if column.dtype in ("float", "halffloat") else 1e-6
+    for step in steps:
+        multiples = observed / step
+        near = np.abs(multiples - np.rint(multiples)) <= tolerance
+        if near.all() and np.abs(multiples).max() < 1e9:
+            return step
+    return 0.0
+
+
+def _is_date(column: Column) -> bool:
+    return column.notation is not None and bool(column.notation.date)
+
+
+def encode(
+    column: Column, cells: Cells, where: str, unseen: Literal["refuse", "missing"] = "refuse"
+) -> np.ndarray:
     """Cells, perhaps of another table, as the numbers that are modelled.
 
     Args:
         column: what the training rows' column is.
         cells: the cells.
         where: how messages call the table.
+        unseen: whether to refuse categories that training did not see, or take them as missing.
 
     Returns:
         (n,) float64, NaN where not observed: codes, counts, or (number − shift) / scale.
@@ -171,9 +249,14 @@ def encode(column: Column, cells: Cells, where: str) -> np.ndarray:
     name = f"column {shown(repr(column.name))} of {where}"
     check_numbers(column.name, cells)
     if column.kind in CODED:
-        return _codes(column, cells, name)
+        return _codes(column, cells, unseen)
     numbers = cells.numbers
-    if cells.levels is not None and len(cells.observed):
+    if column.notation is not None and cells.levels is not None:
+        cells = _parsed(column.notation, cells, name)
+        numbers = cells.numbers
+    elif column.temporal != is_temporal(cells.dtype) and len(cells.observed):
+        numbers = _moments_of(column, cells, name)
+    elif cells.levels is not None and len(cells.observed):
         if not all(isinstance(level, bool | int | float) for level in cells.levels):
             row = int(np.argmax(~np.isnan(numbers)))
             raise ColumnError(
@@ -195,7 +278,47 @@ def encode(column: Column, cells: Cells, where: str) -> np.ndarray:
     return (numbers - column.shift) / column.scale
 
 
-def _codes(column: Column, cells: Cells, name: str) -> np.ndarray:
+def _parsed(notation: Notation, cells: Cells, name: str) -> Cells:
+    """Text as the numbers that it writes.
+
+    Raises:
+        ColumnError: some is no number.
+    """
+    assert cells.levels is not None
+    values = np.array([notation.parse(str(level)) for level in cells.levels] or [np.nan])
+    codes = np.nan_to_num(cells.numbers).astype(int)
+    numbers = np.where(np.isnan(cells.numbers), np.nan, values[codes])
+    lost = np.isnan(numbers) & ~np.isnan(cells.numbers)
+    if lost.any():
+        row = int(np.argmax(lost))
+        raise ColumnError(
+            f"{name} is {shown(repr(cells.value(row)))} in row {row:,} (counted from 0), and in "
+            f"training it held {notation.in_words()}: mend it, or leave the cell empty"
+        )
+    return Cells(numbers, cells.dtype)
+
+
+def _moments_of(column: Column, cells: Cells, name: str) -> np.ndarray:
+    """Dates and times of another type as those of the column.
+
+    Raises:
+        ColumnError: they are none.
+    """
+    import pyarrow as pa
+
+    if cells.notation is not None and cells.notation.date and column.temporal:
+        days = pa.array(cells.numbers, mask=np.isnan(cells.numbers)).cast(pa.int64(), safe=False)
+        try:
+            moments = days.cast(pa.timestamp("s")).cast(_type(column), safe=False)
+        except pa.ArrowException:
+            pass
+        else:
+            return read_cells(moments, column.name).numbers
+    held = "dates or times" if column.temporal else "numbers"
+    raise ColumnError(f"{name} does not hold {held}, as it did in training: mend it")
+
+
+def _codes(column: Column, cells: Cells, unseen: Literal["refuse", "missing"]) -> np.ndarray:
     """Each cell's place among the column's categories."""
     values: Sequence[Category] = cells.levels if cells.levels is not None else ()
     codes = cells.numbers
@@ -209,15 +332,20 @@ def _codes(column: Column, cells: Cells, name: str) -> np.ndarray:
         [known.get(_key(value), text.get(_text(value), -1)) for value in values] or [0.0]
     )
     found = np.where(np.isnan(codes), np.nan, table[np.nan_to_num(codes).astype(int)])
-    if np.any(found < 0):
-        row = int(np.argmax(found < 0))
-        value = values[int(codes[row])]
+    lost = found < 0
+    if np.any(lost) and unseen == "refuse":
+        new = Counter(int(code) for code in codes[lost])
+        words = [
+            f"{shown(repr(values[code]))} in {counted(count, 'row')} (row "
+            f"{int(np.argmax(codes == code)):,} first)"
+            for code, count in new.most_common(3)
+        ]
+        more = f", and {len(new) - 3:,} more values" if len(new) > 3 else ""
         seen = listed(map(repr, column.categories), 6)
-        raise ColumnError(
-            f"{name} is {shown(repr(value))} in row {row:,} (counted from 0), which training did "
-            f"not see: it knows {seen}; leave the cell empty to have it taken as missing"
+        raise UnseenCategory(
+            f"column {shown(repr(column.name))} has {', '.join(words)}{more}, and knows {seen}"
         )
-    return found
+    return np.where(lost, np.nan, found)
 
 
 def _key(value: Category) -> Any:
@@ -261,16 +389,61 @@ def decode(column: Column, numbers: np.ndarray) -> "pa.Array":
         last = len(column.categories) - 1
         codes = np.clip(np.rint(np.where(missing, 0, numbers)), 0, last).astype(np.int32)
         return _from_codes(column, codes, missing)
-    values = np.where(missing, 0.0, in_own_units(column, numbers))
-    if RANGES.get(column.kind) is _WHOLE:
-        values = np.maximum(np.rint(values), 0.0)
-    else:
-        values = _rounded(values, column)
+    values = np.where(missing, column.lower or 0.0, as_written(column, numbers))
+    if column.notation is not None:
+        texts = column.notation.write(values)
+        return pa.array([None if gone else t for t, gone in zip(texts, missing, strict=True)])
+    if column.temporal:
+        return _from_moments(column, values, missing)
     if column.integral:
         limits = np.iinfo(column.dtype)
         low, high = max(limits.min, -EXACT), min(limits.max, EXACT)
         values = np.clip(np.rint(values), low, high).astype(column.dtype)
     return pa.array(values, mask=missing).cast(_type(column), safe=False)
+
+
+def as_written(column: Column, numbers: np.ndarray) -> np.ndarray:
+    """Modelled numbers in the column's own units, as its cells are: float64, NaN stays.
+
+    They are whole where they are counts, multiples of the training cells' resolution, and within
+    the range of these.
+    """
+    values = in_own_units(column, numbers)
+    if column.kind in CODED:
+        return values
+    if RANGES.get(column.kind) is _WHOLE:
+        values = np.maximum(np.rint(values), 0.0)
+    elif column.resolution > 0:
+        values = np.rint(values / column.resolution) * column.resolution
+        values = np.round(values, max(0, 2 - math.floor(math.log10(column.resolution))))
+    else:
+        values = _rounded(values, column)
+    if column.lower is None or column.upper is None:
+        return values
+    return np.clip(values, column.lower, column.upper)
+
+
+def exactly(column: Column, value: Category, count: int) -> "pa.Array":
+    """So many cells of one value that `parse` gave, not rounded."""
+    import pyarrow as pa
+
+    if column.notation is not None:
+        return pa.array(column.notation.write(np.full(count, float(value))))
+    if column.temporal:
+        return _from_moments(column, np.full(count, float(value)), np.zeros(count, bool))
+    return pa.array([value] * count).cast(_type(column), safe=False)
+
+
+def _from_moments(column: Column, values: np.ndarray, missing: np.ndarray) -> "pa.Array":
+    import pyarrow as pa
+
+    kind = _type(column)
+    if pa.types.is_date(kind):
+        days = pa.array(np.rint(values).astype(np.int32), mask=missing)
+        return days.cast(pa.date32()).cast(kind)
+    unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+    whole = np.int32 if kind.bit_width == 32 else np.int64
+    return pa.array(np.rint(values * unit).astype(whole), mask=missing).cast(kind)
 
 
 def _rounded(values: np.ndarray, column: Column) -> np.ndarray:
@@ -303,7 +476,17 @@ def _type(column: Column) -> "pa.DataType":
     import pyarrow as pa
 
     aliases = {"large_string": pa.string(), "halffloat": pa.float16()}
-    return aliases.get(column.dtype) or pa.type_for_alias(column.dtype)
+    if column.dtype in aliases:
+        return aliases[column.dtype]
+    if column.temporal:
+        name, _, inside = column.dtype.removesuffix("]").partition("[")
+        unit, _, zone = inside.partition(", tz=")
+        if name == "timestamp":
+            return pa.timestamp(unit, zone or None)
+        if name.startswith("date"):
+            return pa.date32() if name == "date32" else pa.date64()
+        return pa.duration(unit) if name == "duration" else pa.type_for_alias(column.dtype)
+    return pa.type_for_alias(column.dtype)
 
 
 def parse(column: Column, text: str) -> Category:
@@ -323,12 +506,17 @@ def parse(column: Column, text: str) -> Category:
         raise ColumnError(
             f"{name} has no category {shown(repr(text))}{hint(text, known)}: it has {listed(known)}"
         )
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    if column.temporal:
+        return _moment(column, text)
+    value = math.nan if column.notation is None else column.notation.parse(text)
+    if math.isnan(value) and not (column.notation and column.notation.date):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
     if not abs(value) <= LARGEST:
-        raise ColumnError(f"{name} holds numbers, and {shown(repr(text))} is none")
+        held = "numbers" if column.notation is None else column.notation.in_words()
+        raise ColumnError(f"{name} holds {held}, and {shown(repr(text))} is none")
     if column.kind in RANGES and not RANGES[column.kind].contains(np.array(value)):
         raise ColumnError(
             f"{name} is {column.kind}: it holds {RANGES[column.kind].words}, not {text}"
@@ -336,6 +524,26 @@ def parse(column: Column, text: str) -> Category:
     if column.integral and value != round(value):
         raise ColumnError(f"{name} holds whole numbers, and {text} is none")
     return plain(value, column.dtype)
+
+
+def _moment(column: Column, text: str) -> float:
+    """A date or time that somebody typed, as days or seconds.
+
+    Raises:
+        ColumnError: it is none.
+    """
+    import pyarrow as pa
+
+    kind = _type(column)
+    plain = pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind
+    try:
+        moment = pa.array([text]).cast(plain).cast(kind)
+    except pa.ArrowException:
+        raise ColumnError(
+            f"column {shown(repr(column.name))} holds dates or times, and {shown(repr(text))} is "
+            "none: write it as 2025-07-30, or 2025-07-30 12:00:00"
+        ) from None
+    return float(read_cells(moment, column.name).numbers[0])
 
 
 def number_of(column: Column, value: Category) -> float:

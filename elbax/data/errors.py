@@ -11,3 +11,7 @@ class ColumnError(DataError):
 
 class UnusableColumn(ColumnError):
     """One column that can only be left out."""
+
+
+class UnseenCategory(ColumnError):
+    """Categories that the training rows did not have."""

@@ -1,12 +1,12 @@
 """What the data are, and which likelihood suits them. Plain data; nothing is printed."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from elbax.data.arrays import check_finite, row_chunks
+from elbax.data.columns import decode
 from elbax.data.errors import DataError
 from elbax.data.source import Dataset, Split
 from elbax.data.splitting import check_probabilities
@@ -163,25 +163,26 @@ def describe(dataset: Dataset) -> Description:
 def describe_columns(dataset: Dataset) -> list[dict[str, Any]]:
     """What each column of a table is: name, kind, likelihood, range or categories, missing cells.
 
-    A range is in the column's own units. Columns that are left out have a `reason` instead.
+    A range is in the column's own units, of dates and of numbers in text as text. Columns that are
+    left out have a `reason` instead.
     """
     x = dataset.split("all").x
     found: list[dict[str, Any]] = []
     for i, column in enumerate(dataset.columns):
-        cells = np.asarray(x[:, i], np.float64) * column.scale + column.shift
-        seen = cells[~np.isnan(cells)]
-        numbers = not column.categories and len(seen) > 0
-        # The rows are float32: beyond six digits of the spread they say nothing.
-        digits = 5 - math.floor(math.log10(column.scale))
+        seen = np.asarray(x[~np.isnan(x[:, i]), i], np.float64)
+        ends = [None, None]
+        if not column.categories and len(seen) > 0:
+            both = decode(column, np.array([seen.min(), seen.max()])).to_pylist()
+            ends = [end if isinstance(end, int | float) else str(end) for end in both]
         found.append(
             {
                 "name": column.name,
                 "kind": column.kind,
                 "likelihood": column.likelihood,
-                "minimum": round(float(seen.min()), digits) if numbers else None,
-                "maximum": round(float(seen.max()), digits) if numbers else None,
+                "minimum": ends[0],
+                "maximum": ends[1],
                 "categories": list(column.categories),
-                "missing": len(cells) - len(seen),
+                "missing": len(x) - len(seen),
             }
         )
     return found + [{"name": name, "reason": why} for name, why in dataset.ignored.items()]
@@ -198,11 +199,13 @@ def choose_likelihood(dataset: Dataset, binarize: str = "none") -> tuple[str, st
         ``bernoulli``, ``normal`` or, of a table, ``mixed``, and why.
     """
     if dataset.columns:
-        return "mixed", "each column of a table has a family of its own"
+        return "mixed", "each column has a family of its own"
     if binarize != "none":
         return "bernoulli", f"pixels are binarised ({binarize})"
     if dataset.train.x.dtype == np.uint8 and dataset.levels > 1:
         return "bernoulli", f"grey levels 0–{dataset.levels} are read as probabilities"
+    if dataset.scaling.words:
+        return "bernoulli" if dataset.scaling.levels else "normal", dataset.scaling.words
     return _by_values(dataset)
 
 
@@ -215,10 +218,7 @@ def _by_values(dataset: Dataset) -> tuple[str, str]:
         if tally.whole:
             return "bernoulli", "the data are binary (0 and 1)"
         return "bernoulli", "values within [0, 1] are read as probabilities"
-    reason = f"real values from {low:g} to {high:g}"
-    if low >= 0 and high <= 255 and tally.whole and dataset.kind == "images":
-        reason += " (they look like grey levels: save as uint8 to have them read as probabilities)"
-    return "normal", reason
+    return "normal", f"real values from {low:g} to {high:g}"
 
 
 def check_support(dataset: Dataset, likelihood: str) -> None:

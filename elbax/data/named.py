@@ -13,7 +13,7 @@ import numpy as np
 
 from elbax.data import shapes
 from elbax.data.errors import DataError
-from elbax.data.idx import read_idx
+from elbax.data.formats.idx import read_idx
 from elbax.data.splitting import Part, Raw
 from elbax.util.words import shown
 

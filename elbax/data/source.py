@@ -3,17 +3,27 @@
 import json
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from elbax.data import tables
-from elbax.data.arrays import check_finite, image_shape, to_labels, to_numbers
+from elbax.data.arrays import (
+    Scaling,
+    check_finite,
+    image_shape,
+    is_levels,
+    scaling_of,
+    to_labels,
+    to_numbers,
+)
 from elbax.data.columns import Column
 from elbax.data.errors import DataError
-from elbax.data.files import KNOWN_SUFFIXES, read_path
+from elbax.data.formats import tables as table_files
+from elbax.data.formats.files import KNOWN_SUFFIXES, read_path
+from elbax.data.kinds import KINDS
 from elbax.data.named import NAMES, read_named
 from elbax.data.splitting import Part, Raw, binarise, check_probabilities, fingerprint, split
 from elbax.util.words import hint, shown
@@ -60,6 +70,10 @@ class Dataset:
         label_names: names of the labels 0, 1, …, where there are any.
         columns: what the columns of a table are; empty for other data.
         ignored: columns of the table that are left out of the rows, and why.
+        scaling: how the numbers of other data are read, where they are no bytes.
+        notes: what was recognised and is worth a word, a line each.
+        problems: why training would refuse the data, a line each (empty unless `load` did not
+            check).
     """
 
     name: str
@@ -74,6 +88,9 @@ class Dataset:
     label_names: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     ignored: Mapping[str, str] = field(default_factory=dict)
+    scaling: Scaling = Scaling()  # noqa: RUF009 - frozen
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,8 +99,8 @@ class Dataset:
 
     @property
     def scale(self) -> float:
-        """What one unit is worth: 1/levels for bytes, 1 for floats."""
-        return 1.0 / self.levels if self.train.x.dtype == np.uint8 else 1.0
+        """What one unit is worth: 1/levels for bytes, else as `scaling` says."""
+        return 1.0 / (self.levels if self.train.x.dtype == np.uint8 else self.scaling.unit)
 
     def split(self, name: str) -> Split:
         """One split by its name, or ``all``: the three, one after another (a copy).
@@ -114,7 +131,7 @@ class Dataset:
         return f"<Dataset {self.name}: {counts} {self.kind} of {self.shape} {dtype}>"
 
 
-def load(
+def load(  # noqa: PLR0913 - each a question that data may ask
     data: Any,
     *,
     validation: int | None = None,
@@ -124,14 +141,23 @@ def load(
     kinds: Mapping[str, str] | None = None,
     labels: str | None = None,
     columns: Sequence[Column] | None = None,
+    likelihood: str | None = None,
+    header: bool | None = None,
+    missing_values: Sequence[str] = (),
+    background: str | None = None,
+    unseen: Literal["refuse", "missing"] = "refuse",
 ) -> Dataset:
     """Load data by name, from a file or folder, or from an array.
 
+    Vectors of real numbers, of several scales or with holes, are read by their columns as a table
+    is, and standardised; bytes and numbers within [0, 1] are not.
+
     Args:
         data: ``mnist``, ``fashion-mnist``, ``mnist-5k``, ``digits`` or ``shapes``; or a path to
-            ``.npy``, ``.npz``, IDX (gzip or not), ``.csv``, ``.tsv``, ``.parquet`` or a folder of
-            PNG or JPEG images; or an array, (n, d), (n, h, w) or (n, h, w, c); or a pandas, polars
-            or pyarrow table. A name wins over a file of that name: say ``./mnist``.
+            ``.npy``, ``.npz``, IDX (gzip or not), ``.csv``, ``.tsv`` (compressed or not),
+            ``.parquet``, ``.feather``, ``.xlsx`` or a folder of images; or an array, (n, d),
+            (n, h, w) or (n, h, w, c); or a pandas, polars or pyarrow table. A name wins over a file
+            of that name: say ``./mnist``.
         validation: rows of validation data (0: none). By default 5,000 for MNIST and
             Fashion-MNIST, a tenth elsewhere.
         binarize: ``static`` draws each pixel once, P(1) = its grey level, the same for everybody;
@@ -144,30 +170,81 @@ def load(
             "ignore" leaves one out.
         labels: of a table, the column with the labels; it is left out of the rows.
         columns: of a table, what the columns were in training: the rows are then read by these.
+        likelihood: of vectors, the family that all columns are to have; where it is none of a
+            column's, the array is read as a whole.
+        header: of a file of text, whether its first line names the columns; None: judged.
+        missing_values: what stands for a cell that was not observed, besides the usual marks.
+        background: of images, the colour that transparent pixels are laid on.
+        unseen: with `columns`, whether categories that training did not see are refused or missing.
 
     Raises:
         DataError: whatever is wrong with the data, in one line.
     """
     if binarize not in ("none", "static", "dynamic"):
         raise DataError(f"binarize = {shown(repr(binarize))}: it is none, static or dynamic")
-    if tables.is_table(data) and not (isinstance(data, str) and data in NAMES):
+    held = None if validation is None else _whole("validation", validation)
+    seed = _whole("seed", seed)
+    raw: Raw | None = None
+    if table_files.is_table(data) and not (isinstance(data, str) and data in NAMES):
         if binarize != "none":
             raise DataError(f"binarize is {binarize}, and a table has no pixels: leave it out")
-        held = None if validation is None else _whole("validation", validation)
-        asked = (kinds or {}, labels, columns)
-        return _load_table(data, asked, held, _whole("seed", seed), check=check)
+        table = table_files.read(data, header=header, missing=missing_values)
+        asked = _Asked(kinds or {}, labels, columns, unseen)
+        return _of_table(table, asked, held, seed, check=check)
+    raw = _read(data, background)
+    table = _by_columns(raw, likelihood, columns) if binarize == "none" else None
+    if table is not None:
+        asked = _Asked(kinds or {}, None, columns, unseen)
+        if likelihood in KINDS:
+            asked = asked._replace(
+                kinds={**dict.fromkeys(table.columns, likelihood), **asked.kinds}
+            )
+        table = replace(table, missing=tuple(missing_values))
+        return _of_table(table, asked, held, seed, check=check, raw=raw)
     if kinds or labels is not None or columns is not None:
         raise DataError(
             "columns (--columns) and labels (--labels) are those of a table, and "
             f"{shown(data) if isinstance(data, str | Path) else 'the array'} is none: leave them "
             "out, or give a .csv or .parquet file"
         )
-    raw = _read(data)
+    return _of_array(raw, binarize, held, seed, check=check)
+
+
+class _Asked(NamedTuple):
+    """What was asked of a table."""
+
+    kinds: Mapping[str, str]
+    labels: str | None
+    columns: Sequence[Column] | None
+    unseen: Literal["refuse", "missing"]
+
+
+def _by_columns(raw: Raw, likelihood: str | None, columns: Any) -> table_files.Table | None:
+    """Vectors as a table, where they are read by their columns."""
+    arrays = [part.x for part in raw.parts.values()]
+    if any(x.ndim != 2 or x.size == 0 or x.dtype.kind not in "iuf" for x in arrays):
+        return None
+    if len({x.shape[1] for x in arrays}) > 1:
+        return None
+    whole = all(is_levels(x) for x in arrays) or likelihood not in (None, *KINDS)
+    if columns is None and whole:
+        return None
+    arrays = [
+        np.ma.filled(x.astype(float), np.nan) if np.ma.isMaskedArray(x) else x for x in arrays
+    ]
+    x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    return table_files.from_array(x, raw.name, raw.where.get("all", raw.source))
+
+
+def _of_array(raw: Raw, binarize: str, held: int | None, seed: int, *, check: bool) -> Dataset:
+    """Images, and vectors of one scale: bytes or float32, split."""
     parts, remarks, names = _normalise(raw, check=check)
     kind = "vectors" if parts[next(iter(parts))].x.ndim == 2 else "images"
     levels = raw.levels if raw.levels is not None else _levels(parts)
+    stored = next(iter(raw.parts.values())).x.dtype
     if binarize != "none":
-        scale = 1.0 / levels if _is_bytes(parts) else 1.0
+        scaling = scaling_of([p.x for p in parts.values()], stored, images=kind == "images")
+        scale = 1.0 / (levels if _is_bytes(parts) else scaling.unit if scaling.levels else 1)
         for stream, (name, part) in enumerate(parts.items()):
             where = raw.where.get(name, raw.name)
             if binarize == "static":
@@ -177,8 +254,9 @@ def load(
         if binarize == "static":
             levels = 1
             remarks.append("one fixed Bernoulli draw per pixel")
-    held = None if validation is None else _whole("validation", validation)
-    made, line = split(raw, parts, held, _whole("seed", seed), check=check)
+    made, line = split(raw, parts, held, seed, check=check)
+    in_order = [made[name].x for name in ("train", "validation", "test")]
+    scaling = scaling_of(in_order, stored, images=kind == "images")
     return Dataset(
         name=raw.name,
         kind=kind,
@@ -190,53 +268,59 @@ def load(
         fingerprint=fingerprint(made, levels),
         levels=levels,
         label_names=names,
+        scaling=scaling,
+        notes=(scaling.words,) if scaling.words else (),
     )
 
 
-def _load_table(
-    data: Any,
-    asked: tuple[Mapping[str, str], str | None, Sequence[Column] | None],
+def _of_table(
+    table: table_files.Table,
+    asked: _Asked,
     validation: int | None,
     seed: int,
     *,
     check: bool,
+    raw: Raw | None = None,
 ) -> Dataset:
     """A table's columns as numbers, split, and scaled by the training rows."""
-    kinds, labels, columns = asked
-    table = tables.read(data)
-    if columns is None:
-        coded = tables.find_columns(table, kinds, labels, check=check)
+    if asked.columns is None:
+        coded = tables.find_columns(table, asked.kinds, asked.labels, check=check)
     else:
-        coded = tables.Coded(Part(tables.encode(table, columns)), tuple(columns), {})
-    where = {"all": table.source}
-    raw = Raw(table.name, table.source, {"all": coded.part}, where=where)
+        x = tables.encode(table, asked.columns, asked.unseen)
+        coded = tables.Coded(Part(x), tuple(asked.columns), notes=tables.far(asked.columns, x))
+    if raw is None:
+        raw = Raw(table.name, table.source, {"all": coded.part}, where={"all": table.source})
     label, names = _labels(raw)
-    parts = {"all": coded.part._replace(label=label["all"])}
+    ends = np.cumsum([len(part.x) for part in raw.parts.values()])[:-1]
+    rows = dict(zip(raw.parts, np.split(coded.part.x, ends), strict=True))
+    parts = {name: Part(x, label[name]) for name, x in rows.items()}
     made, line = split(raw, parts, validation, seed, check=check)
     fitted = coded.columns
-    if columns is None:
+    if asked.columns is None:
         fitted, made = tables.fit(coded.columns, made)
-    known = json.dumps([column.to_json() for column in fitted])
+    known = json.dumps([column.meaning() for column in fitted])
     return Dataset(
         name=table.name,
-        kind="table",
+        kind="vectors" if table.matrix else "table",
         source=tables.with_reasons(table.source, coded.ignored),
         train=_freeze(made["train"]),
         validation=_freeze(made["validation"]),
         test=_freeze(made["test"]),
         splits=line,
         fingerprint=fingerprint(made, 255, known),
-        label_names=names,
+        label_names=names or raw.label_names,
         columns=fitted,
         ignored=coded.ignored,
+        notes=(*table.remarks, *coded.notes),
+        problems=tuple(coded.problems),
     )
 
 
-def _read(data: str | Path | np.ndarray) -> Raw:
+def _read(data: Any, background: str | None) -> Raw:
     if isinstance(data, str) and data in NAMES:
         return read_named(data)
     if isinstance(data, (str, Path)):
-        return _read_own(data)
+        return _read_own(data, background)
     if isinstance(data, (list, tuple, dict, set, bytes)) or not hasattr(data, "__array__"):
         raise DataError(
             f"data is of type {type(data).__name__}: give a name, a path or a NumPy array "
@@ -251,7 +335,7 @@ def _read(data: str | Path | np.ndarray) -> Raw:
     return Raw("array", "array in memory", {"all": Part(array)}, where={"all": "the array"})
 
 
-def _read_own(data: str | Path) -> Raw:
+def _read_own(data: str | Path, background: str | None) -> Raw:
     if not str(data).strip() or "\0" in str(data):
         raise DataError("the name of the data is empty or holds a null character: give a path")
     try:
@@ -261,7 +345,7 @@ def _read_own(data: str | Path) -> Raw:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"cannot read {shown(data)}: {shown(reason)}") from None
     if exists:
-        return read_path(path)
+        return read_path(path, background)
     text = str(data)
     is_path = isinstance(data, Path) or "/" in text or "\\" in text
     if is_path or path.suffix.lower() in KNOWN_SUFFIXES:

@@ -1,54 +1,32 @@
-"""Tables of mixed columns: `.csv` and `.parquet` files, and tables in memory, to numbers and back.
+"""Tables of mixed columns to numbers and back.
 
 Kinds and categories are those of all rows; shifts and scales are fitted to the observed cells of
 the training rows alone.
 """
 
-import csv as text_csv
-import io
-import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from elbax.data import columns as one
-from elbax.data.cells import Cells, read_cells
-from elbax.data.columns import Column
-from elbax.data.errors import ColumnError, DataError, UnusableColumn
-from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix
+from elbax.data.cells import LARGEST, Cells, read_cells
+from elbax.data.columns import CODED, Column
+from elbax.data.errors import ColumnError, DataError, UnseenCategory, UnusableColumn
+from elbax.data.formats.tables import Table
+from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix, set_aside
 from elbax.data.splitting import Part
-from elbax.util.words import counted, hint, listed, reason, shown
+from elbax.util.words import counted, hint, listed, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PARQUET_MAGIC = b"PAR1"
-TEXT_SUFFIXES = (".csv", ".tsv")
-# What stands for a cell that was not observed in a file of text, besides pyarrow's own list (the
-# empty cell, NA, N/A, NaN, null, …).
-_MISSING = ("None", "none", "?")
-_LIBRARIES = ("pandas", "polars", "pyarrow", "narwhals", "modin", "cudf")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as it was read.
-
-    Attributes:
-        name: the stem of its path.
-        source: its path, or what holds it in memory.
-        columns: pyarrow's columns by their names, in order.
-        rows: how many rows.
-    """
-
-    name: str
-    source: str
-    columns: "Mapping[str, pa.ChunkedArray | pa.Array]"
-    rows: int
+_FEW_CELLS = 20  # tell nothing of a mark among numbers
+_BEYOND = 3.0  # times the training cells' range beyond its ends is far outside
+_FAR = 8.0  # standard deviations between such a mark and the others
 
 
 @dataclass(frozen=True)
@@ -59,177 +37,15 @@ class Coded:
         part: (n, d) float64 codes and numbers, neither shifted nor scaled; labels, if any.
         columns: what the d columns are, without shift and scale.
         ignored: the columns that are left out, and why.
+        notes: what of the columns is worth a word, a line each.
+        problems: what of them cannot be used as it is, a line each.
     """
 
     part: Part
     columns: tuple[Column, ...]
-    ignored: dict[str, str]
-
-
-# --- reading -----------------------------------------------------------------------------------
-
-
-def is_table(data: Any) -> bool:
-    """Whether this is a table in memory, or the path of a file of one."""
-    if isinstance(data, str | Path):
-        try:
-            path = Path(data).expanduser()
-            if not path.is_file():
-                return False
-            with path.open("rb") as file:
-                return path.suffix.lower() in TEXT_SUFFIXES or file.read(4) == PARQUET_MAGIC
-        except (OSError, RuntimeError, ValueError):  # said by whoever reads it
-            return False
-    home = type(data).__module__.partition(".")[0]
-    return home in _LIBRARIES and type(data).__name__ in ("DataFrame", "Table", "LazyFrame")
-
-
-def read(data: Any) -> Table:
-    """The table of a path, or of a pandas, polars or pyarrow table.
-
-    Raises:
-        DataError: it cannot be read, has no rows or columns, or its columns have no proper names.
-    """
-    if not isinstance(data, str | Path):
-        return _checked(_from_memory(data))
-    path = Path(data).expanduser()
-    where = shown(path)
-    try:
-        if path.suffix.lower() in TEXT_SUFFIXES:
-            table = _read_text(path, where)
-        else:
-            table = _read_parquet(path, where)
-    except OSError as error:
-        raise DataError(f"cannot read {where}: {shown(error.strerror or error)}") from None
-    pairs = list(zip(table.column_names, table.columns, strict=True))
-    _check_names([name for name, _ in pairs], where)
-    return _checked(Table(shown(path.stem), where, dict(pairs), table.num_rows))
-
-
-def _from_memory(data: Any) -> Table:
-    import narwhals as nw
-    import pyarrow as pa
-
-    if type(data).__name__ == "LazyFrame":
-        raise DataError("the table is lazy: collect() it first")
-    name = f"{type(data).__module__.partition('.')[0]} table"
-    names = [str(column) for column in getattr(data, "columns", ())]
-    if name.startswith("pyarrow"):
-        names = list(data.column_names)
-    _check_names(names, f"the {name}")
-    columns: dict[str, Any] = {}
-    frame = nw.from_native(data, eager_only=True)
-    for series in frame.iter_columns():
-        try:
-            columns[str(series.name)] = series.to_arrow()
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            raise DataError(
-                f"column {shown(repr(str(series.name)))} of the {name} holds mixed objects "
-                f"({reason(error, 80)}): make it numbers or text"
-            ) from None
-    return Table("table", f"{name} in memory", columns, len(frame))
-
-
-def _checked(table: Table) -> Table:
-    if not table.columns:
-        raise DataError(f"{table.source} has no columns")
-    if table.rows == 0:
-        raise DataError(f"{table.source} has column names but no rows: there is nothing to read")
-    return table
-
-
-def _check_names(names: Sequence[str], where: str) -> None:
-    for i, name in enumerate(names):
-        if not name.strip():
-            raise DataError(
-                f"{where}: column {i} (counted from 0) has no name; name it, or leave it out when "
-                "the file is written (pandas: index=False)"
-            )
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise DataError(f"{where} has two columns called {shown(repr(twice))}: rename one")
-
-
-def _read_parquet(path: Path, where: str) -> "pa.Table":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"{where} is a damaged .parquet file ({reason(error, 160)})") from None
-    # What pandas keeps of its own index.
-    index = [name for name in table.column_names if name.startswith("__index_level_")]
-    return table.drop_columns(index) if index else table
-
-
-def read_as_written(path: Path) -> "Mapping[str, pa.ChunkedArray]":
-    """The cells of a file of text by column, each as it stands there.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    table = _read_text(path, shown(path), as_written=True)
-    return dict(zip(table.column_names, table.columns, strict=True))
-
-
-def _read_text(path: Path, where: str, *, as_written: bool = False) -> "pa.Table":
-    """A file of comma-, semicolon- or tab-separated text, whichever its first line has most of."""
-    import pyarrow as pa
-    from pyarrow import csv
-
-    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    if not content.strip():
-        raise DataError(f"{where} is an empty file")
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        place = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{where} is not UTF-8 (line {place:,}): save it as UTF-8") from None
-    header = content.splitlines()[0]
-    delimiter = max((b",", b";", b"\t"), key=header.count).decode()
-    missing = [] if as_written else [*csv.ConvertOptions().null_values, *_MISSING]
-    names = next(text_csv.reader([header.decode()], delimiter=delimiter)) if as_written else []
-    try:
-        table = csv.read_csv(
-            io.BytesIO(content),
-            # One block: a column's type is then that of all its rows.
-            csv.ReadOptions(use_threads=False, block_size=min(len(content) + 1, 1 << 30)),
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            csv.ConvertOptions(
-                null_values=missing,
-                strings_can_be_null=not as_written,
-                column_types=dict.fromkeys(names, pa.string()),
-            ),
-        )
-    except pa.ArrowException as error:
-        raise DataError(_text_problem(where, reason(error, 160))) from None
-    if table.num_rows and all(_is_number(name) for name in table.column_names):
-        raise DataError(
-            f"{where} begins with numbers ({shown(table.column_names[0])}, …), not with the names "
-            "of its columns: add a first line of names"
-        )
-    return table
-
-
-def _text_problem(where: str, reason: str) -> str:
-    ragged = re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", reason)
-    if ragged is not None:
-        row, expected, found = ragged.groups()
-        line = f"row {row}" if row else "a row"
-        return (
-            f"{where}: {line} has {counted(int(found), 'cell')}, and the first line names "
-            f"{counted(int(expected), 'column')}: mend it"
-        )
-    return f"{where} cannot be read as a table: {reason}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    ignored: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 # --- a new table: its columns are found --------------------------------------------------------
@@ -256,26 +72,106 @@ def find_columns(
     if labels is not None:
         _check_known(table, labels)
         label = _labels(table, labels)
+    if table.matrix:
+        return _matrix(table, kinds, label, check=check)
+    coded = Coded(Part(np.empty(0)), ())
     found: dict[str, tuple[Column, Cells]] = {}
-    ignored: dict[str, str] = {}
-    for name, array in table.columns.items():
+    for place, (name, array) in enumerate(table.columns.items()):
         asked = kinds.get(name)
         if name == labels or asked == IGNORE:
-            ignored[name] = "the labels" if name == labels else "as asked"
+            coded.ignored[name] = "the labels" if name == labels else "as asked"
             continue
         try:
-            cells = read_cells(array, name)
+            as_text = (asked or "").startswith(("categorical", "ordinal", "binary"))
+            cells = read_cells(array, name, table.missing, as_text=as_text)
+            why = set_aside(name, place, cells) if asked is None else None
+            if why is not None:
+                coded.ignored[name] = why
+                continue
             found[name] = infer(name, cells, asked), cells
+        except UnusableColumn as problem:
+            if asked is not None and check:
+                raise ColumnError(f"{table.source}: {problem}") from None
+            coded.ignored[name] = str(problem).removeprefix(f"column {shown(repr(name))} ")
         except ColumnError as problem:
-            hint = f" ({name}={IGNORE})" if isinstance(problem, UnusableColumn) else ""
+            mend = f"{problem} (or leave it out: --columns {shlex.quote(f'{name}={IGNORE}')})"
             if check:
-                raise ColumnError(f"{table.source}: {problem}{hint}") from None
-            ignored[name] = f"{problem}{hint}"
+                raise ColumnError(f"{table.source}: {mend}") from None
+            coded.problems.append(mend)
+            coded.ignored[name] = str(problem).removeprefix(f"column {shown(repr(name))} ")
+        else:
+            coded.notes.extend(_notes(name, cells))
     if not found:
-        raise DataError(f"{table.source}: no column is left to be modelled")
+        whys = "; ".join(f"{shown(name)}: {why}" for name, why in list(coded.ignored.items())[:3])
+        raise DataError(f"{table.source}: no column is left to be modelled ({whys})")
     x = [one.encode(column, cells, table.source) for column, cells in found.values()]
     columns = tuple(column for column, _ in found.values())
-    return Coded(Part(np.stack(x, axis=1), label), columns, ignored)
+    return replace(coded, part=Part(np.stack(x, axis=1), label), columns=columns)
+
+
+def _matrix(
+    table: Table, kinds: Mapping[str, str], label: np.ndarray | None, *, check: bool
+) -> Coded:
+    """An array's columns: kinds by the rule of a feature matrix, or as asked."""
+    cells = {name: read_cells(array, name, table.missing) for name, array in table.columns.items()}
+    ignored = {name: "as asked" for name, kind in kinds.items() if kind == IGNORE}
+    ignored |= {name: "no observed cell" for name, c in cells.items() if len(c.observed) == 0}
+    left = {name: read for name, read in cells.items() if name not in ignored}
+    if not left:
+        raise DataError(f"{table.source}: no column is left to be modelled")
+    x = np.stack([read.numbers for read in left.values()], axis=1)
+    problems: list[str] = []
+    try:
+        columns = infer_matrix(tuple(left), x, {n: k for n, k in kinds.items() if n in left})
+    except ColumnError as problem:
+        if check:
+            raise ColumnError(f"{table.source}: {problem}") from None
+        problems.append(str(problem))
+        x = np.where(np.abs(x) <= LARGEST, x, np.nan)
+        columns = infer_matrix(tuple(left), x)
+    notes = [note for name, read in left.items() for note in _notes(name, read)]
+    return Coded(Part(x, label), columns, ignored, notes, problems)
+
+
+def _notes(name: str, cells: Cells) -> Iterator[str]:
+    """What was read in a special way, and numbers that may stand for missing cells."""
+    if cells.marks:
+        marks = ", ".join(f"{count} × {shown(repr(mark))}" for mark, count in cells.marks.items())
+        yield f"{shown(name)}: {marks} taken as missing"
+    if cells.notation is not None:
+        yield f"{shown(name)}: {cells.notation.in_words()}"
+    if cells.levels is None and (found := sentinel(cells.observed)) is not None:
+        value, count, deviations = found
+        side = "below" if value < 0 or value == cells.observed.min() else "above"
+        yield (
+            f"{shown(name)}: {counted(count, 'cell')} {'is' if count == 1 else 'are'} {value:g}, "
+            f"{deviations:,.0f} standard deviations {side} the others: if that stands for missing "
+            f"cells, give --missing-values={value:g}"
+        )
+
+
+def sentinel(observed: np.ndarray) -> tuple[float, int, float] | None:
+    """A number that may stand for missing cells: an end of the range, repeated, far from the rest.
+
+    Args:
+        observed: The observed cells.
+
+    Returns:
+        The number, how often it occurs, and how many standard deviations of the others it lies from
+        the nearest of them; None where there is none.
+    """
+    if len(observed) < _FEW_CELLS:
+        return None
+    for value in (float(observed.min()), float(observed.max())):
+        others = observed[observed != value]
+        count = len(observed) - len(others)
+        if count < 2 or len(others) < _FEW_CELLS:
+            continue
+        spread = float(np.std(others))
+        gap = float(np.abs(others - value).min())
+        if spread > 0 and gap > _FAR * spread:
+            return value, count, gap / spread
+    return None
 
 
 def fit(
@@ -283,11 +179,15 @@ def fit(
 ) -> tuple[tuple[Column, ...], dict[str, Part]]:
     """Shift and scale by the training rows, and all parts shifted and scaled, as float32.
 
+    The resolution and the range are those of all rows, as the kinds are.
+
     Raises:
         ColumnError: a column of numbers has no observed training cell.
     """
-    train = parts["train"].x
-    fitted = tuple(one.fit(column, train[:, i]) for i, column in enumerate(columns))
+    train, whole = parts["train"].x, np.concatenate([part.x for part in parts.values()])
+    fitted = tuple(
+        one.fit(one.observe(column, whole[:, i]), train[:, i]) for i, column in enumerate(columns)
+    )
     shift = np.array([column.shift for column in fitted])
     scale = np.array([column.scale for column in fitted])
     scaled = {
@@ -311,7 +211,7 @@ def _check_known(table: Table, name: str) -> None:
 
 
 def _labels(table: Table, name: str) -> np.ndarray:
-    cells = read_cells(table.columns[name], name)
+    cells = read_cells(table.columns[name], name, table.missing, as_text=True)
     gone = np.isnan(cells.numbers)
     if gone.any():
         raise DataError(
@@ -327,10 +227,18 @@ def _labels(table: Table, name: str) -> np.ndarray:
 # --- other rows of known columns ---------------------------------------------------------------
 
 
-def encode(table: Table, columns: Sequence[Column]) -> np.ndarray:
+def encode(
+    table: Table, columns: Sequence[Column], unseen: Literal["refuse", "missing"] = "refuse"
+) -> np.ndarray:
     """The rows of a table as the numbers that the training rows' columns say.
 
     Columns are found by their names, in whatever order; others than those are passed over.
+
+    Args:
+        table: the table.
+        columns: what training knew of them.
+        unseen: what to do about categories that training did not see: refuse them all in one
+            line, or take them as missing.
 
     Returns:
         (n, d) float32, NaN where not observed.
@@ -345,10 +253,19 @@ def encode(table: Table, columns: Sequence[Column]) -> np.ndarray:
             f"{listed(map(repr, lacking))} that the model was trained on: add "
             f"{'it' if len(lacking) == 1 else 'them'} (empty cells are taken as missing)"
         )
-    encoded = [
-        one.encode(column, read_cells(table.columns[column.name], column.name), table.source)
-        for column in columns
-    ]
+    encoded, offences = [], []
+    for column in columns:
+        array, coded = table.columns[column.name], column.kind in CODED
+        cells = read_cells(array, column.name, table.missing, as_text=coded)
+        try:
+            encoded.append(one.encode(column, cells, table.source, unseen))
+        except UnseenCategory as problem:
+            offences.append(str(problem))
+    if offences:
+        raise UnseenCategory(
+            f"{table.source} has categories that training did not see: {'; '.join(offences)} "
+            "(rows counted from 0): --unseen missing takes these cells as empty"
+        )
     return _single(np.stack(encoded, axis=1))
 
 
@@ -365,18 +282,30 @@ def decode(columns: Sequence[Column], x: np.ndarray) -> "pa.Table":
     return pa.table(arrays, names=[column.name for column in columns])
 
 
-def log_jacobian(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
-    """What turns each row's log p(x) in nats into one of the table's own units.
+def far(columns: Sequence[Column], x: np.ndarray) -> list[str]:
+    """Cells that lie far outside of what was trained on, a line for each column that has any.
 
     Args:
-        columns: what the columns are.
-        x: (n, d) as `encode` gives it; cells that are NaN count nothing.
-
-    Returns:
-        (n,) Σ log |d modelled number / d number| over the observed cells.
+        columns: What training knew of them.
+        x: (n, d) as they are modelled; NaN where not observed.
     """
-    each = np.array([column.log_jacobian for column in columns])
-    return (~np.isnan(x)).astype(np.float64) @ each
+    lines = []
+    for column, cells in zip(columns, x.T, strict=True):
+        if column.lower is None or column.upper is None:
+            continue
+        reach = _BEYOND * max(column.upper - column.lower, column.scale)
+        values = one.in_own_units(column, cells)
+        with np.errstate(invalid="ignore"):
+            outside = (values < column.lower - reach) | (values > column.upper + reach)
+        if outside.any():
+            rows = np.flatnonzero(outside)
+            first = ", ".join(f"{values[row]:g} in row {row:,}" for row in rows[:3])
+            more = ", …" if len(rows) > 3 else ""
+            lines.append(
+                f"{shown(column.name)} is far outside of what was trained on ({column.lower:g} to "
+                f"{column.upper:g}): {first}{more}"
+            )
+    return lines
 
 
 def discrete(columns: Sequence[Column]) -> np.ndarray:
@@ -406,13 +335,17 @@ def find_matrix_columns(
     if kinds == "mixed":
         columns = [infer(name, Cells(cells)) for name, cells in zip(names, x.T, strict=True)]
     else:
-        if isinstance(kinds, str):
-            kinds = [kinds] * len(names)
-        if kinds is not None:
-            kinds = [check_kind(name, str(kind)) for name, kind in zip(names, kinds, strict=True)]
-        columns = infer_matrix(names, x, kinds)
+        each = [kinds] * len(names) if isinstance(kinds, str) else kinds or ()
+        asked = {
+            name: check_kind(name, str(kind)) for name, kind in zip(names, each, strict=bool(each))
+        }
+        columns = infer_matrix(names, x, asked)
     pairs = zip(columns, x.T, strict=True)
-    return tuple(one.fit(column, one.encode(column, Cells(cells), "X")) for column, cells in pairs)
+    fitted = []
+    for column, cells in pairs:
+        numbers = one.encode(column, Cells(cells), "X")
+        fitted.append(one.fit(one.observe(column, numbers), numbers))
+    return tuple(fitted)
 
 
 def encode_matrix(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
@@ -422,13 +355,26 @@ def encode_matrix(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
         ColumnError: a number that its column's kind does not have.
     """
     pairs = zip(columns, np.asarray(x, np.float64).T, strict=True)
-    return _single(np.stack([one.encode(c, Cells(cells), "X") for c, cells in pairs], axis=1))
+    try:
+        return _single(np.stack([one.encode(c, Cells(cells), "X") for c, cells in pairs], axis=1))
+    except UnseenCategory as problem:
+        raise UnseenCategory(f"X has categories that training did not see: {problem}") from None
 
 
-def decode_matrix(columns: Sequence[Column], rows: np.ndarray) -> np.ndarray:
-    """Modelled numbers in the columns' own units, (n, d) float64."""
+def decode_matrix(
+    columns: Sequence[Column], rows: np.ndarray, *, rounded: bool = False
+) -> np.ndarray:
+    """Modelled numbers in the columns' own units, (n, d) float64.
+
+    Args:
+        columns: what the columns are.
+        rows: (n, d) modelled numbers.
+        rounded: as the training cells are, to their resolution and within their range: of draws,
+            not of means.
+    """
+    convert = one.as_written if rounded else one.in_own_units
     pairs = zip(columns, rows.T, strict=True)
-    return np.stack([one.in_own_units(column, numbers) for column, numbers in pairs], axis=1)
+    return np.stack([convert(column, numbers) for column, numbers in pairs], axis=1)
 
 
 def families_in_words(columns: Sequence[Column]) -> str:
@@ -437,25 +383,6 @@ def families_in_words(columns: Sequence[Column]) -> str:
         column.likelihood.removesuffix(f"-{len(column.categories)}") for column in columns
     )
     return ", ".join(f"{count} {name}" for name, count in counts.items())
-
-
-def write(path: Path, table: "pa.Table", suffix: str) -> None:
-    """A table as .csv or .parquet, as the suffix says."""
-    import pyarrow as pa
-    from pyarrow import parquet as pq
-
-    if suffix == ".parquet":
-        pq.write_table(table, path)
-        return
-    columns = [
-        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        for column in table.columns
-    ]
-    # (pyarrow's own writer puts every text in quotes, and every name.)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = text_csv.writer(file, lineterminator="\n")
-        writer.writerow(table.column_names)
-        writer.writerows(zip(*(column.to_pylist() for column in columns), strict=True))
 
 
 def parse_kinds(text: str | None) -> dict[str, str]:

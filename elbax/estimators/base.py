@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from elbax.data import Column, tables
+from elbax.data.formats import tables as files
 from elbax.estimators import sizes
 from elbax.util import environment
 
@@ -89,6 +90,7 @@ class BaseVAE(BaseEstimator):
         Raises:
             ValueError: It is none, or of other columns than in `fit`.
         """
+        _refuse_other_than_numbers(X)
         found: Any = validate_data(
             self,
             X,
@@ -332,6 +334,26 @@ class ScoringVAE(BaseVAE):
             estimate = {"importance": importance, "prior": prior}[self.score_estimator]
             found = estimate(self.model_, rows, samples=self.n_draws, **noise).log_likelihood
         return np.asarray(found, np.float64) + self._log_jacobian(rows).sum(axis=1)
+
+
+def _refuse_other_than_numbers(X: Any) -> None:
+    """Refuses a table with a column of text, dates or categories, which is no feature matrix.
+
+    Raises:
+        ValueError: One line with the column and the mend.
+    """
+    if not files.is_table(X):
+        return
+    import narwhals as nw
+
+    numbers = (nw.Boolean, nw.Object)  # of objects, that scikit-learn converts
+    for name, kind in nw.from_native(X).collect_schema().items():
+        if not kind.is_numeric() and kind not in numbers:
+            raise ValueError(
+                f"column {name!r} of X is of type {kind}, and an estimator takes numbers: encode "
+                "it (sklearn.preprocessing.OrdinalEncoder), leave it out, or train on the whole "
+                "table with elbax.train(X)"
+            )
 
 
 def _columns(names: list[str], x: np.ndarray, likelihood: Any) -> tuple[Column, ...]:

@@ -166,7 +166,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             random_state: Of the draws; None draws others at every call.
 
         Returns:
-            (n_samples, features), in the units of the data.
+            (n_samples, features), in the units of the data, at the resolution and within the range
+            of the training cells.
         """
         import jax
 
@@ -177,7 +178,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         drawn, _ = generate(self.model_, int(n_samples), jax.random.key(seed), draw=True)
-        return tables.decode_matrix(self._columns, drawn)
+        return tables.decode_matrix(self._columns, drawn, rounded=True)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`: what `GridSearchCV` compares.

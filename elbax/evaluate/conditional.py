@@ -42,9 +42,9 @@ class ConditionalDraws:
 
         "yes" from 100 effective latents on, "doubtful" from 10 on or where Pareto's k is above its
         threshold (a few weights carry it, and the next proposals might bring larger ones), else
-        "no".
+        "no"; so where what is given is so unlikely that float32 cannot tell the weights apart.
         """
-        if not self.effective_sample_size >= _FEW:
+        if not self.effective_sample_size >= _FEW or weights.beyond_precision(self.log_given):
             return "no"
         heavy = self.pareto_k > weights.pareto_k_threshold(self.proposals)
         return "doubtful" if heavy or self.effective_sample_size < _ENOUGH else "yes"

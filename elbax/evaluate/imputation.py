@@ -56,7 +56,7 @@ def impute(
 
     Draws z ~ q(z|x_observed) with weights p(x_observed, z) / q(z|x_observed) stand for
     p(z|x_observed); the means of p(x|z) averaged by them are those of the missing cells given the
-    observed ones (Mattei & Frellsen 2019, eq. 8). Intervals, shares and draws come from sampling
+    observed ones (Mattei & Frellsen 2019, eq. 8). Intervals and draws come from sampling
     importance resampling (their §3.3): z by its weight, then x from p(x|z).
 
     Args:
@@ -93,14 +93,13 @@ def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
         z, log_weights, expected = jax.vmap(draw)(jax.random.split(latent, samples))
         weights = jax.nn.softmax(log_weights)
         averaged = jax.tree.map(lambda e: jnp.tensordot(weights, e, axes=1), expected)
-        value = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
+        value, share = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
 
         chosen = jax.random.categorical(choice, log_weights, shape=(DRAWS,))
         drawn = jax.vmap(lambda i, key: model.decode(jax.tree.map(lambda a: a[i], z)).sample(key))(
             chosen, jax.random.split(cells, DRAWS)
         )
         ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
-        share = jnp.mean(drawn == value, axis=0)
         seen = ~jnp.isnan(x)
         filled = [jnp.where(seen, x, a) for a in (value, ends[0], ends[1])]
         return (
@@ -119,6 +118,9 @@ def _expected(model: LatentVariableModel, z: Any) -> Any:
     return p.expectations() if isinstance(p, Columns) else p.mean
 
 
-def _settled(model: LatentVariableModel, z: Any, averaged: Any) -> Array:
+def _settled(model: LatentVariableModel, z: Any, averaged: Any) -> tuple[Array, Array]:
+    """The value of each cell, and its probability where it is a category."""
     p = model.decode(z)
-    return p.settled(averaged) if isinstance(p, Columns) else averaged
+    if not isinstance(p, Columns):
+        return averaged, jnp.ones_like(averaged)
+    return p.settled(averaged), p.probability(averaged)

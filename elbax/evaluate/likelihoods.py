@@ -76,22 +76,28 @@ class LogLikelihoodEstimate:
     def trust(self) -> tuple[Literal["yes", "doubtful", "no"], str]:
         """Whether the estimate is to be trusted, and one sentence that says why.
 
-        A row is poor where its estimate is not finite, its Pareto k is above
-        `weights.pareto_k_threshold`, or fewer than 5 of its samples are effective. "yes" up to 5 %
-        of poor rows, "doubtful" up to 25 %, "no" beyond.
+        A row is poor where its Pareto k is above `weights.pareto_k_threshold`, or fewer than 5 of
+        its samples are effective. "yes" up to 5 % of poor rows, "doubtful" up to 25 %, "no" beyond,
+        and where a row's estimate is not finite or so large that float32 cannot tell its weights
+        apart.
         """
         few = self.effective_sample_size < _FEW_EFFECTIVE
         heavy = np.zeros_like(few)
         threshold = weights.pareto_k_threshold(self.samples)
         if self.pareto_k is not None:
             heavy = self.pareto_k > threshold
-        poor = float(np.mean(few | heavy | ~np.isfinite(self.log_likelihood)))
+        blurred = weights.beyond_precision(self.log_likelihood)
+        poor = float(np.mean(few | heavy | blurred))
         tail = f"Pareto k above {threshold:.2f} in {np.mean(heavy):.1%}, "
         why = (
             f"of {len(few)} rows {poor:.1%} are poor (up to {_DOUBTFUL:.0%} is trusted, beyond "
             f"{_NO:.0%} is not): {tail if self.pareto_k is not None else ''}"
             f"fewer than {_FEW_EFFECTIVE:.0f} effective samples in {np.mean(few):.1%}"
         )
+        if blurred.any():
+            why += f", log p beyond what float32 can tell apart in {np.mean(blurred):.1%}"
+        if blurred.any():  # one such row makes the mean worthless
+            return "no", why
         return ("yes" if poor <= _DOUBTFUL else "doubtful" if poor <= _NO else "no"), why
 
 

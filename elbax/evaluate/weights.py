@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 GROUPS = 10  # of samples, for the jackknife: sample s belongs to group s mod 10
 _FEWEST_IN_TAIL = 5  # arviz-stats (and the R package loo) fits no tail shorter than this
+_FLOAT32, _BLUR = float(np.finfo(np.float32).eps), 0.1  # nats
 _FLAT = (
     1e-3  # relative: a tail no higher than this over its cutoff may be rounding; it harms nothing
 )
@@ -103,7 +104,18 @@ def effective_sample_size(summary: LogWeights) -> Float[np.ndarray, " rows"]:
     with np.errstate(divide="ignore"):
         log_squares = np.logaddexp.reduce(2 * maximum + np.log(squares), axis=1)
     nothing = log_total == -np.inf
-    return np.where(nothing, 0.0, np.exp(2 * log_total - np.where(nothing, 0.0, log_squares)))
+    found = np.exp(2 * log_total - np.where(nothing, 0.0, log_squares))
+    # Of weights of millions of nats the two logarithms differ by rounding alone.
+    return np.where(nothing, 0.0, np.minimum(found, _float64(summary.count)))
+
+
+def beyond_precision(log_values: np.ndarray | float) -> np.ndarray | np.bool:
+    """Whether log-densities in nats are not finite, or so large that float32 rounds them by 0.1.
+
+    Differences of such log-weights, on which everything rests, are noise: they may look equal.
+    """
+    with np.errstate(invalid="ignore"):
+        return ~(np.abs(log_values) * _FLOAT32 < _BLUR)
 
 
 def weighted_mean(summary: LogWeights) -> Float[np.ndarray, " rows"]:

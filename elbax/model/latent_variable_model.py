@@ -132,6 +132,8 @@ class LatentVariableModel(eqx.Module):
     ) -> Float[Array, "..."]:
         """Log p(x_j|z) of each element in nats, 0 where it was not observed.
 
+        Where the preprocessing scales real numbers it is a density in their own units.
+
         Missing elements are filled before they meet the likelihood, with a number that every family
         is defined for: a `where` after it would let their NaN into the gradient.
         """
@@ -139,7 +141,7 @@ class LatentVariableModel(eqx.Module):
         if mask is not None:
             observed = observed & mask
         elementwise = self.decode(z, condition).log_prob(jnp.where(observed, x, _IN_ANY_SUPPORT))
-        return jnp.where(observed, elementwise, 0.0)
+        return jnp.where(observed, self.preprocessing.in_own_units(elementwise), 0.0)
 
     @property
     def posterior(self) -> AbstractPosterior | None:

@@ -182,6 +182,8 @@ class _Rebuild:
         expected = {field.name for field in dataclasses.fields(kind)}
         if name == LatentVariableModel.__name__:  # files of before there were conditions
             fields = {"condition_dim": 0, **fields}
+        if name == Preprocessing.__name__:  # … and of before real values were standardised
+            fields = {"shift": 0.0, "log_jacobian": {"tuple": []}, **fields}
         if set(fields) != expected:
             raise ModelFileError(
                 f"the fields of {name} at {place!r} are {sorted(fields)}, not {sorted(expected)}"

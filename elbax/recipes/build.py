@@ -7,7 +7,7 @@ weights and the key of the run.
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -18,6 +18,7 @@ from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.interfaces import AbstractObjective
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.networks.columns import ColumnFeatures
+from elbax.model.preprocessing import Preprocessing
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer, wants_data
@@ -43,8 +44,7 @@ def build(
     steps: int,
     seed: int,
     keep_best: bool = False,
-    scale: float = 1.0,
-    binarize: Literal["none", "static", "dynamic"] = "none",
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 - frozen
     features: ColumnFeatures | None = None,
     classes: int = 0,
     share_programs: bool = False,
@@ -59,8 +59,8 @@ def build(
         steps: The length of the run, for schedules.
         seed: Of the weights and of all that is drawn in training.
         keep_best: Whether the state has room for the best parameters by validation.
-        scale: What a stored value is multiplied by (`elbax.recipes.compose.reading_scale`).
-        binarize: "dynamic" draws 0/1 pixels inside the step.
+        preprocessing: How a stored value becomes the number that the likelihood is of
+            (`elbax.recipes.compose.reading`).
         features: What the encoder sees of a table's columns; None elsewhere.
         classes: How many labels there are, where the model is conditioned on them or classifies.
         share_programs: Whether all builds of the same composition share one objective, one
@@ -75,8 +75,7 @@ def build(
         model,
         shape=rows.shape[1:],
         likelihood=likelihood,
-        scale=scale,
-        binarize=binarize,
+        preprocessing=preprocessing,
         precision=training.precision,
         data=rows[:: -(-len(rows) // _STARTS)] if wants_data(model) else None,
         features=features,

@@ -1,7 +1,8 @@
 """From options to the parts that train: the model, the objective and the optimiser."""
 
 import functools
-from typing import Any, Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from elbax.data.arrays import Scaling
 from elbax.model.interfaces import (
     AbstractLikelihood,
     AbstractNetworkPair,
@@ -23,12 +25,15 @@ from elbax.model.latent_variable_model import (
 )
 from elbax.model.networks.columns import ColumnFeatures, ColumnNetwork
 from elbax.model.preprocessing import Preprocessing
-from elbax.model.support import Support
+from elbax.model.support import REAL, Support
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions, TrainingOptions
 from elbax.train.schedules import kl_weight as rising
 from elbax.train.schedules import learning_rate
+
+if TYPE_CHECKING:
+    from elbax.data import Dataset
 
 
 def compose(
@@ -36,8 +41,7 @@ def compose(
     *,
     shape: tuple[int, ...],
     likelihood: Choice | str,
-    scale: float = 1.0,
-    binarize: Literal["none", "static", "dynamic"] = "none",
+    preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 - frozen
     precision: Literal["float32", "bfloat16"] = "float32",
     data: Array | np.ndarray | None = None,
     features: ColumnFeatures | None = None,
@@ -52,9 +56,7 @@ def compose(
             the data.
         shape: The shape of one datum.
         likelihood: The family of p(x|z).
-        scale: What a stored value is multiplied by (`reading_scale`).
-        binarize: "dynamic" draws 0/1 pixels inside the step; a statically binarised data set is 0/1
-            already.
+        preprocessing: How a stored value becomes the number that the likelihood is of (`reading`).
         precision: What the networks' matrix products are computed in.
         data: Some rows as stored, for a prior that starts at data (`wants_data`); a prior without
             them starts at random.
@@ -71,9 +73,6 @@ def compose(
     encoder_key, decoder_key = jax.random.split(key)
     # Of the likelihood too, whose parameters are those of a part like any other.
     part_keys = {kind: jax.random.fold_in(key, n) for n, kind in enumerate(parts.KINDS)}
-    preprocessing = Preprocessing(
-        scale=scale, binarize="dynamic" if binarize == "dynamic" else "none"
-    )
     context: dict[str, Any] = {
         "latent_dim": options.latent_dim,
         "shape": shape,
@@ -130,22 +129,33 @@ def likelihood_family(likelihood: Choice | str, shape: tuple[int, ...]) -> Abstr
     return eqx.filter_eval_shape(lambda: part.build(choice, {"shape": shape}))
 
 
-def reading_scale(
-    support: Support | tuple[Support, ...], scale: float, binarize: str = "none"
-) -> float:
-    """What a stored value is multiplied by before it meets a likelihood.
+def reading(
+    support: Support | tuple[Support, ...], dataset: "Dataset", binarize: str = "none"
+) -> Preprocessing:
+    """How a stored value becomes the number that a likelihood is of.
 
-    Counts, and the columns of a table, are what they are; everything else sees bytes as shares of
-    the brightest level.
+    Counts, and the columns of a table, are what they are; bytes and grey levels are seen as shares
+    of the brightest level; real values are standardised where the likelihood is of all real
+    numbers.
 
     Args:
         support: The likelihood's.
-        scale: What one unit of the data is worth: 1/255 for grey levels in bytes.
+        dataset: The data.
         binarize: Pixels that are to be binarised are probabilities, whatever the likelihood.
     """
+    drawn = "dynamic" if binarize == "dynamic" else "none"
+    if dataset.columns:
+        return Preprocessing(log_jacobian=tuple(c.log_jacobian for c in dataset.columns))
     whole = isinstance(support, Support) and support.spacing == 1.0 and support.upper == np.inf
-    counts = isinstance(support, tuple) or whole
-    return 1.0 if counts and binarize != "dynamic" else scale
+    if (isinstance(support, tuple) or whole) and drawn == "none":
+        return Preprocessing()
+    scaling, real = dataset.scaling, dataset.train.x.dtype != np.uint8
+    if scaling.levels or not real:
+        return Preprocessing(scale=dataset.scale, binarize=drawn)
+    if support != REAL or scaling == Scaling():
+        return Preprocessing(binarize=drawn)
+    jacobian = (-math.log(scaling.unit),)
+    return Preprocessing(1.0 / scaling.unit, drawn, scaling.shift, jacobian)
 
 
 def objective(

@@ -130,6 +130,14 @@ class DataOptions(Checked):
     A kind is continuous, positive, count, binary, categorical, ordinal, or ignore."""
     labels: str | None = None
     """The column of a table that holds labels: it is left out of the data."""
+    header: bool | None = None
+    """Whether the first line of a table in text names its columns. Without it: judged by the line,
+    and where that is in doubt, asked for."""
+    missing_values: tuple[str, ...] = ()
+    """What stands for a missing cell, such as -999,unknown, besides the empty cell, NA, ? and their
+    like."""
+    background: str | None = None
+    """Of images: the colour that transparent pixels are laid on, such as white or #808080."""
     labelled: Count | None = None
     """Training rows whose labels are shown to an objective that learns from few (semi-supervised):
     drawn by the seed, the same number of each class. Without it: all."""

@@ -9,7 +9,6 @@ from elbax import recipes
 from elbax.recipes import options as option_tools
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
-from elbax.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
@@ -66,15 +65,17 @@ def settle(options: Options, dataset: Dataset) -> Options:
 
     Args:
         options: What was asked for.
-        dataset: The data; other data than tables leave the options as they are.
+        dataset: The data; of other data than tables only few rows decide anything: the batch, and
+            stopping by the validation rows.
 
     Raises:
         ValueError: A likelihood was asked for that is not of columns.
     """
     if not dataset.columns:
-        return options
+        return _of_few(options, dataset)
     asked = options.model.likelihood
-    if asked is not None and (asked.name != "mixed" or asked.options):
+    named = asked is not None and (asked.name != "mixed" or bool(asked.options))
+    if named and dataset.kind == "table":
         raise ValueError(
             f"likelihood (--likelihood) is {asked}, and each column of a table has its own: leave "
             "it out, and say what columns are with --columns NAME=KIND"
@@ -103,10 +104,19 @@ def settle(options: Options, dataset: Dataset) -> Options:
     return dataclasses.replace(options, **parts)
 
 
-def settled_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
-    """The recipe with the sizes that a run on this table would have; unchanged for other data."""
-    options = settle(recipe.options(), dataset)
-    return dataclasses.replace(recipe, model=options.model, training=options.training)
+def _of_few(options: Options, dataset: Dataset) -> Options:
+    """Few rows of a user's own: one batch at most, and validation stops what overfits them."""
+    training, rows = options.training, len(dataset.train)
+    changes: dict[str, Any] = {}
+    if "batch_size" not in options.asked and 0 < rows < training.batch_size:
+        changes["batch_size"] = rows
+    own, length = dataset.train.index is not None, {"iterations", "epochs", "patience"}
+    few = own and rows <= _BY_ROWS[0][0] and len(dataset.validation) > 0
+    if few and options.recipe == "vae" and not options.asked & length:
+        changes |= {"validate_every": LOOK_EVERY, "patience": LOOKS}
+    if not changes:
+        return options
+    return dataclasses.replace(options, training=dataclasses.replace(training, **changes))
 
 
 def in_words(options: Options) -> str:

@@ -133,7 +133,12 @@ class Console:
 
     def concluded(self, run: Run, *, report: bool) -> None:
         """The result in words, and what one might do next."""
-        for line in results_in_words(run.path, run.results or {}, report=report):
+        for line in results_in_words(
+            run.path,
+            run.results or {},
+            report=report,
+            kind=run.config["data"]["kind"],
+        ):
             _write(self._result, line)
 
 
@@ -200,7 +205,8 @@ def data_in_words(plan: Plan) -> str:
     data = plan.dataset
     train, validation, test = (len(part) for part in (data.train, data.validation, data.test))
     what = {"images": "images", "vectors": "rows"}.get(data.kind, "rows")
-    levels = "grey levels" if data.kind == "images" and is_grey(data) else "values"
+    grey = data.kind == "images" and is_grey(data) and not data.scaling.shift
+    levels = "grey levels" if grey else "values"
     if plan.options.data.binarize != "none":
         levels = f"pixels, binarised ({plan.options.data.binarize})"
     shape = shape_in_words(data.shape)
@@ -261,7 +267,9 @@ def likelihood_in_words(plan: Plan) -> str:
     return f"{plan.likelihood} likelihood: {plan.reason}, {means}"
 
 
-def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) -> list[str]:
+def results_in_words(
+    path: Path, results: Mapping[str, Any], *, report: bool, kind: str
+) -> list[str]:
     """The test bound, its parts, the active latents, the report, and two commands to run next."""
     where = shlex.quote(str(path))
     which = "test" if results.get("test") else "train"
@@ -276,11 +284,13 @@ def results_in_words(path: Path, results: Mapping[str, Any], *, report: bool) ->
     if report:
         lines.append(f"report  {path / 'report.html'}")
     program = environment.program()
-    if "log_jacobian" in results[which]:
+    vectors = kind == "vectors"
+    if kind == "table":
         lines.append(f"next    {program} impute {where} --data TABLE.csv --out filled.csv")
         lines.append(f"        {program} score {where} --data TABLE.csv --out scores.csv")
         return lines
-    lines.append(f"next    {program} sample {where} --count 100 --out samples.png")
+    samples = "samples.npz" if vectors else "samples.png"
+    lines.append(f"next    {program} sample {where} --count 100 --out {samples}")
     lines.append(f"        {program} encode {where} --out latents.csv")
     return lines
 

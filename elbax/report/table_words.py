@@ -18,8 +18,9 @@ def before_training(options: Options, dataset: Dataset) -> list[str]:
         f"table   sizes by its {len(dataset.train):,} training rows: {sizes.in_words(options)}"
     ]
     if dataset.ignored:
-        lines.append(f"        left out: {', '.join(dataset.ignored)}")
-    return lines
+        names = [shown(name) or "the nameless first column" for name in dataset.ignored]
+        lines.append(f"        left out: {', '.join(names)}")
+    return lines + [f"        {note}" for note in dataset.notes]
 
 
 def shape(dataset: Dataset) -> str:
@@ -34,7 +35,7 @@ def columns(dataset: Dataset) -> list[str]:
     wide = min(24, max(len(shown(column["name"])) for column in described))
     lines = []
     for column in described:
-        name = shown(column["name"]).ljust(wide)
+        name = (shown(column["name"]) or "(no name)").ljust(wide)
         if "reason" in column:
             lines.append(f"  {name}  left out: {column['reason']}")
             continue
@@ -45,11 +46,15 @@ def columns(dataset: Dataset) -> list[str]:
         elif column["minimum"] is None:
             values = "nothing"
         else:
-            values = f"{column['minimum']:g} to {column['maximum']:g}"
+            values = f"{_end(column['minimum'])} to {_end(column['maximum'])}"
         missing = f"{column['missing']:,} missing ({column['missing'] / max(rows, 1):.1%})"
         what = f"{column['kind']:<11} {column['likelihood']:<17}"
         lines.append(f"  {name}  {what} {missing}; {values}")
     return lines
+
+
+def _end(value: Any) -> str:
+    return shown(value) if isinstance(value, str) else f"{value:.10g}"
 
 
 def _category(value: Any) -> str:

@@ -100,7 +100,7 @@ def check_values(dataset: Dataset, likelihood: Choice, binarize: str = "none") -
     """
     from elbax.data import check_support as check_readable
     from elbax.model.support import REAL, check_support
-    from elbax.recipes.compose import likelihood_family, reading_scale
+    from elbax.recipes.compose import likelihood_family, reading
 
     check_readable(dataset, likelihood.name)
     support = likelihood_family(likelihood, dataset.shape).support
@@ -110,7 +110,7 @@ def check_values(dataset: Dataset, likelihood: Choice, binarize: str = "none") -
         drawn = np.broadcast_to(np.eye(2)[:, :1], (2, math.prod(dataset.shape)))
         check_support(support, drawn, likelihood.name, where="the binarised data")
         return
-    scale = reading_scale(support, dataset.scale, binarize)
+    scale = reading(support, dataset, binarize).scale
     for name in ("train", "validation", "test"):
         part = dataset.split(name)
         where = dataset.name if part.index is not None else f"{dataset.name} ({name} split)"

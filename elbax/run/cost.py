@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from elbax.recipes import Recipe
+from elbax.recipes.options import Options
 from elbax.run import checks
 from elbax.run.settle import shape_in_words
 from elbax.run.use import tables
@@ -47,11 +47,11 @@ class Cost:
     bytes: int
 
 
-def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
-    """What a recipe would take on these data, by the arithmetic of one step of its training.
+def estimate(dataset: Dataset, options: Options, likelihood: Choice) -> Cost:
+    """What a run would take on these data, by the arithmetic of one step of its training.
 
     Raises:
-        ValueError: The recipe's parts do not fit these data: one line.
+        ValueError: The parts do not fit these data: one line.
     """
     import jax
 
@@ -59,19 +59,18 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
     from elbax.recipes import compose
     from elbax.run import labels
 
-    training, family = recipe.training, compose.likelihood_family(likelihood, dataset.shape)
-    scale = compose.reading_scale(family.support, dataset.scale, recipe.data.binarize)
+    training, family = options.training, compose.likelihood_family(likelihood, dataset.shape)
+    preprocessing = compose.reading(family.support, dataset, options.data.binarize)
     floats = jax.numpy.float32
-    options = recipe.options()
     classes = labels.classes_of(dataset) if labels.needed(options) else 0
     classify = classes > 0 and options.model.condition == "none"
 
     def loss(key: Any) -> tuple[Any, Any]:
         model = compose.compose(
-            recipe.model,
+            options.model,
             shape=dataset.shape,
             likelihood=likelihood,
-            scale=scale,
+            preprocessing=preprocessing,
             features=tables.features(dataset),
             classes=classes,
             classify=classify,
@@ -81,7 +80,7 @@ def estimate(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> Cost:
         goal = compose.objective(
             training,
             steps=training.iterations,
-            latent_dim=recipe.model.latent_dim,
+            latent_dim=options.model.latent_dim,
             key=key,
         )
         batch, step = Batch(rows, data_size=len(dataset.train)), jax.numpy.zeros((), int)
@@ -166,46 +165,47 @@ def measure_rate() -> float:
     return 2 * _SIZE**3 / best
 
 
-def problem(dataset: Dataset, recipe: Recipe, likelihood: Choice) -> str | None:
-    """Why training by a recipe would refuse these data, in one line, or None."""
+def problems(dataset: Dataset, options: Options, likelihood: Choice) -> list[str]:
+    """Why training would refuse these data, a line each."""
     from elbax.data.splitting import MINIMUM_ROWS
     from elbax.util.words import counted
 
-    try:
-        checks.check_fit(dataset, recipe.options(), likelihood)
-    except ValueError as error:
-        return str(error)
-    rows, batch = len(dataset.train), recipe.training.batch_size
+    found = list(dataset.problems)
+    for check in (lambda: checks.check_fit(dataset, options, likelihood),
+                  lambda: checks.check_rows(dataset, options)):  # fmt: skip
+        try:
+            check()
+        except ValueError as error:
+            found.append(str(error))
+    rows = len(dataset.train)
     if rows < MINIMUM_ROWS and len(dataset.test) == 0:
-        found = counted(rows, "image" if dataset.kind == "images" else "row")
-        return (
-            f"{dataset.name} has {found} only: at least {MINIMUM_ROWS} are "
+        few = counted(rows, "image" if dataset.kind == "images" else "row")
+        found.append(
+            f"{dataset.name} has {few} only: at least {MINIMUM_ROWS} are "
             "needed to split it into train, validation and test"
         )
-    if batch > rows:
-        return (
-            f"batch_size (--batch-size) is {batch}, and there are {rows} rows to train on: "
-            f"give at most {rows}"
-        )
-    return None
+    return found
 
 
 def in_words(
+    dataset: Dataset,
     data: Description,
-    recipe: Recipe,
+    options: Options,
     likelihood: Choice,
     reason: str,
     cost: Cost,
-    sizes: str | None = None,
 ) -> list[str]:
     """The description, a fact a line; of a table, the sizes that it settles as flags."""
+    from elbax import recipes
+    from elbax.recipes import sizes
     from elbax.util.words import counted
 
+    recipe = recipes.find(options.recipe)
     counts = ", ".join(f"{name} {count:,}" for name, count in data.counts.items())
     images = data.kind == "images"
     rows = counted(sum(data.counts.values()), "image" if images else "row")
     cells = "pixels" if images else "columns"
-    steps, rate = f"{recipe.training.iterations:,} steps", f"{cost.gflops_per_second:,.0f} GFLOP/s"
+    steps, rate = f"{options.training.iterations:,} steps", f"{cost.gflops_per_second:,.0f} GFLOP/s"
     unusable = f"{data.missing:,} cells in {data.missing_rows:,} rows; {data.infinite:,} infinite"
     facts = {
         "data": f"{data.name}: {rows} of {shape_in_words(data.shape)}, {data.dtype}, "
@@ -219,12 +219,15 @@ def in_words(
         # (What a table's columns are is listed below.)
         "choice": f"{likelihood.name} likelihood: {reason}",
         "recipe": f"{recipe.name}: {recipe.summary}"
-        if sizes is None
-        else f"{recipe.name}, with the sizes of a table: {sizes}",
+        if not dataset.columns
+        else f"{recipe.name}, with the sizes of a table: {sizes.in_words(options)}",
         "cost": f"{cost.parameters:,} parameters; about {duration(cost.seconds)} for {steps} "
         f"at the {rate} measured here, and {rough_size(cost.bytes)} of memory",
     }
-    return [f"{name:<9} {fact}" for name, fact in facts.items()]
+    if dataset.columns:  # which are listed one by one
+        del facts["values"], facts["constant"]
+    lines = [f"{name:<9} {fact}" for name, fact in facts.items()]
+    return lines + [f"note      {note}" for note in dataset.notes]
 
 
 def _range(data: Description) -> str:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from elbax.recipes.choice import Choice
     from elbax.recipes.options import Options
 
+LAST_GOOD = "last good"
+"""What the file of a model says of the state that a diverged training left."""
+
 Binarize = Literal["none", "static", "dynamic"]
 
 
@@ -135,15 +138,23 @@ class Run:
         """The trained model, from ``model.safetensors``.
 
         Raises:
-            ValueError: The training hasn't got that far, or the file is damaged.
+            ValueError: The training hasn't got that far, it diverged, or the file is damaged.
         """
-        from elbax.model.serialise import load_model
+        from elbax.model.serialise import load_model, read_metadata
 
         if not (self / folder.MODEL).exists():
             raise ValueError(
                 f"{self.path} has no {folder.MODEL} yet: finish it with `{self.resume_command}`"
             )
-        return load_model(self / folder.MODEL)
+        model, known = load_model(self / folder.MODEL), read_metadata(self / folder.MODEL)
+        if known.get("which") == LAST_GOOD:
+            program, path = environment.program(), shlex.quote(str(self.path))
+            raise ValueError(
+                f"{self.path} diverged after step {int(known['step']):,}, so that it has no "
+                f"trained model: see `{program} plot {path} train_process`, and train again with a "
+                "lower --learning-rate or --gradient-clip 10"
+            )
+        return model
 
     @functools.cached_property
     def dataset(self) -> Dataset:

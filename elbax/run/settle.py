@@ -27,6 +27,7 @@ from elbax.run.use import tables
 if TYPE_CHECKING:
     from elbax.data import Dataset
     from elbax.model.interfaces import AbstractLikelihood
+    from elbax.model.preprocessing import Preprocessing
     from elbax.run.run import Run
 
 
@@ -48,6 +49,7 @@ class Plan:
         created: When the run was begun, ISO 8601.
         command: The command that repeats it.
         folder: Where named data are looked up first; None where only the user's cache counts.
+        own_units: Whether densities are those of the data's own units; not in runs of before.
     """
 
     options: Options
@@ -59,6 +61,7 @@ class Plan:
     created: str
     command: str
     folder: str | None = None
+    own_units: bool = True
 
     @property
     def family(self) -> AbstractLikelihood:
@@ -68,11 +71,12 @@ class Plan:
         return likelihood_family(self.likelihood, self.dataset.shape)
 
     @property
-    def scale(self) -> float:
-        """What a stored value is multiplied by before the likelihood speaks of it."""
-        from elbax.recipes.compose import reading_scale
+    def preprocessing(self) -> Preprocessing:
+        """How a stored value becomes the number that the likelihood is of."""
+        from elbax.recipes.compose import reading
 
-        return reading_scale(self.family.support, self.dataset.scale, self.options.data.binarize)
+        found = reading(self.family.support, self.dataset, self.options.data.binarize)
+        return found if self.own_units else dataclasses.replace(found, log_jacobian=())
 
     @property
     def classes(self) -> int:
@@ -109,7 +113,8 @@ class Plan:
                 "shape": list(data.shape),
                 "dtype": str(data.train.x.dtype),
                 "table": tables.to_config(data),
-                "scale": self.scale,
+                "scale": self.preprocessing.scale,
+                "shift": self.preprocessing.shift,
                 "rows": {
                     "train": len(data.train),
                     "validation": len(data.validation),
@@ -185,6 +190,8 @@ def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
     if choice is None:
         name, reason = choose_likelihood(dataset, options.data.binarize)
         choice = Choice(name)
+    elif dataset.columns:
+        choice = Choice("mixed")
     if dataset.columns:
         kinds = ",".join(column.likelihood for column in dataset.columns)
         choice = choice.with_options({"columns": kinds})
@@ -200,8 +207,9 @@ def _levels(dataset: Dataset, binarize: str, asked: int | None) -> dict[str, Any
     if binarize != "none":
         return {"levels": asked or 2, "highest": 1.0}
     x = dataset.train.x
-    if x.dtype == np.uint8:
-        return {"levels": asked or dataset.levels + 1, "highest": 1.0}
+    if x.dtype == np.uint8 or dataset.scaling.levels:
+        top = dataset.levels if x.dtype == np.uint8 else int(dataset.scaling.unit)
+        return {"levels": asked or top + 1, "highest": 1.0}
     top = max(float(part.max(initial=0)) for part in _stored(dataset))
     if top <= 1.0 or not all((part == np.rint(part)).all() for part in _stored(dataset)):
         return {}  # shares of the brightest level, or what the check of the values will refuse
@@ -239,6 +247,7 @@ def of_run(run: Run, *, iterations: int | None = None) -> Plan:
         config["created"],
         config["command"] if iterations is None else command(argument, options),
         _data_folder() or config["data"].get("folder"),
+        own_units="shift" in config["data"],
     )
 
 
@@ -267,8 +276,10 @@ def options_of(config: Mapping[str, Any], path: Path) -> Options:
         ValueError: It is damaged.
     """
     try:
-        asked = ("binarize", "validation", "columns", "labels", "labelled")
-        data = {name: config["data"].get(name) for name in asked}
+        data = {
+            field.name: config["data"].get(field.name, field.default)
+            for field in dataclasses.fields(option_tools.DataOptions)
+        }
         return Options(
             config["recipe"],
             option_tools.from_json(option_tools.ModelOptions, config["model"]),
@@ -280,20 +291,40 @@ def options_of(config: Mapping[str, Any], path: Path) -> Options:
         raise ValueError(f"{path} is damaged ({error})") from None
 
 
-def load(data: Any, options: Options) -> Dataset:
-    """The data as the options want them read."""
+def load(
+    data: Any,
+    options: Options,
+    *,
+    check: bool = True,
+    known: Mapping[str, str] | None = None,
+) -> Dataset:
+    """The data as the options want them read.
+
+    Args:
+        data: A name, a path, an array, a table, or a `Dataset`.
+        options: Of the run.
+        check: Whether to refuse what cannot be used (`elbax.data.load`).
+        known: What columns are, by name, where the options do not say.
+    """
     from elbax.data import Dataset
     from elbax.data import load as load_data
     from elbax.data.tables import parse_kinds
 
     if isinstance(data, Dataset):
         return data
+    likelihood = options.model.likelihood
     return load_data(
         data,
         validation=options.data.validation,
         binarize=options.data.binarize,
-        kinds=parse_kinds(options.data.columns),
+        kinds={**(known or {}), **parse_kinds(options.data.columns)},
         labels=options.data.labels,
+        # With options of its own it is of the array as a whole.
+        likelihood=None if likelihood is None else str(likelihood),
+        header=options.data.header,
+        missing_values=options.data.missing_values,
+        background=options.data.background,
+        check=check,
     )
 
 
@@ -318,7 +349,7 @@ def load_again(
             "this run was trained on an array in memory: hand it over, as in resume(path, data=x)"
         )
     with _looking_in(config["data"].get("folder")):
-        dataset = load(data, options)
+        dataset = load(data, options, known=tables.kinds_of(config, options.data.labels))
     if not changed and dataset.fingerprint != config["data"]["fingerprint"]:
         raise DataChanged(
             f"the data {data if isinstance(data, str) else 'handed over'} have changed since the "

@@ -18,7 +18,7 @@ from elbax.run.fitting import Clock, batch_of, fit
 from elbax.run.folder import BEST, MODEL, RESULTS, SCHEMA
 from elbax.run.labels import conditioned
 from elbax.run.progress import Progress
-from elbax.run.run import Run
+from elbax.run.run import LAST_GOOD, Run
 from elbax.run.settle import Plan
 from elbax.run.signals import Interrupted, SignalWatch
 from elbax.run.use import tables
@@ -37,8 +37,7 @@ def build(plan: Plan) -> Trainer:
         steps=plan.iterations,
         seed=plan.options.run.seed,
         keep_best=len(plan.dataset.validation) > 0,
-        scale=plan.scale,
-        binarize=plan.options.data.binarize,
+        preprocessing=plan.preprocessing,
         features=tables.features(plan.dataset),
         classes=plan.classes,
     )
@@ -102,7 +101,7 @@ def train(
     except Diverged as error:
         state = error.report.state
         model, _ = merge(state.parameters, trainer.model, trainer.objective)
-        save_model(run / MODEL, model, {"step": int(state.step), "which": "last good"})
+        save_model(run / MODEL, model, {"step": int(state.step), "which": LAST_GOOD})
         raise Diverged(_mend(error, run, plan), error.report) from None
     model, which = _save_models(run, plan, trainer, progress)
     files.write_json(run / RESULTS, _measure(plan, trainer, model, which, outcome, clock))
@@ -114,9 +113,7 @@ def _mend(error: Diverged, run: Run, plan: Plan) -> str:
     rate, step = plan.options.training.learning_rate, int(error.report.state.step)
     mend = f"Try a learning rate below {rate:g}, or --gradient-clip 10"
     if step == 0:  # no step was taken: the learning rate cannot be the reason
-        mend = (
-            "The data are too large for float32 sums of squares: scale them (see `elbax inspect`)"
-        )
+        mend = "The first batch gave no number: see `elbax inspect` for values far from the others"
     return f"{error}; the state of step {step:,} is kept in {run.path}. {mend}"
 
 
@@ -171,9 +168,6 @@ def _measure(
     for name, bound in bounds.items():
         if bound is not None and "elbo" not in bound:
             bound["terms"] = _terms(plan, trainer, model, name)
-        units = tables.own_units(plan.dataset, splits[name].x)
-        if bound is not None and units is not None:
-            bound["log_jacobian"] = units
     rows = conditioned(model, plan.dataset.test if len(plan.dataset.test) else plan.dataset.train)
     best = None
     if trainer.best is not None:

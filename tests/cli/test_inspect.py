@@ -26,25 +26,22 @@ def test_inspect_says_what_the_data_are(elbax):
 def test_inspect_sees_what_training_refuses(elbax, tmp_path):
     x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     x[3, 1], x[:, 2] = np.nan, 7
-    np.save(tmp_path / "table.npy", x)
+    np.save(tmp_path / "table.npy", x[:, None])
     status, out, _ = elbax("inspect", tmp_path / "table.npy", "--json")
     found = json.loads(out)
     assert status == 0
     assert found["schema"] == 1
-    assert (found["kind"], found["shape"], found["missing"]) == ("vectors", [4], 1)
+    assert (found["kind"], found["shape"], found["missing"]) == ("images", [1, 4, 1], 1)
     assert found["constant"] == 1
     assert found["likelihood"] == "normal"
-    assert "NaN" in found["problem"]
+    assert "NaN" in found["problems"][0]
 
 
 @pytest.mark.parametrize(
     ("count", "words"),
     [
         (1, "has 1 image only: at least 3 are needed"),
-        (
-            50,
-            "batch_size (--batch-size) is 100, and there are 40 rows to train on: give at most 40",
-        ),
+        (50, "10,000 steps"),
     ],
 )
 def test_inspect_sees_too_few_rows(elbax, tmp_path, count, words):
@@ -59,7 +56,7 @@ def test_inspect_sees_too_few_rows(elbax, tmp_path, count, words):
 def test_the_estimate_counts_the_summary_network(monkeypatch):
     monkeypatch.setattr(inspection, "measure_rate", lambda: 1e9)
     x = np.zeros((10, 28, 28), np.uint8)
-    cost = inspection.estimate(load(x), find("vae"), Choice("bernoulli"))
+    cost = inspection.estimate(load(x), find("vae").options(), Choice("bernoulli"))
     # DESIGN: 0.84 GFLOP a step for 784-512-384-256-10 and back at batch 100
     assert cost.flops == pytest.approx(0.84e9, rel=0.01)
     assert cost.seconds == pytest.approx(1.4 * cost.flops * 10_000 / 1e9, rel=1e-4)

@@ -30,7 +30,7 @@ def test_describe_with_missing_and_infinite_values():
     x[:, 2] = np.nan  # nothing at all in this column
     x[4, 3] = np.nan
     x[5, 3], x[6, 4] = np.inf, -np.inf
-    found = describe(load(x, check=False))
+    found = describe(load(x[:, None], check=False))
     finite = x[np.isfinite(x)].astype(np.float32)
     assert (found.missing, found.missing_rows, found.infinite) == (501, 500, 2)
     assert (found.minimum, found.maximum) == (finite.min(), finite.max())
@@ -41,10 +41,10 @@ def test_describe_with_missing_and_infinite_values():
 
 
 def test_describe_nothing_finite():
-    found = describe(load(np.full((5, 2), np.nan), check=False))
+    found = describe(load(np.full((5, 1, 2), np.nan), check=False))
     assert (found.minimum, found.maximum, found.mean) == (None, None, None)
     assert (found.constant, found.distinct) == (2, 0)
-    likelihood, reason = choose_likelihood(load(np.full((5, 2), np.nan), check=False))
+    likelihood, reason = choose_likelihood(load(np.full((5, 1, 2), np.nan), check=False))
     assert (likelihood, reason) == ("normal", "there are no finite values")
 
 
@@ -60,9 +60,11 @@ def test_binary_hint():
         (np.eye(10, dtype=bool), "bernoulli", "binary"),
         (np.eye(10), "bernoulli", "binary"),
         (np.eye(10) / 2, "bernoulli", r"within \[0, 1\]"),
-        (np.eye(10) * 2, "normal", "real values from 0 to 2"),
-        (-np.eye(10), "normal", "real values from -1 to 0"),
-        (np.full((10, 2, 2), 200.0), "normal", "look like grey levels: save as uint8"),
+        (np.eye(10) * 2, "mixed", "each column has a family"),
+        (np.eye(10)[:, None] * 2, "normal", "real values from 0 to 2, standardised"),
+        (-np.eye(10)[:, None], "normal", "real values from -1 to 0, standardised"),
+        (np.eye(10)[:, None] * 200, "bernoulli", "float64 from 0 to 200 read as grey levels"),
+        (np.full((9, 2, 2), 4000, np.uint16), "bernoulli", "uint16 read as shares of 4,095"),
     ],
 )
 def test_choice_of_likelihood(array, likelihood, reason):
@@ -85,21 +87,16 @@ def test_support(grey):
     check_support(load(np.eye(10) / 2), "bernoulli")
     check_support(load(-np.eye(10)), "normal")
     with pytest.raises(DataError, match=r"outside \[0, 1\].*rescale, or use the normal"):
-        check_support(load(-np.eye(10)), "bernoulli")
-    with pytest.raises(DataError, match="divide by 255 or save as uint8"):
-        check_support(load(grey.astype(np.float32)), "bernoulli")
-    # A table of measurements between 0 and 255 is not taken for bytes.
-    table = np.random.default_rng(0).uniform(0, 200, (20, 3))
-    with pytest.raises(DataError, match="rescale, or use the normal"):
-        check_support(load(table), "bernoulli")
+        check_support(load(-np.eye(10)[:, None]), "bernoulli")
+    check_support(load(grey.astype(np.float32)), "bernoulli")  # grey levels, as floats
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
 @pytest.mark.parametrize(("value", "word"), [(np.nan, "missing"), (-np.inf, "infinite")])
 def test_support_refuses_what_inspection_let_pass(likelihood, value, word):
-    x = np.zeros((10, 2))
-    x[3, 1] = value
-    with pytest.raises(DataError, match=rf"^array has 1 {word}.* value, the first at row 3, col"):
+    x = np.zeros((10, 1, 2))
+    x[3, 0, 1] = value
+    with pytest.raises(DataError, match=rf"^array has 1 {word}.* value, the first at image 3, p"):
         check_support(load(x, check=False), likelihood)
 
 

@@ -45,7 +45,10 @@ def test_a_table_of_floats_is_vectors():
     dataset = load(np.random.default_rng(0).normal(size=(50, 3)))
     assert (dataset.kind, dataset.shape, dataset.scale) == ("vectors", (3,), 1.0)
     assert dataset.train.x.dtype == np.float32
-    assert "float64 read as float32" in dataset.source
+    assert [(column.name, column.kind) for column in dataset.columns] == [
+        ("0", "continuous"), ("1", "continuous"), ("2", "continuous"),
+    ]  # fmt: skip
+    np.testing.assert_allclose(dataset.train.x.std(axis=0), 1.0, rtol=1e-5)
 
 
 def test_every_row_is_in_exactly_one_split(grey):
@@ -61,9 +64,9 @@ def test_every_row_is_in_exactly_one_split(grey):
         (np.array([[False, True]] * 10), np.uint8, 1.0),
         (np.array([[0, 1]] * 10, np.uint8), np.uint8, 1.0),
         (np.array([[0, 2]] * 10, np.uint8), np.uint8, 1 / 255),
-        (np.array([[0, 255]] * 10, np.int64), np.uint8, 1 / 255),
-        (np.array([[0, 256]] * 10, np.int16), np.float32, 1.0),
-        (np.array([[-1, 3]] * 10, np.int64), np.float32, 1.0),
+        (np.array([[[0, 255]]] * 10, np.int64), np.uint8, 1 / 255),
+        (np.array([[[0, 256]]] * 10, np.int16), np.float32, 1 / 128),
+        (np.array([[[-1, 3]]] * 10, np.int64), np.float32, 1 / 2),
         (np.array([[0.0, 1.0]] * 10, ">f8"), np.float32, 1.0),
         (np.array([[0.0, 1.0]] * 10, np.float16), np.float32, 1.0),
     ],
@@ -72,12 +75,12 @@ def test_number_types(given_as, kept_as, scale):
     dataset = load(given_as)
     assert dataset.train.x.dtype == kept_as
     assert dataset.scale == scale
-    np.testing.assert_array_equal(dataset.train.x[0], given_as[0].astype(np.float64))
+    np.testing.assert_array_equal(dataset.train.x[0].ravel(), np.float64(given_as[0]).ravel())
 
 
 def test_the_reading_of_integers_is_said():
-    assert "int64 values 0–9 read as bytes" in load(np.arange(10).reshape(10, 1)).source
-    big = load(np.full((10, 1), (1 << 24) + 1))
+    assert "int64 values 0–9 read as bytes" in load(np.arange(10).reshape(10, 1, 1)).source
+    big = load(np.full((10, 1, 1), (1 << 24) + 1))
     assert "rounded to 24 bits" in big.source
 
 
@@ -224,10 +227,9 @@ def test_binarisation_needs_probabilities(binarize):
     assert_one_line(error)
 
 
-@pytest.mark.parametrize("binarize", ["static", "dynamic"])
-def test_bytes_as_floats_are_named_as_such(grey, binarize):
-    with pytest.raises(DataError, match=r"look like grey levels .* divide by 255 or save as uint8"):
-        load(grey.astype(np.float64), binarize=binarize)
+def test_bytes_as_floats_are_binarised_as_bytes_are(grey):
+    floats, bytes_ = (load(x, binarize="static") for x in (grey.astype(np.float64), grey))
+    np.testing.assert_array_equal(floats.train.x, bytes_.train.x)
 
 
 def test_unknown_binarisation(grey):
@@ -254,7 +256,7 @@ def test_unknown_binarisation(grey):
         (np.array([[None, 1]] * 10, object), "Python objects"),
         (np.zeros((10, 2), "M8[s]"), "dates"),
         (np.zeros((10, 2), [("a", "f4")]), "records"),
-        (np.ma.masked_equal(np.eye(10), 1.0), "masked array with 10 cells"),
+        (np.ma.masked_equal(np.eye(10)[:, None], 1.0), "masked array with 10 cells"),
     ],
 )
 def test_arrays_that_are_refused(array, message):
@@ -266,27 +268,23 @@ def test_arrays_that_are_refused(array, message):
 def test_nan_is_counted_and_placed_in_the_rows_of_the_file():
     x = np.zeros((40, 5), np.float32)
     x[13, 2] = x[17, 0] = x[17, 4] = np.nan
-    with pytest.raises(
-        DataError, match=r"3 missing \(NaN\) values, the first at row 13, column 2 \(counted from 0"
-    ):
-        load(x)
-    with pytest.raises(DataError, match=r"image 13, pixel \(0, 2\)"):
+    with pytest.raises(DataError, match=r"3 missing \(NaN\) values, .* image 13, pixel \(0, 2\)"):
         load(x[:, None, :])
     with pytest.raises(DataError, match=r"image 13, pixel \(0, 0\), channel 2"):
         load(x[:, None, None, :4])
 
 
 def test_nan_beyond_the_first_chunk_is_placed():
-    x = np.zeros((3000, 1000), np.float32)
-    x[2500, 7] = np.inf
-    with pytest.raises(DataError, match=r"1 infinite value, the first at row 2,500, column 7 "):
+    x = np.zeros((3000, 1, 1000), np.float32)
+    x[2500, 0, 7] = np.inf
+    with pytest.raises(DataError, match=r"1 infinite value, the first at image 2,500, pixel "):
         load(x)
 
 
 def test_what_float32_cannot_hold():
-    x = np.zeros((10, 2))
-    x[4, 1] = 1e39
-    with pytest.raises(DataError, match=r"float32 cannot hold.*row 4, column 1"):
+    x = np.zeros((10, 1, 2))
+    x[4, 0, 1] = 1e39
+    with pytest.raises(DataError, match=r"float32 cannot hold.*image 4, pixel \(0, 1\)"):
         load(x)
 
 

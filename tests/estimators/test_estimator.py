@@ -321,7 +321,7 @@ def test_likelihoods_by_the_columns():
     assert mixed.likelihood_ == ("normal", "binary", "normal")
     assert set(np.unique(mixed.sample(50)[:, 1])) == {0.0, 1.0}
     x[3, 1] = 2
-    with pytest.raises(ValueError, match=r"'x1' of X is 2.0 in row 3 .*: it knows 0.0, 1.0"):
+    with pytest.raises(ValueError, match=r"'x1' has 2.0 in 1 row .*row 3.*knows 0.0, 1.0"):
         mixed.transform(x)
     pixels = VAE(**SMALL, max_iter=1).fit(np.stack([switch, rng.permutation(np.arange(60))], 1))
     assert pixels.likelihood_ == ("normal", "normal")  # 0 and 1 are levels of one scale

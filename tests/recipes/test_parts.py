@@ -8,12 +8,13 @@ import pytest
 
 from elbax.cli.parsing import UsageError, read
 from elbax.cli.runs.train import Arguments
-from elbax.model import NegativeELBO, NormalizedMLP
-from elbax.model.support import COUNTS, REAL, UNIT_INTERVAL
+from elbax.data import load
+from elbax.model import NegativeELBO, NormalizedMLP, Preprocessing
+from elbax.model.support import COUNTS, POSITIVE, REAL, UNIT_INTERVAL
 from elbax.recipes import ModelOptions, options, parts, settings
 from elbax.recipes.choice import Choice
 from elbax.recipes.compatibility import check
-from elbax.recipes.compose import compose, likelihood_family, reading_scale
+from elbax.recipes.compose import compose, likelihood_family, reading
 
 MIXTURE = Choice("mixture", (("components", 20),))
 IMAGE = (6, 6, 1)
@@ -213,12 +214,26 @@ def test_no_refusal_names_what_is_refused_too():
 
 
 def test_bytes_are_read_as_what_the_likelihood_speaks_of():
-    assert reading_scale(UNIT_INTERVAL, 1 / 255) == 1 / 255
-    assert reading_scale(REAL, 1 / 255) == 1 / 255
-    assert reading_scale(COUNTS, 1 / 255) == 1.0
-    assert reading_scale(COUNTS, 1 / 255, "dynamic") == 1 / 255
+    grey = load(np.arange(6 * 4, dtype=np.uint8).reshape(6, 4) * 10, validation=0)
+    assert reading(UNIT_INTERVAL, grey) == Preprocessing(1 / 255)
+    assert reading(REAL, grey) == Preprocessing(1 / 255)
+    assert reading(COUNTS, grey) == Preprocessing()
+    assert reading(COUNTS, grey, "dynamic") == Preprocessing(1 / 255, "dynamic")
     mixed = Choice("mixed", (("columns", ("normal", "poisson")),))
-    assert reading_scale(likelihood_family(mixed, (2,)).support, 1 / 255) == 1.0
+    assert reading(likelihood_family(mixed, (2,)).support, grey) == Preprocessing()
+
+
+def test_real_values_are_standardised_where_the_likelihood_is_of_real_numbers():
+    x = np.random.default_rng(0).normal(300.0, 12.0, (50, 3, 3))
+    real = load(x, validation=0)
+    train = real.train.x
+    expected = Preprocessing(
+        float(1 / train.std(dtype=float)),
+        shift=float(train.mean(dtype=float)),
+        log_jacobian=(-float(np.log(train.std(dtype=float))),),
+    )
+    assert reading(REAL, real) == expected
+    assert reading(POSITIVE, real) == Preprocessing()
 
 
 def test_pseudo_inputs_start_at_preprocessed_data_within_the_likelihoods_bounds():
@@ -229,7 +244,7 @@ def test_pseudo_inputs_start_at_preprocessed_data_within_the_likelihoods_bounds(
         changed(prior="vamp", **{"prior.components": 9}, hidden=(3,)),
         shape=(4,),
         likelihood="bernoulli",
-        scale=1 / 255,
+        preprocessing=Preprocessing(scale=1 / 255),
         data=data,
         key=jax.random.key(0),
     )

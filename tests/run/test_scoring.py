@@ -1,5 +1,6 @@
 """Rows scored and drawn given cells, in a table's own units, through the command line."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,6 +10,7 @@ import pytest
 import scipy.stats
 
 from elbax.data.columns import Column
+from elbax.model import Preprocessing
 from elbax.run.use import conditioning, scoring
 from tests.evaluate.test_imputation import conditional
 from tests.evaluate.test_imputation import holed as exact_model
@@ -34,6 +36,8 @@ def trained(table_run, tmp_path_factory):
 
 def test_densities_are_those_of_the_tables_own_units():
     oracle, model, x = exact_model()
+    jacobian = tuple(column.log_jacobian for column in columns())
+    model = dataclasses.replace(model, preprocessing=Preprocessing(log_jacobian=jacobian))
     scored = scoring.score_rows(model, x, columns(), samples=10_000, seed=0)
     covariance = oracle.weight @ oracle.weight.T + oracle.scale**2 * np.eye(4)
     for row, found in zip(x, scored.log_p, strict=True):
@@ -64,7 +68,8 @@ def test_rows_given_a_cell_are_those_of_the_conditional_normal():
         standard = (table[name].to_numpy() - SHIFTS[i]) / SCALES[i]
         standard = (standard - mean[j]) / deviation[j]
         assert scipy.stats.kstest(standard, "norm").statistic < 0.05
-    assert "to be trusted: yes" in conditioning.in_words(given, found)
+    (line,) = conditioning.in_words(columns(), given, found)
+    assert "to be trusted: yes" in line
 
 
 def test_what_cannot_be_given_is_refused_by_name():

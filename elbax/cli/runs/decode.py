@@ -49,12 +49,13 @@ def main(arguments: Arguments) -> None:
         raise ValueError("--mean and --draw exclude each other: give one of them")
     run = opened(arguments.run)
     from elbax.run import labels
-    from elbax.run.use import apply, outputs
+    from elbax.run.use import apply, outputs, tables
 
     outputs.check_target(arguments.out, FORMATS, tuple(run.config["data"]["shape"]))
     z = _latents(arguments)
     label = labels.number_of(arguments.label, run.config)
     arrays = apply.decode(run.model, z, seed=arguments.seed, draw=arguments.draw, label=label)
+    arrays["x"] = tables.in_own_units(run, arrays["x"], drawn=arguments.draw)
     outputs.write_arrays(arguments.out, arrays, "x")
     print(f"{arguments.out}: {len(z):,} decoded")
 

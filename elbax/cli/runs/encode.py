@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened
+from elbax.cli.stderr import note
 from elbax.recipes.convert import Checked
 from elbax.run.run import Run
 from elbax.util import environment
@@ -30,6 +31,9 @@ class Arguments(Checked):
     """The file to write: .npz, .csv or .parquet."""
     data: str | None = None
     """Other data of the same shape: a name or a path. Without it: those of the run."""
+    unseen: Literal["refuse", "missing"] = "refuse"
+    """What to do about categories of other data that training did not see: refuse them, or take
+    their cells as missing."""
     split: Literal["train", "validation", "test", "all"] = "all"
     """Which rows; `all` keeps your own file's order, else train, validation, test in turn."""
 
@@ -42,7 +46,9 @@ def main(arguments: Arguments) -> None:
     from elbax.run.use import apply, other_data, outputs
 
     outputs.check_target(arguments.out, FORMATS)
-    run = other_data.on(run, arguments.data)
+    run = other_data.on(run, arguments.data, unseen=arguments.unseen)
+    if arguments.data is not None:
+        note(run.dataset)
     rows, label = run.rows(arguments.split)
     arrays = apply.encode(run.model, labels.conditioned(run.model, Split(rows, label)), label)
     outputs.write_table(arguments.out, arrays)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened
@@ -35,6 +36,9 @@ class Arguments(Checked):
     """Importance draws of the latents for each row."""
     multiple: Annotated[int, Bounds(0, 400)] = 0
     """Write so many tables more, OUT.1, OUT.2, …, each with its missing cells drawn at random."""
+    unseen: Literal["refuse", "missing"] = "refuse"
+    """What to do about categories of other data that training did not see: refuse them, or take
+    their cells as missing."""
     seed: Seed = 0
     """Seed of the draws."""
 
@@ -48,7 +52,7 @@ def main(arguments: Arguments) -> None:
     if not columns:
         raise ValueError(f"{run.path} was trained on {run.config['data']['name']}, no table")
     outputs.check_target(arguments.out, FORMATS)
-    table = imputation.read(arguments.data)
+    table = imputation.read(arguments.data, run.config)
     filled = imputation.fill(
         run.model,
         table,
@@ -56,8 +60,13 @@ def main(arguments: Arguments) -> None:
         draws=arguments.draws,
         multiple=arguments.multiple,
         seed=arguments.seed,
+        unseen=arguments.unseen,
     )
-    written = imputation.write(filled, arguments.data, arguments.out)
+    for line in filled.notes:
+        print(f"note    {line}", file=sys.stderr)
+    written = imputation.write(
+        filled, arguments.data, arguments.out, run.config["data"].get("header")
+    )
     doubtful = f"; {filled.doubtful:,} rows with few effective draws: give more --draws"
     print(
         f"{arguments.out}: {filled.cells:,} cells filled in {filled.rows:,} of {table.rows:,} rows"

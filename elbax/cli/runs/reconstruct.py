@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened
+from elbax.cli.stderr import note
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -32,6 +33,9 @@ class Arguments(Checked):
     """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
     data: str | None = None
     """Other data of the same shape: a name or a path. Without it: those of the run."""
+    unseen: Literal["refuse", "missing"] = "refuse"
+    """What to do about categories of other data that training did not see: refuse them, or take
+    their cells as missing."""
     split: Literal["train", "validation", "test", "all"] = "test"
     """Which rows."""
     count: Count | None = None
@@ -50,15 +54,18 @@ def main(arguments: Arguments) -> None:
     columns = tables.columns_of(run.config)
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
     outputs.check_target(arguments.out, formats, tuple(run.config["data"]["shape"]))
-    run = other_data.on(run, arguments.data)
+    run = other_data.on(run, arguments.data, unseen=arguments.unseen)
+    if arguments.data is not None:
+        note(run.dataset)
     rows = labels.conditioned(run.model, Split(*run.rows(arguments.split)))
     picture = arguments.out.suffix.lower() == ".png"
     rows = rows[: arguments.count or (100 if picture else len(rows))]
-    arrays = apply.reconstruct(run.model, rows, seed=arguments.seed)
+    found = apply.reconstruct(run.model, rows, seed=arguments.seed)
+    arrays = {name: tables.in_own_units(run, x) for name, x in found.items()}
     if picture:
         outputs.write_pairs(arguments.out, arrays["reconstruction"], arrays["original"])
     elif arguments.out.suffix.lower() in tables.FORMATS:
-        tables.write(arguments.out, columns, arrays["reconstruction"])
+        tables.write(arguments.out, columns, found["reconstruction"])
     else:
         outputs.write_arrays(arguments.out, arrays, "reconstruction")
     print(f"{arguments.out}: {len(rows):,} reconstructions ({run.dataset.name}, {arguments.split})")

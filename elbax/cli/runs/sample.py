@@ -88,7 +88,8 @@ def main(arguments: Arguments) -> None:
         )
         tables.write_table(arguments.out, rows)
         print(f"{arguments.out}: {arguments.count:,} rows, z from {source}")
-        print(conditioning.in_words(given, found))
+        for line in conditioning.in_words(columns, given, found):
+            print(line)
         return
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
@@ -97,6 +98,7 @@ def main(arguments: Arguments) -> None:
     if as_table:
         tables.write(arguments.out, columns, arrays["x"])
     else:
+        arrays["x"] = tables.in_own_units(run, arrays["x"], drawn=draw)
         outputs.write_arrays(arguments.out, arrays, "x")
     what = "draws from p(x|z)" if draw else "means of p(x|z)"
     print(f"{arguments.out}: {arguments.count:,} {what}, z from {source}")

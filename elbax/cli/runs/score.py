@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened
+from elbax.cli.stderr import note
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
@@ -35,6 +36,9 @@ class Arguments(Checked):
     """The file to write: .csv, .parquet or .npz."""
     data: str | None = None
     """The data to score: a name or a path. Without it: those of the run."""
+    unseen: Literal["refuse", "missing"] = "refuse"
+    """What to do about categories of other data that training did not see: refuse them, or take
+    their cells as missing."""
     split: Literal["train", "validation", "test", "all"] = "all"
     """Which rows; all come in the order of the file."""
     samples: Count = 1000
@@ -52,7 +56,9 @@ def main(arguments: Arguments) -> None:
     from elbax.run.use import other_data, outputs, scoring
 
     outputs.check_target(arguments.out, FORMATS)
-    run = other_data.on(run, arguments.data)
+    run = other_data.on(run, arguments.data, unseen=arguments.unseen)
+    if arguments.data is not None:
+        note(run.dataset)
     labels.refuse(run.model, "score")
     rows, _ = run.rows(arguments.split)
     scored = scoring.score_rows(

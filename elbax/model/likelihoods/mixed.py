@@ -168,6 +168,18 @@ class Columns(eqx.Module):
                 pieces.append(expected)
         return self._together(pieces)
 
+    def probability(self, expectations: tuple[Array, ...]) -> Float[Array, "..."]:
+        """From (averaged) `expectations` the probability of `settled`; 1 of columns of numbers."""
+        pieces = []
+        for part, expected in zip(self.parts, expectations, strict=True):
+            if isinstance(part, LevelMasses):
+                pieces.append(jnp.max(expected, axis=0))
+            elif isinstance(part, GreyBernoulli):
+                pieces.append(jnp.maximum(expected, 1.0 - expected))
+            else:
+                pieces.append(jnp.ones_like(expected))
+        return self._together(pieces)
+
     def _together(self, pieces: list[Array]) -> Float[Array, "..."]:
         order = [position for where in self.positions for position in where]
         back = sorted(range(len(order)), key=order.__getitem__)

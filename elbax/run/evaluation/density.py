@@ -14,7 +14,6 @@ from elbax.evaluate.quantities import LOG_LIKELIHOOD
 from elbax.evaluate.tiles import Rows, stored
 from elbax.run import measure as measuring
 from elbax.run.evaluation.task import Task, number, plain
-from elbax.run.use import tables
 
 if TYPE_CHECKING:
     from elbax.model.latent_variable_model import LatentVariableModel
@@ -35,9 +34,6 @@ def bound_of(task: Task, samples: int | None) -> dict[str, Any]:
     part = Split(stored(task.rows), task.labels)
     found = measuring.measure(task.run.model, part, task.seed, samples) or {}
     kind = bounds.quantity(task.run.model, task.rows)
-    units = tables.own_units(task.run.dataset, stored(task.rows))
-    if units is not None:  # added to a mean in nats, it is that of the table's own units
-        found["log_jacobian"] = units
     return {
         "samples": samples,
         "quantity": kind,

@@ -94,8 +94,8 @@ def draw(
     return _as_given(data_tables.decode(columns, found.x), columns, given), found
 
 
-def in_words(given: Given, found: ConditionalDraws) -> str:
-    """What the rows are drawn given, and whether to trust them."""
+def in_words(columns: Sequence[Column], given: Given, found: ConditionalDraws) -> list[str]:
+    """What the rows are drawn given, whether to trust them, and what is far outside."""
     verdict, effective = found.trust(), found.effective_sample_size
     why = {
         "yes": "",
@@ -103,21 +103,25 @@ def in_words(given: Given, found: ConditionalDraws) -> str:
         "no": ": the rows repeat a few latents; what is given is rare, or unlike the training data "
         "(give more --proposals, or fewer cells)",
     }[verdict]
-    cells = ", ".join(f"{shown(name)}={shown(value)}" for name, value in given.items())
+    known = {column.name: column for column in columns}
+    written = {
+        name: one.exactly(known[name], value, 1)[0].as_py()
+        if known[name].kind not in one.CODED
+        else value
+        for name, value in given.items()
+    }
+    cells = ", ".join(f"{shown(name)}={shown(value)}" for name, value in written.items())
+    row = [one.number_of(c, given[c.name]) if c.name in given else np.nan for c in columns]
+    far = [f"note    {line}" for line in data_tables.far(columns, np.array([row]))]
     tail = "" if np.isnan(found.pareto_k) else f", Pareto k {found.pareto_k:.2f}"
-    return (
-        f"given {cells}: {effective:,.0f} effective of {found.proposals:,} proposed latents{tail}; "
-        f"to be trusted: {verdict}{why}"
-    )
+    drawn = f"{effective:,.0f} effective of {found.proposals:,} proposed latents{tail}"
+    return [*far, f"given {cells}: {drawn}; to be trusted: {verdict}{why}"]
 
 
 def _as_given(table: pa.Table, columns: Sequence[Column], given: Given) -> pa.Table:
     """Numbers exactly as given: through float32 they would come back as nearly that."""
-    import pyarrow as pa
-
     for i, column in enumerate(columns):
         if column.name in given and column.kind not in one.CODED:
-            cells = pa.array([given[column.name]] * table.num_rows)
-            kind = table.schema.field(i).type
-            table = table.set_column(i, column.name, cells.cast(kind, safe=False))
+            cells = one.exactly(column, given[column.name], table.num_rows)
+            table = table.set_column(i, column.name, cells)
     return table

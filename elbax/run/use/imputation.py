@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
 
 from elbax.data import tables as data_tables
 from elbax.data.errors import DataError
+from elbax.data.formats import tables as files
 from elbax.evaluate.imputation import impute
 from elbax.run import labels
 from elbax.run.use import tables
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from elbax.data import Column
-    from elbax.data.tables import Table
+    from elbax.data.formats.tables import Table
     from elbax.model.latent_variable_model import LatentVariableModel
 
 _FEW = 10.0  # effective draws of a row
@@ -39,6 +40,7 @@ class Filled:
         cells: How many were filled.
         rows: In how many rows.
         doubtful: How many of these had fewer than ten effective draws.
+        notes: Observed cells far outside of what was trained on.
     """
 
     table: pa.Table
@@ -48,10 +50,11 @@ class Filled:
     cells: int
     rows: int
     doubtful: int
+    notes: list[str]
 
 
-def read(path: Path) -> Table:
-    """The table of a file.
+def read(path: Path, config: Mapping[str, Any]) -> Table:
+    """The table of a file, read as the run of `config` read its own.
 
     Raises:
         FileNotFoundError: There is none.
@@ -59,9 +62,10 @@ def read(path: Path) -> Table:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    if not data_tables.is_table(path):
-        raise DataError(f"{shown(path)} is no table: give a .csv or .parquet file")
-    return data_tables.read(path)
+    if not files.is_table(path):
+        raise DataError(f"{shown(path)} is no table: give one of {files.KNOWN}")
+    asked = config["data"]
+    return files.read(path, header=asked.get("header"), missing=asked.get("missing_values", ()))
 
 
 def fill(
@@ -72,6 +76,7 @@ def fill(
     draws: int,
     multiple: int,
     seed: int,
+    unseen: Literal["refuse", "missing"] = "refuse",
 ) -> Filled:
     """Fills the missing cells of the columns that the model knows; others stay as they are.
 
@@ -82,12 +87,13 @@ def fill(
         draws: Importance draws a row.
         multiple: How many tables to draw beside.
         seed: Of the draws.
+        unseen: Whether categories that training did not see are refused or filled.
 
     Raises:
         ValueError: A column is missing, or holds what training did not see.
     """
     labels.refuse(model, "impute")
-    x = data_tables.encode(table, columns)
+    x = data_tables.encode(table, columns, unseen)
     missing = np.isnan(x)
     key = jax.random.key(seed)
     found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple))
@@ -101,10 +107,11 @@ def fill(
         cells=int(missing.sum()),
         rows=int(filled.sum()),
         doubtful=int(few.sum()),
+        notes=data_tables.far(columns, x),
     )
 
 
-def write(filled: Filled, data: Path, out: Path) -> list[Path]:
+def write(filled: Filled, data: Path, out: Path, header: bool | None) -> list[Path]:
     """Writes the table, the intervals and the drawn tables; answers with the paths beside `out`.
 
     From text to text, an observed cell keeps its very characters.
@@ -113,34 +120,34 @@ def write(filled: Filled, data: Path, out: Path) -> list[Path]:
         filled: What `fill` gave.
         data: The file of the table that was filled.
         out: The file to write.
+        header: Of text, whether the first line names the columns; None: judged.
     """
-    texts = (data.suffix.lower(), out.suffix.lower())
-    written = None
-    if texts[0] in data_tables.TEXT_SUFFIXES and texts[1] == ".csv":
-        written = data_tables.read_as_written(data)
+    written, delimiter = None, ","
+    if files.is_text(data) and out.suffix.lower() in (".csv", ".tsv"):
+        written, delimiter = files.read_as_written(data, header=header)
+        if data.suffix.lower() == ".tsv" or out.suffix.lower() == ".tsv":
+            delimiter = ","
 
     def finish(table: pa.Table) -> pa.Table:
         return table if written is None else _as_written(table, written, filled.holes)
 
-    tables.write_table(out, finish(filled.table))
+    tables.write_table(out, finish(filled.table), delimiter)
     intervals = out.with_name(f"{out.stem}.intervals.csv")
     tables.write_table(intervals, filled.intervals)
     paths = [intervals]
     for number, table in enumerate(filled.multiple, start=1):
         paths.append(out.with_name(f"{out.stem}.{number}{out.suffix}"))
-        tables.write_table(paths[-1], finish(table))
+        tables.write_table(paths[-1], finish(table), delimiter)
     return paths
 
 
-def _as_written(
-    table: pa.Table, written: Mapping[str, pa.ChunkedArray], holes: Mapping[str, np.ndarray]
-) -> pa.Table:
+def _as_written(table: pa.Table, written: pa.Table, holes: Mapping[str, np.ndarray]) -> pa.Table:
     """The table as text: observed cells as they were written, the others as they were filled."""
     import pyarrow as pa
 
     columns = []
     for name in table.column_names:
-        cells = np.array(written[name].to_pylist(), object)
+        cells = np.array(written.column(name).to_pylist(), object)
         if name in holes and holes[name].any():
             made = table.column(name).to_pylist()
             for row in np.flatnonzero(holes[name]):
@@ -167,6 +174,8 @@ def _put(table: Table, columns: tuple[Column, ...], x: np.ndarray, missing: np.n
             for cell, hole in zip(array.to_pylist(), holes, strict=True)
         ]
         kind = array.type if not pa.types.is_null(array.type) else None
+        if kind in (pa.string(), pa.large_string()):  # numbers that are written as text
+            cells = [cell if cell is None else str(cell) for cell in cells]
         arrays.append(pa.array(cells, type=kind))
     return pa.table(arrays, names=list(table.columns))
 

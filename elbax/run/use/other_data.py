@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from elbax.model.latent_variable_model import Decoder
 from elbax.model.preprocessing import Preprocessing
@@ -17,13 +19,19 @@ if TYPE_CHECKING:
     from elbax.data import Dataset
 
 
-def on(run: Run, data: str | None = None, binarize: Binarize | None = None) -> Run:
+def on(
+    run: Run,
+    data: str | None = None,
+    binarize: Binarize | None = None,
+    unseen: Literal["refuse", "missing"] = "refuse",
+) -> Run:
     """The run with other data, and its model reading them as they are stored.
 
     Args:
         run: The run.
         data: A name or a path; None for the run's own.
         binarize: How to binarise the data; None does it as in training.
+        unseen: Whether categories that training did not see are refused or taken as missing.
 
     Raises:
         ValueError: Changed data, another shape (both are named), values that the likelihood can't
@@ -32,7 +40,7 @@ def on(run: Run, data: str | None = None, binarize: Binarize | None = None) -> R
     chosen = run.binarize if binarize is None else binarize
     if data is None and chosen == run.binarize:
         return run
-    dataset = _read(run, data, chosen)
+    dataset = _read(run, data, chosen, unseen)
     if data is not None:
         if dataset.shape != run.model.shape:
             raise ValueError(
@@ -47,13 +55,17 @@ def on(run: Run, data: str | None = None, binarize: Binarize | None = None) -> R
     return run.replace(model=model, dataset=dataset, binarize=chosen)
 
 
-def _read(run: Run, data: str | None, how: Binarize) -> Dataset:
+def _read(
+    run: Run, data: str | None, how: Binarize, unseen: Literal["refuse", "missing"] = "refuse"
+) -> Dataset:
     from elbax.data import load
 
     if data is not None and tables.columns_of(run.config):
-        return tables.load_other(data, run.config, run.path)
+        return tables.load_other(data, run.config, run.path, unseen)
     if data is not None:
-        return load(data, binarize=how, check=False)
+        background = run.config["data"].get("background")
+        # As a whole, whatever columns it has: so the run read its own.
+        return load(data, binarize=how, check=False, likelihood="whole", background=background)
     reading = dataclasses.replace(run.options.data, binarize=how)
     options = dataclasses.replace(run.options, data=reading)
     return settle.load_again(run.config, options, changed=how != run.binarize)
@@ -73,11 +85,14 @@ def _check_binarize(run: Run, chosen: Binarize, grey: Dataset) -> None:
 
 
 def _preprocessing(run: Run, dataset: Dataset, chosen: Binarize) -> Preprocessing:
-    from elbax.recipes.compose import reading_scale
+    from elbax.recipes.compose import reading
 
     decoder = run.model.decoder
     support = decoder.likelihood.support if isinstance(decoder, Decoder) else REAL
-    return Preprocessing(
-        scale=reading_scale(support, dataset.scale, chosen),
-        binarize="dynamic" if chosen == "dynamic" else "none",
-    )
+    own, found = run.model.preprocessing, reading(support, dataset, chosen)
+    if dataset.train.x.dtype == np.uint8:
+        return Preprocessing(found.scale, found.binarize)
+    if run.config["data"]["dtype"] == "uint8":  # floats are then shares of the brightest level
+        return Preprocessing(1.0 if found.shift else found.scale, found.binarize)
+    # As the training rows were: other rows may tell of another scale.
+    return dataclasses.replace(own, binarize=found.binarize)

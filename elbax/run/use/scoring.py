@@ -70,11 +70,7 @@ def score_rows(
         ValueError: The model has no importance weights.
     """
     found = score(model, rows, key=jax.random.key(seed), samples=samples)
-    elements, log_p = found.elements, found.estimate.log_likelihood
-    if columns:
-        elements = elements + np.array([column.log_jacobian for column in columns])
-        log_p = log_p + data_tables.log_jacobian(columns, rows)
-    return Scored(tuple(columns), log_p, elements, found.estimate)
+    return Scored(tuple(columns), found.estimate.log_likelihood, found.elements, found.estimate)
 
 
 def write(scored: Scored, out: Path) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from elbax.data import Column, load, tables
+from elbax.data.formats import tables as files
+from elbax.data.formats.tables import is_table
+from elbax.data.kinds import IGNORE
 from elbax.util.files import atomic
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
     from elbax.model import ColumnFeatures
+    from elbax.run.run import Run
 
-FORMATS = (".csv", ".parquet")
+FORMATS = (".csv", ".tsv", ".parquet", ".feather")
 
 
 def features(dataset: Dataset) -> ColumnFeatures | None:
@@ -47,29 +51,68 @@ def columns_of(config: Mapping[str, Any]) -> tuple[Column, ...]:
     return tuple(Column.from_json(values) for values in table["columns"])
 
 
-def load_other(data: str, config: Mapping[str, Any], run: Path) -> Dataset:
+def kinds_of(config: Mapping[str, Any], labels: str | None) -> dict[str, str]:
+    """What the columns of a run's table were taken for, so that they are read so again."""
+    table = config["data"].get("table") or {"columns": (), "ignored": {}}
+    kinds = {
+        values["name"]: values["kind"]
+        for values in table["columns"]
+        if values["kind"] != "constant"
+    }
+    return kinds | {name: IGNORE for name in table["ignored"] if name != labels}
+
+
+def in_own_units(run: Run, x: np.ndarray, *, drawn: bool = False) -> np.ndarray:
+    """Modelled numbers of data that are no table in these data's own units.
+
+    Bytes and grey levels stay shares of the brightest one.
+
+    Args:
+        run: The run.
+        x: (n, …) what its model gave.
+        drawn: Whether they are draws: these are rounded as the training values are.
+    """
+    columns = columns_of(run.config)
+    if columns:
+        if run.config["data"]["kind"] == "table":
+            return x
+        return tables.decode_matrix(columns, x, rounded=drawn)
+    own = run.model.preprocessing
+    return x / own.scale + own.shift if own.shift else x
+
+
+def load_other(
+    data: str,
+    config: Mapping[str, Any],
+    run: Path,
+    unseen: Literal["refuse", "missing"] = "refuse",
+) -> Dataset:
     """Other rows of the columns that a run was trained on.
+
+    Args:
+        data: The path of a table.
+        config: The run's ``config.json``.
+        run: Its folder, for messages.
+        unseen: Whether categories that training did not see are refused or taken as missing.
 
     Raises:
         ValueError: It is no table, lacks a column, or holds what training did not see.
     """
-    if not tables.is_table(data):
+    if not is_table(data) and config["data"]["kind"] == "table":
         if Path(data).exists():
             raise ValueError(
                 f"{run} was trained on a table, and {data} is none: give a .csv or .parquet file"
             )
         raise FileNotFoundError(f"there is no file {data}")
-    return load(data, columns=columns_of(config), check=False)
-
-
-def own_units(dataset: Dataset, rows: np.ndarray) -> float | None:
-    """What turns mean nats per datum into the table's own units: the mean log-Jacobian.
-
-    The likelihood speaks of (number − shift) / scale; None where nothing is scaled.
-    """
-    if not dataset.columns or len(rows) == 0:
-        return None
-    return float(np.mean(tables.log_jacobian(dataset.columns, rows)))
+    asked = config["data"]
+    return load(
+        data,
+        columns=columns_of(config),
+        check=False,
+        header=asked.get("header"),
+        missing_values=asked.get("missing_values", ()),
+        unseen=unseen,
+    )
 
 
 def write(out: Path, columns: tuple[Column, ...], x: np.ndarray) -> None:
@@ -77,7 +120,7 @@ def write(out: Path, columns: tuple[Column, ...], x: np.ndarray) -> None:
     write_table(out, tables.decode(columns, x))
 
 
-def write_table(out: Path, table: Any) -> None:
-    """A pyarrow table to .csv or .parquet, whole or not at all."""
+def write_table(out: Path, table: Any, delimiter: str = ",") -> None:
+    """A pyarrow table to a file of one of `FORMATS`, whole or not at all."""
     with atomic(out) as temporary:
-        tables.write(Path(temporary), table, out.suffix.lower())
+        files.write(Path(temporary), table, out.suffix.lower(), delimiter)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elbax.data import DataError, Split, load
-from elbax.data.idx import read_idx
+from elbax.data.formats.idx import read_idx
 
 
 def refused(path, match):
@@ -223,7 +223,7 @@ def test_labels_that_are_taken(tmp_path, grey, label):
         ),
         ({"x_train": np.eye(9), "x_test": np.eye(9), "y_test": np.zeros(9)}, "not train"),
         ({"x": np.eye(9)[:1]}, "1 row only"),
-        ({"x": np.where(np.eye(9) > 0, np.inf, 0)}, "9 infinite values, the first at row 0, col"),
+        ({"x": np.where(np.eye(9) > 0, np.inf, 0)}, "'0' has 1 cell that is infinite"),
     ],
 )
 def test_npz_that_are_refused(tmp_path, arrays, message):
@@ -348,7 +348,7 @@ def test_other_kinds_of_files(tmp_path, write_image, grey):
     write_image(tmp_path / "one.png", grey[0])
     refused(tmp_path / "one.png", "is one image: give the folder")
     (tmp_path / "t.xlsx").write_text("a,b\n1,2\n")
-    refused(tmp_path / "t.xlsx", "is a table of a kind that is not read")
+    refused(tmp_path / "t.xlsx", "is a damaged workbook")
     os.mkfifo(tmp_path / "pipe")
     refused(tmp_path / "pipe", "neither a file nor a folder")
     (tmp_path / "bad\nname.npy").write_bytes(b"x")

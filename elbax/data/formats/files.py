@@ -17,14 +17,14 @@ import numpy as np
 
 from elbax.data.arrays import require_room
 from elbax.data.errors import DataError
-from elbax.data.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
-from elbax.data.images import read_images
+from elbax.data.formats.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
+from elbax.data.formats.images import IMAGE_SUFFIXES, read_images
 from elbax.data.splitting import Part, Raw
 from elbax.util.words import counted, listed, reason, shown
 
 _NPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
-_IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff")
+_IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"RIFF", b"GIF8", b"BM")
 _TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".xlsx")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
@@ -34,15 +34,19 @@ _LABEL_KEYS = ("y", "label", "labels")
 _VALIDATION_KEYS = ("validation", "val", "valid")
 
 
-def read_path(path: Path) -> Raw:
+def read_path(path: Path, background: str | None = None) -> Raw:
     """Read a file or folder, told by its content, not by its name.
+
+    Args:
+        path: the file or folder.
+        background: of images, the colour that transparent pixels are laid on.
 
     Raises:
         DataError: not a kind of file that we read, damaged, or holding what we do not take.
     """
     try:
         if path.is_dir():
-            return read_images(path)
+            return read_images(path, background)
         if not path.is_file():
             raise DataError(f"{shown(path)} is neither a file nor a folder")
         with path.open("rb") as file:
@@ -68,15 +72,15 @@ def _read_file(path: Path, start: bytes) -> Raw:
 
 def _foreign(path: Path, start: bytes) -> str:
     suffix = path.suffix.lower()
-    if start.startswith(_IMAGE_MAGICS):
+    if start.startswith(_IMAGE_MAGICS) and suffix in IMAGE_SUFFIXES:
         return f"{shown(path)} is one image: give the folder that holds the images"
     if suffix in _TABLES:
-        return f"{shown(path)} is a table of a kind that is not read: save it as .csv or .parquet"
+        return f"{shown(path)} is no {suffix} file, whatever its name: save the table as .csv"
     if suffix in _PICKLES or start[:1] == b"\x80":
         return f"{shown(path)} looks like a pickle, which is never loaded: save it as .npy or .npz"
     return (
         f"{shown(path)} is not .npy, .npz or IDX (it begins with {start.hex(' ')}): "
-        "these, .csv, .parquet and folders of PNG or JPEG images are read"
+        "these, tables (.csv, .parquet, .feather, .xlsx) and folders of images are read"
     )
 
 

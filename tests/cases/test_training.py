@@ -1,0 +1,95 @@
+"""Every kind of ordinary data is inspected, trains, and is sampled and reconstructed."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+import elbax as package
+from elbax import evaluate
+from elbax.estimators import VAE
+from elbax.util.keys import evaluation_key
+from tests.cases.made import CASES, people
+
+SHORT = ("--hidden", "8", "--iterations", 20, "--no-report")
+FAST = ("a matrix with holes", "temperatures in Kelvin", "patients")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CASES]
+)
+def test_a_case_is_inspected_trained_sampled_and_reconstructed(elbax, tmp_path, name):
+    path = CASES[name](tmp_path)
+    status, out, _ = elbax("inspect", path, "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert found["problems"] == []
+    status, _, said = elbax("train", path, *SHORT, "--out", tmp_path / "run")
+    assert status == 0, said
+    for note in found["notes"]:
+        assert note.split(", standardised")[0] in said
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["likelihood"]["name"] == found["likelihood"]
+    is_table = config["data"]["kind"] == "table"
+    modelled = [column["name"] for column in found.get("table", ()) if "kind" in column]
+    if is_table:
+        assert [column["name"] for column in config["data"]["table"]["columns"]] == modelled
+    test = json.loads((tmp_path / "run" / "results.json").read_text())["test"]
+    assert np.isfinite(test["elbo"])
+
+    out = tmp_path / ("new.csv" if is_table else "new.npy")
+    for command in (("sample", "--count", 40, *([] if is_table else ["--draw"])), ("reconstruct",)):
+        status, _, said = elbax(command[0], tmp_path / "run", *command[1:], "--out", out)
+        assert status == 0, said
+        if is_table:
+            assert list(pd.read_csv(out).columns) == modelled
+            continue
+        new, data = np.load(out), package.open_run(tmp_path / "run").dataset
+        if data.columns:
+            low, high = (np.array([getattr(c, e) or 0 for c in data.columns])
+                         for e in ("lower", "upper"))  # fmt: skip
+            assert np.all((low <= new) & (new <= np.maximum(high, 1))) or command[0] != "sample"
+        elif data.scaling.shift:
+            x = data.train.x
+            assert abs(new.mean() - x.mean()) < 3 * x.std()
+
+
+@pytest.mark.slow
+def test_the_density_of_a_known_normal_is_found_through_every_door(tmp_path):
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(5, 2)) * 0.6
+    scale, centre = np.logspace(-1, 3, 5), np.logspace(0, 3.2, 5)
+    covariance = (factor @ factor.T + 0.3 * np.eye(5)) * np.outer(scale, scale)
+    truth = scipy.stats.multivariate_normal(centre, covariance)  # pyright: ignore[reportArgumentType]
+    x = truth.rvs(600, random_state=rng)
+    np.save(tmp_path / "x.npy", x)
+    frame = pd.DataFrame(x, columns=[*"abcde"])
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    doors, found = (tmp_path / "x.npy", tmp_path / "x.csv", frame), []
+    order = np.arange(len(x))
+    for i, data in enumerate(doors):
+        run = package.train(data, out=tmp_path / str(i), report=False, verbose=False)
+        rows, key = run.dataset.test, evaluation_key(0)
+        assert rows.index is not None
+        estimate = evaluate.importance(run.model, rows.x, key=key, samples=1000)
+        found.append(estimate.log_likelihood.mean())
+        assert found[-1] == pytest.approx(truth.logpdf(x[rows.index]).mean(), abs=1.0)
+        order = np.append(np.setdiff1d(order, rows.index), rows.index)
+    np.testing.assert_allclose(found, found[0], atol=0.1)
+    fitted = VAE(random_state=0).fit(x[order[:-60]])
+    assert fitted.score(x[order[-60:]]) == pytest.approx(found[0], abs=0.1)
+
+
+def test_a_run_that_diverged_is_refused_with_what_to_do(elbax, refused, tmp_path):
+    people().to_csv(tmp_path / "t.csv", index=False)
+    words = (*SHORT, "--optimizer", "sgd", "--learning-rate", 10, "--out", tmp_path / "run")
+    assert elbax("train", tmp_path / "t.csv", *words)[0] == 1
+    for command in ("sample", "reconstruct", "evaluate"):
+        out = () if command == "evaluate" else ("--out", tmp_path / "o.csv")
+        line = refused(command, tmp_path / "run", *out)
+        assert "diverged after step" in line
+        assert "plot" in line
+    status, _, said = elbax("plot", tmp_path / "run", "train_process")
+    assert status == 0, said
