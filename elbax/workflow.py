@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,7 @@ def start(data: Any, options: Options, console: Console) -> Run:
         if options.run.dry_run:
             path = out or folder.next_number(plan.dataset.name)
             console.placed(path, plan)
+            console.note(f"cost    {_cost(plan)}")
             console.note("dry run: nothing was written")
             return Run(path, own)
         with folder.new(out, plan.dataset.name, force=force) as (path, kept):
@@ -122,6 +124,15 @@ def start(data: Any, options: Options, console: Console) -> Run:
             training.write_config(run, plan, trainer, device)
             _train_and_report(run, plan, trainer, console)
     return run
+
+
+def _cost(plan: Plan) -> str:
+    """What the run would take: parameters, time and memory."""
+    from elbax.run import cost
+
+    training = dataclasses.replace(plan.options.training, iterations=plan.iterations)
+    options = dataclasses.replace(plan.options, training=training)
+    return cost.brief(cost.estimate(plan.dataset, options, plan.likelihood), options)
 
 
 def resume_run(run: Run, console: Console, *, iterations: int | None = None) -> None:

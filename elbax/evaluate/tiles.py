@@ -6,6 +6,7 @@ batch that it stands in.
 """
 
 import dataclasses
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from elbax.model.conditioning import at_condition
 from elbax.model.latent_variable_model import LatentVariableModel
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
+_MOST_NUMBERS = 10_000_000  # in the rows of a tile: fewer stand together where they are large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,7 @@ def map_rows(
         rows: The data as stored, rows along the leading axis; at least one.
         key: Row i gets `fold_in(key, i)`.
         tile: How many rows stand together; a constant of the caller, never a user's choice. Fewer
-            for a function that is itself over many samples.
+            for a function that is itself over many samples, and of rows of very many numbers.
         numbers: What row i's key is made of in the place of i: whole numbers from 0 to 2³¹ − 1.
             `content_numbers` makes a result depend on what the row is, not on where it stands.
 
@@ -77,6 +79,7 @@ def map_rows(
     numbers = np.arange(len(rows)) if numbers is None else numbers
     parts = []
     x, condition = stored(rows), rows.condition if isinstance(rows, Conditioned) else None
+    tile = max(1, min(tile, _MOST_NUMBERS // max(1, math.prod(x.shape[1:]))))
     for start in range(0, len(rows), tile):
         # Past the end the last row stands again.
         chosen = np.minimum(np.arange(start, start + tile), len(rows) - 1)

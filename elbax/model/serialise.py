@@ -184,6 +184,8 @@ class _Rebuild:
             fields = {"condition_dim": 0, **fields}
         if name == Preprocessing.__name__:  # … and of before real values were standardised
             fields = {"shift": 0.0, "log_jacobian": {"tuple": []}, **fields}
+        if name in ("ConvEncoder", "ConvDecoder"):  # … and of before large images had patches
+            fields = {"stem": None, **fields}
         if set(fields) != expected:
             raise ModelFileError(
                 f"the fields of {name} at {place!r} are {sorted(fields)}, not {sorted(expected)}"

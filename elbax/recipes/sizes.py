@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from elbax import recipes
@@ -26,6 +27,7 @@ _BY_ROWS = ((2_000, (64, 64), 3_000), (20_000, (128, 128), 6_000), (None, (256, 
 _STEPS_A_ROW = 20
 _MOST_STEPS = 10_000  # where validation rows stop the training
 _MOST_LATENTS = 10
+_BATCH_NUMBERS, _LEAST_BATCH = 5_000_000, 16  # in a batch of large images
 LOOK_EVERY = 100  # steps between two looks at the validation rows
 LOOKS = 10  # so many without a better bound stop the training
 
@@ -65,8 +67,8 @@ def settle(options: Options, dataset: Dataset) -> Options:
 
     Args:
         options: What was asked for.
-        dataset: The data; of other data than tables only few rows decide anything: the batch, and
-            stopping by the validation rows.
+        dataset: The data; of other data than tables only few rows or large images decide anything:
+            the batch, and stopping by the validation rows.
 
     Raises:
         ValueError: A likelihood was asked for that is not of columns.
@@ -105,11 +107,15 @@ def settle(options: Options, dataset: Dataset) -> Options:
 
 
 def _of_few(options: Options, dataset: Dataset) -> Options:
-    """Few rows of a user's own: one batch at most, and validation stops what overfits them."""
+    """Few rows of a user's own: one batch at most, and validation stops what overfits them.
+
+    Large images stand in smaller batches: more steps in the same time, and less memory.
+    """
     training, rows = options.training, len(dataset.train)
     changes: dict[str, Any] = {}
-    if "batch_size" not in options.asked and 0 < rows < training.batch_size:
-        changes["batch_size"] = rows
+    most = min(max(1, rows), max(_LEAST_BATCH, _BATCH_NUMBERS // math.prod(dataset.shape)))
+    if "batch_size" not in options.asked and most < training.batch_size:
+        changes["batch_size"] = most
     own, length = dataset.train.index is not None, {"iterations", "epochs", "patience"}
     few = own and rows <= _BY_ROWS[0][0] and len(dataset.validation) > 0
     if few and options.recipe == "vae" and not options.asked & length:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from elbax.recipes.choice import Choice
 
 _OVERHEAD = 1.4  # of a training step over its matrix products (measured: 1.25–1.45)
+# `python -m benchmarks.estimate` holds these beside runs, compiling included.
+_STEP = 1e-4  # seconds of a step, whatever it is
+_NUMBER = 3e-9  # … of each number that a layer gives, there and back
+_AROUND = 30.0  # … of a run, to start, compile, measure and draw
 _BASE = 300e6  # bytes of Python, JAX and XLA's compiler before any data
 # Of the parameters: themselves, gradient, Adam's two, the best ones with their two, one in flight.
 _COPIES = 8
@@ -34,7 +38,8 @@ class Cost:
         multiply_adds: Of one datum through encoder, decoder and bound.
         flops: Of one step: 6 × multiply-adds × batch.
         gflops_per_second: The rate of a float32 matrix product here, measured just now.
-        seconds: For the recipe's iterations: flops × iterations / rate × 1.4.
+        seconds: Of the whole run, compiling and the report included, if it takes all of its steps:
+            30, and a step 0.1 ms, 1.4 × flops / rate, and 3 ns for each number that a layer gives.
         bytes: Of memory: the data twice, the parameters eight times, a batch's activations, and 300
             MB of JAX.
     """
@@ -99,13 +104,14 @@ def estimate(dataset: Dataset, options: Options, likelihood: Choice) -> Cost:
     parameters = sum(leaf.size for leaf in arrays)
     flops = 6 * products
     rate = measure_rate()
+    step = _STEP + _OVERHEAD * flops / rate + _NUMBER * outputs
     stored = sum(part.x.nbytes for part in (dataset.train, dataset.validation, dataset.test))
     return Cost(
         parameters,
         products // training.batch_size,
         flops,
         round(rate / 1e9, 1),
-        round(flops * training.iterations / rate * _OVERHEAD, 1),
+        round(_AROUND + training.iterations * step, 1),
         int(_BASE + 2 * stored + _COPIES * 4 * parameters + 3 * 4 * outputs),
     )
 
@@ -187,6 +193,17 @@ def problems(dataset: Dataset, options: Options, likelihood: Choice) -> list[str
     return found
 
 
+def brief(cost: Cost, options: Options) -> str:
+    """Parameters, time and memory in one line."""
+    training = options.training
+    most = "" if training.patience is None else "at most, "
+    return (
+        f"{cost.parameters:,} parameters; about {duration(cost.seconds)} in all for "
+        f"{training.iterations:,} steps {most}at the {cost.gflops_per_second:,.0f} GFLOP/s "
+        f"measured here, and {rough_size(cost.bytes)} of memory"
+    )
+
+
 def in_words(
     dataset: Dataset,
     data: Description,
@@ -205,7 +222,6 @@ def in_words(
     images = data.kind == "images"
     rows = counted(sum(data.counts.values()), "image" if images else "row")
     cells = "pixels" if images else "columns"
-    steps, rate = f"{options.training.iterations:,} steps", f"{cost.gflops_per_second:,.0f} GFLOP/s"
     unusable = f"{data.missing:,} cells in {data.missing_rows:,} rows; {data.infinite:,} infinite"
     facts = {
         "data": f"{data.name}: {rows} of {shape_in_words(data.shape)}, {data.dtype}, "
@@ -221,8 +237,7 @@ def in_words(
         "recipe": f"{recipe.name}: {recipe.summary}"
         if not dataset.columns
         else f"{recipe.name}, with the sizes of a table: {sizes.in_words(options)}",
-        "cost": f"{cost.parameters:,} parameters; about {duration(cost.seconds)} for {steps} "
-        f"at the {rate} measured here, and {rough_size(cost.bytes)} of memory",
+        "cost": brief(cost, options),
     }
     if dataset.columns:  # which are listed one by one
         del facts["values"], facts["constant"]

@@ -17,6 +17,7 @@ from elbax.model.networks.dense import ACTIVATIONS, MLP, check_activation, narro
 _KERNEL = 4
 _STRIDE = 2
 _RESIDUAL_KERNEL = 3
+_PATCHES = 64  # along the shorter side of a large image
 
 
 class Convolution(eqx.Module):
@@ -112,11 +113,13 @@ class ConvEncoder(eqx.Module):
     2016, without batch normalisation), each followed by `blocks` residual blocks (He et al. 2016).
 
     Attributes:
+        stem: A convolution of patches before these, which makes a large image small; or None.
         halvings: The convolutions.
         residuals: The residual blocks after each.
         dense: The dense layers, to the output.
     """
 
+    stem: Convolution | None
     halvings: tuple[Convolution, ...]
     residuals: tuple[tuple[ResidualConvolutions, ...], ...]
     dense: MLP
@@ -134,6 +137,7 @@ class ConvEncoder(eqx.Module):
         activation: str = "relu",
         *,
         blocks: int = 0,
+        patch: int | None = None,
         condition_dim: int = 0,
         compute_dtype: str | None = None,
         key: PRNGKeyArray,
@@ -143,6 +147,8 @@ class ConvEncoder(eqx.Module):
         Args:
             shape: `(height, width, channels)` of the image.
             out_size: The number of outputs.
+            patch: The side of the squares that a first convolution makes one pixel of; 1: there is
+                none. By default what leaves 64 pixels or a little more across (`patch_of`).
             channels: Of each convolution's output.
             dense: The widths of the dense layers between the convolutions and the output.
             activation: One of `ACTIVATIONS`.
@@ -158,9 +164,14 @@ class ConvEncoder(eqx.Module):
         """
         self.shape = _image_shape(shape, channels, blocks)
         check_activation(activation)
+        patch = patch_of(self.shape) if patch is None else patch
         key, dense_key = jax.random.split(key)
         keys = jax.random.split(key, (len(channels), 1 + blocks))
-        before = (self.shape[2], *channels[:-1])
+        self.stem = None
+        if patch > 1:
+            stem_key = jax.random.fold_in(dense_key, 1)
+            self.stem = Convolution(self.shape[2], channels[0], patch, patch, key=stem_key)
+        before = (self.shape[2] if self.stem is None else channels[0], *channels[:-1])
         self.halvings = tuple(
             Convolution(m, n, _KERNEL, _STRIDE, key=k[0])
             for m, n, k in zip(before, channels, keys, strict=True)
@@ -169,7 +180,7 @@ class ConvEncoder(eqx.Module):
             tuple(ResidualConvolutions(n, key=block_key) for block_key in k[1:])
             for n, k in zip(channels, keys, strict=True)
         )
-        flat = math.prod(_halved(self.shape, len(channels))[-1]) * channels[-1]
+        flat = math.prod(_halved(self.shape, len(channels), patch)[-1]) * channels[-1]
         self.dense = MLP(flat + condition_dim, dense, out_size, activation, key=dense_key)
         self.condition_dim = condition_dim
         self.activation = activation
@@ -182,6 +193,8 @@ class ConvEncoder(eqx.Module):
         activation = ACTIVATIONS[self.activation]
         pixels = math.prod(self.shape)
         image, condition = x[:pixels].reshape(self.shape), x[pixels:]
+        if network.stem is not None:
+            image = activation(network.stem(image))
         for halving, blocks in zip(network.halvings, network.residuals, strict=True):
             image = halving(image)
             for block in blocks:
@@ -200,11 +213,13 @@ class ConvDecoder(eqx.Module):
         dense: The dense layers, to a few pixels.
         residuals: The residual blocks before each transposed convolution.
         doublings: The transposed convolutions.
+        stem: A transposed convolution after these, which makes patches of pixels; or None.
     """
 
     dense: MLP
     residuals: tuple[tuple[ResidualConvolutions, ...], ...]
     doublings: tuple[TransposedConvolution, ...]
+    stem: TransposedConvolution | None
     shape: tuple[int, int, int] = eqx.field(static=True)
     activation: str = eqx.field(static=True)
     compute_dtype: str | None = eqx.field(static=True)
@@ -219,6 +234,7 @@ class ConvDecoder(eqx.Module):
         activation: str = "relu",
         *,
         blocks: int = 0,
+        patch: int | None = None,
         compute_dtype: str | None = None,
         key: PRNGKeyArray,
     ) -> None:
@@ -232,6 +248,7 @@ class ConvDecoder(eqx.Module):
             dense: The encoder's, likewise.
             activation: One of `ACTIVATIONS`.
             blocks: Residual blocks before each transposed convolution.
+            patch: The encoder's.
             compute_dtype: As `MLP`'s.
             key: The randomness of the weights.
 
@@ -246,11 +263,17 @@ class ConvDecoder(eqx.Module):
                 f"the {math.prod(shape)} elements of {shape}"
             )
         check_activation(activation)
+        patch = patch_of(self.shape) if patch is None else patch
         key, dense_key = jax.random.split(key)
         keys = jax.random.split(key, (len(channels), 1 + blocks))
-        *sizes, small = _halved(self.shape, len(channels))
-        inputs = channels[::-1]
-        outputs = (*inputs[1:], out_size // math.prod(shape[:2]))
+        *sizes, small = _halved(self.shape, len(channels), patch)
+        inputs, last = channels[::-1], out_size // math.prod(shape[:2])
+        outputs = (*inputs[1:], last if patch == 1 else channels[0])
+        self.stem = None
+        if patch > 1:
+            stem_key = jax.random.fold_in(dense_key, 1)
+            size = (self.shape[0], self.shape[1])
+            self.stem = TransposedConvolution(channels[0], last, patch, patch, size, key=stem_key)
         flat = math.prod(small) * inputs[0]
         self.dense = MLP(in_size, dense[::-1], flat, activation, key=dense_key)
         self.residuals = tuple(
@@ -269,12 +292,15 @@ class ConvDecoder(eqx.Module):
         dtype = self.doublings[0].weight.dtype
         network, z = narrowed(self, jnp.ravel(z))
         activation = ACTIVATIONS[self.activation]
-        small = _halved(self.shape, len(self.doublings))[-1]
+        patch = 1 if self.stem is None else self.stem.stride
+        small = _halved(self.shape, len(self.doublings), patch)[-1]
         image = network.dense(z).reshape(*small, -1)
         for doubling, blocks in zip(network.doublings, network.residuals, strict=True):
             for block in blocks:
                 image = block(image, activation)
             image = doubling(activation(image))
+        if network.stem is not None:
+            image = network.stem(activation(image))
         height, width, channels = self.shape
         numbers = image.reshape(height, width, -1, channels)
         return jnp.ravel(jnp.moveaxis(numbers, 2, 0)).astype(dtype)
@@ -296,9 +322,17 @@ def _image_shape(
     return shape[0], shape[1], shape[2]
 
 
-def _halved(shape: tuple[int, ...], times: int) -> list[tuple[int, int]]:
-    """The height and width before each convolution, and after the last."""
-    sizes = [(shape[0], shape[1])]
+def patch_of(shape: tuple[int, ...]) -> int:
+    """The side of the patches of a large image: 64 of them, or a few more, along its shorter side.
+
+    Convolutions at the full resolution would take most of the time and of the memory.
+    """
+    return max(1, min(shape[:2]) // _PATCHES)
+
+
+def _halved(shape: tuple[int, ...], times: int, patch: int = 1) -> list[tuple[int, int]]:
+    """The height and width before each halving convolution, and after the last."""
+    sizes = [(math.ceil(shape[0] / patch), math.ceil(shape[1] / patch))]
     for _ in range(times):
         height, width = sizes[-1]
         sizes.append((math.ceil(height / _STRIDE), math.ceil(width / _STRIDE)))

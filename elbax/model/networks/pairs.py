@@ -124,6 +124,8 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
         channels: Of each convolution's output, from the image on.
         dense: The widths of the dense layers between the convolutions and the latent.
         blocks: How many residual blocks follow each convolution.
+        patch: The side of the squares of a large image that a first convolution makes one pixel of;
+            1: none. By default what leaves 64 pixels or a little more across.
     """
 
     images_only: ClassVar[bool] = True
@@ -133,6 +135,7 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
     channels: eqx.AbstractVar[tuple[int, ...]]
     dense: eqx.AbstractVar[tuple[int, ...]]
     blocks: eqx.AbstractVar[int]
+    patch: eqx.AbstractVar[int | None]
 
     def encoder(
         self, shape: tuple[int, ...], out_size: int, *, condition_dim: int = 0, key: PRNGKeyArray
@@ -148,7 +151,7 @@ class AbstractConvolutionalPair(AbstractNetworkPair):
 
     @property
     def _options(self) -> dict[str, Any]:
-        names = ("channels", "dense", "activation", "blocks", "compute_dtype")
+        names = ("channels", "dense", "activation", "blocks", "patch", "compute_dtype")
         return {name: getattr(self, name) for name in names}
 
 
@@ -158,6 +161,7 @@ class ConvPair(AbstractConvolutionalPair):
     Attributes:
         channels: Of each convolution's output, from the image on.
         dense: The widths of the dense layers between the convolutions and the latent.
+        patch: The side of the squares of a large image that a first convolution makes one pixel of.
     """
 
     name: ClassVar[str] = "conv"
@@ -166,6 +170,7 @@ class ConvPair(AbstractConvolutionalPair):
     compute_dtype: str | None = eqx.field(static=True, default=None)
     channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64))
     dense: tuple[int, ...] = eqx.field(static=True, default=(256,))
+    patch: int | None = eqx.field(static=True, default=None)
     blocks: ClassVar[int] = 0  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
@@ -176,6 +181,7 @@ class ResNetPair(AbstractConvolutionalPair):
         channels: Of each convolution's output, from the image on.
         dense: The widths of the dense layers between the convolutions and the latent.
         blocks: How many residual blocks follow each convolution.
+        patch: The side of the squares of a large image that a first convolution makes one pixel of.
     """
 
     name: ClassVar[str] = "resnet"
@@ -185,3 +191,4 @@ class ResNetPair(AbstractConvolutionalPair):
     channels: tuple[int, ...] = eqx.field(static=True, default=(32, 64))
     dense: tuple[int, ...] = eqx.field(static=True, default=(256,))
     blocks: int = eqx.field(static=True, default=1)
+    patch: int | None = eqx.field(static=True, default=None)

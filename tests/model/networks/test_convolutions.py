@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from elbax.model import ConvDecoder, ConvEncoder
 from elbax.model.networks.convolutions import convolve, convolve_transposed, padding
+from elbax.model.networks.images import patch_of
 from tests.laws import in_float64, numbers
 
 # (height, width), (kernel height, kernel width), stride
@@ -126,3 +128,22 @@ def test_on_a_gpu_it_is_laxs_convolution():
     lowered = jax.export.export(step, platforms=["cuda"])(images, small, weight).mlir_module()
     assert lowered.count("stablehlo.convolution") == 6
     assert "stablehlo.dot_general" not in lowered
+
+
+def test_a_large_image_is_made_small_by_patches_first():
+    shape = (140, 131, 3)
+    assert patch_of(shape) == 2
+    assert [patch_of((n, n, 1)) for n in (28, 64, 127, 256, 512)] == [1, 1, 1, 4, 8]
+    encoder = ConvEncoder(shape, 5, (4, 6), (7,), "tanh", key=jax.random.key(0))
+    decoder = ConvDecoder(3, shape, 2 * 140 * 131 * 3, (4, 6), (7,), "tanh", key=jax.random.key(1))
+    assert encoder.dense.layers[0].in_features == 18 * 17 * 6  # 70 × 66 patches, halved twice
+    x = jnp.asarray(numbers(shape, 0))
+    assert encoder(x).shape == (5,)
+    assert decoder(jnp.ones(3)).shape == (2 * 140 * 131 * 3,)
+    # Every pixel counts, and every number of the output is reached.
+    found = jax.jit(jax.grad(lambda x: jnp.sum(encoder(x) ** 2)))(x)
+    assert np.all(np.asarray(found) != 0)
+    moved = jax.jit(jax.jacfwd(decoder))(jnp.ones(3))
+    assert np.all(np.any(np.asarray(moved) != 0, axis=1))
+    whole = ConvEncoder(shape, 5, (4, 6), (7,), patch=1, key=jax.random.key(0))
+    assert whole.stem is None
