@@ -1,6 +1,7 @@
 """Data drawn given some of their elements, from the joint p(x, z): no other training is needed."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -57,8 +58,9 @@ def conditional_draws(
     count: int,
     key: PRNGKeyArray,
     proposals: int = 20_000,
+    accepts: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> ConditionalDraws:
-    """Draws of the elements that are NaN, given the others.
+    """Draws of the elements that are NaN, given the others, and that those drawn are accepted.
 
     Latents are proposed by p(z) and by q(z|x_given), half each, weighted by
     p(z) p(x_given|z) / (½ p(z) + ½ q(z|x_given)), and resampled; then x is drawn from p(x|z). The
@@ -72,9 +74,12 @@ def conditional_draws(
         count: How many draws.
         key: The randomness.
         proposals: Latents proposed.
+        accepts: Which of the rows (n, …) lie within what is given of the others: a range, say. One
+            row is then drawn from each latent that is proposed, and those which do not count
+            nothing.
 
     Raises:
-        ValueError: A number is below 1, or the given elements are impossible under the model.
+        ValueError: A number is below 1, or what is given is impossible under the model.
     """
     if count < 1 or proposals < 1:
         raise ValueError(f"{count} draws from {proposals} proposals; give at least one of each")
@@ -82,6 +87,10 @@ def conditional_draws(
     numbers = np.arange(proposals)
     z, log_w = map_rows(_propose, (model, jnp.asarray(given)), numbers, propose)
     log_w = np.asarray(log_w, np.float64)
+    x = None
+    if accepts is not None:
+        x = np.asarray(map_rows(_draw, (model, jnp.asarray(given)), z, draw))
+        log_w = np.where(accepts(x), log_w, -np.inf)
     if not np.any(np.isfinite(log_w)):
         raise ValueError(
             f"what is given has no probability at any of {proposals:,} latents: the model never "
@@ -90,10 +99,13 @@ def conditional_draws(
     relative = np.exp(log_w - log_w.max())
     tail = np.sort(log_w)[::-1][: weights.tail_length(proposals) + 1]
     chosen = np.asarray(jax.random.categorical(choose, jnp.asarray(log_w), shape=(count,)))
-    latents = jax.tree.map(lambda a: a[chosen], z)
-    x = map_rows(_draw, (model, jnp.asarray(given)), latents, draw)
+    if x is None:
+        latents = jax.tree.map(lambda a: a[chosen], z)
+        x = np.asarray(map_rows(_draw, (model, jnp.asarray(given)), latents, draw))
+    else:
+        x = x[chosen]
     return ConditionalDraws(
-        x=np.asarray(x),
+        x=x,
         proposals=proposals,
         effective_sample_size=float(relative.sum() ** 2 / np.sum(relative**2)),
         pareto_k=float(weights.pareto_k(tail[None])[0]),

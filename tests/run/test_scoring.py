@@ -72,6 +72,46 @@ def test_rows_given_a_cell_are_those_of_the_conditional_normal():
     assert "to be trusted: yes" in line
 
 
+def test_rows_given_a_range_are_those_of_the_truncated_normal():
+    oracle, model, _ = exact_model()
+    given = conditioning.parse("b=-3..-2.5, d=..1.5", columns())
+    table, found = conditioning.draw(model, columns(), given, count=3000, seed=0, proposals=40_000)
+    assert found.trust() == "yes"
+    covariance = oracle.weight @ oracle.weight.T + oracle.scale**2 * np.eye(4)
+    rng = np.random.default_rng(1)
+    truth = rng.multivariate_normal(oracle.bias, covariance, 200_000) * SCALES + SHIFTS
+    inside = (truth[:, 1] >= -3) & (truth[:, 1] <= -2.5) & (truth[:, 3] <= 1.5)
+    # How likely it is, and how the rows are spread.
+    assert np.exp(found.log_given) == pytest.approx(inside.mean(), rel=0.1)
+    for i, name in enumerate("abcd"):
+        drawn = table[name].to_numpy()
+        assert scipy.stats.ks_2samp(drawn, truth[inside, i])[0] < 0.06
+    assert -3 <= min(table["b"].to_pylist()) <= max(table["b"].to_pylist()) <= -2.5
+    (line,) = conditioning.in_words(columns(), given, found)
+    assert "given b=-3..-2.5, d=..1.5" in line
+
+
+def test_ranges_and_sets_are_of_their_column():
+    kinds = (
+        Column("n", "count", "int64", lower=0.0, upper=9.0, resolution=1.0),
+        Column("c", "categorical", "large_string", ("ash", "elm", "a|b")),
+        Column("x", "continuous", "double", shift=10.0, scale=2.0, resolution=0.5),
+        Column("y", "continuous", "double"),
+    )
+    found = conditioning.parse("n=2..4,c=ash|elm,x=9..", kinds)
+    held = {"n": [1, 2, 3, 4, 5], "c": [0, 1, 2], "x": [-0.7, -0.55, 5.0]}
+    inside = {"n": [0, 1, 1, 1, 0], "c": [1, 1, 0], "x": [0, 1, 1]}
+    for name, cells in held.items():
+        value = found[name]
+        assert isinstance(value, conditioning.Within)
+        np.testing.assert_array_equal(value.holds(np.array(cells)), np.array(inside[name], bool))
+    assert conditioning.parse("c=a|b", kinds) == {"c": "a|b"}
+    for text, problem in (("x=3..1", "swap them"), ("c=ash|oak", "no category 'oak'"),
+                          ("n=a..3", "'a' is none")):  # fmt: skip
+        with pytest.raises(ValueError, match=problem):
+            conditioning.parse(text, kinds)
+
+
 def test_what_cannot_be_given_is_refused_by_name():
     kinds = (
         Column("a", "continuous", "double"),

@@ -42,8 +42,9 @@ class Arguments(Checked):
     draw: bool = False
     """Give a draw from p(x|z) instead: each value for itself, so 0 or 1 from a Bernoulli."""
     given: str | None = None
-    """Of a table: cells to fix, NAME=VALUE,NAME=VALUE; the other columns are drawn given them, by
-    importance sampling from the joint."""
+    """Of a table: cells to fix, NAME=VALUE,NAME=VALUE, or to keep within a range or a set, as in
+    age=40..50,kind=ash|elm; the other columns are drawn given them, by importance sampling from the
+    joint."""
     proposals: Count = 20_000
     """Latents that --given chooses from."""
     label: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jax
@@ -22,11 +23,37 @@ if TYPE_CHECKING:
     from elbax.data.columns import Category, Column
     from elbax.model.latent_variable_model import LatentVariableModel
 
-Given = dict[str, "Category"]
+
+@dataclass(frozen=True)
+class Within:
+    """What a cell may be.
+
+    Attributes:
+        text: As it was asked for.
+        low: The least number as it is modelled.
+        high: The greatest.
+        codes: Of a column of categories, those that it may be.
+    """
+
+    text: str
+    low: float = -np.inf
+    high: float = np.inf
+    codes: tuple[float, ...] = ()
+
+    def holds(self, cells: np.ndarray) -> np.ndarray:
+        """Whether each modelled number is one of these."""
+        if self.codes:
+            return np.isin(cells, self.codes)
+        return (self.low <= cells) & (cells <= self.high)
+
+
+Given = dict[str, "Category | Within"]
 
 
 def parse(text: str, columns: Sequence[Column]) -> Given:
-    """``age=40,smoker=yes`` as values by column; a piece with a comma in it stands in quotes.
+    """``age=40..50,kind=ash|elm,smoker=yes`` as values, ranges and sets by column.
+
+    A piece with a comma in it stands in quotes; a range may lack an end.
 
     Raises:
         DataError: A piece is not NAME=VALUE, a column is unknown or named twice, a value is none of
@@ -53,12 +80,42 @@ def parse(text: str, columns: Sequence[Column]) -> Given:
             )
         if name in found:
             raise DataError(f"given (--given) names {shown(repr(name))} twice")
-        found[name] = one.parse(known[name], value)
+        found[name] = _value(known[name], value)
     if not found:
         raise DataError("given (--given) is empty: give NAME=VALUE, as in age=40,smoker=yes")
-    if len(found) == len(columns):
+    if len(found) == len(columns) and not any(isinstance(v, Within) for v in found.values()):
         raise DataError("given (--given) names every column: nothing is left to draw")
     return found
+
+
+def _value(column: Column, text: str) -> Category | Within:
+    """A value, or what a cell may be.
+
+    Raises:
+        DataError: It is none of the column.
+    """
+    if column.kind in one.CODED:
+        words = text.split("|")
+        known = {str(category) for category in column.categories}
+        if len(words) == 1 or text in known:
+            return one.parse(column, text)
+        codes = (one.number_of(column, one.parse(column, word.strip())) for word in words)
+        return Within(text, codes=tuple(codes))
+    first, dots, last = text.partition("..")
+    if not dots:
+        return one.parse(column, text)
+    # Cells are written as multiples of the resolution: what is rounded into the range is within.
+    reach = 0.499 * max(column.resolution, float(column.discrete)) / column.scale
+    ends = [
+        one.number_of(column, one.parse(column, end.strip())) if end.strip() else None
+        for end in (first, last)
+    ]
+    low = -np.inf if ends[0] is None else ends[0] - reach
+    high = np.inf if ends[1] is None else ends[1] + reach
+    if low > high:
+        what = f"{shown(column.name)}={shown(text)}"
+        raise DataError(f"given (--given) has {what}, which ends below its beginning: swap them")
+    return Within(text, low, high)
 
 
 def draw(
@@ -86,10 +143,25 @@ def draw(
     labels.refuse(model, "sample --given")
     row = np.full(len(columns), np.nan, np.float32)
     for i, column in enumerate(columns):
-        if column.name in given:
-            row[i] = one.number_of(column, given[column.name])
+        value = given.get(column.name)
+        if value is not None and not isinstance(value, Within):
+            row[i] = one.number_of(column, value)
+    within = [
+        (i, value)
+        for i, column in enumerate(columns)
+        if isinstance(value := given.get(column.name), Within)
+    ]
+
+    def accepts(x: np.ndarray) -> np.ndarray:
+        return np.all([value.holds(x[:, i]) for i, value in within], axis=0)
+
     found = conditional_draws(
-        model, row, count=count, key=jax.random.key(seed), proposals=proposals
+        model,
+        row,
+        count=count,
+        key=jax.random.key(seed),
+        proposals=proposals,
+        accepts=accepts if within else None,
     )
     return _as_given(data_tables.decode(columns, found.x), columns, given), found
 
@@ -106,22 +178,34 @@ def in_words(columns: Sequence[Column], given: Given, found: ConditionalDraws) -
     known = {column.name: column for column in columns}
     written = {
         name: one.exactly(known[name], value, 1)[0].as_py()
-        if known[name].kind not in one.CODED
+        if not isinstance(value, Within) and known[name].kind not in one.CODED
+        else value.text
+        if isinstance(value, Within)
         else value
         for name, value in given.items()
     }
     cells = ", ".join(f"{shown(name)}={shown(value)}" for name, value in written.items())
-    row = [one.number_of(c, given[c.name]) if c.name in given else np.nan for c in columns]
+    row = [_number(column, given.get(column.name)) for column in columns]
     far = [f"note    {line}" for line in data_tables.far(columns, np.array([row]))]
     tail = "" if np.isnan(found.pareto_k) else f", Pareto k {found.pareto_k:.2f}"
     drawn = f"{effective:,.0f} effective of {found.proposals:,} proposed latents{tail}"
     return [*far, f"given {cells}: {drawn}; to be trusted: {verdict}{why}"]
 
 
+def _number(column: Column, value: Category | Within | None) -> float:
+    """The modelled number that is given, or the end of a range nearest to what was trained on."""
+    if value is None or (isinstance(value, Within) and value.codes):
+        return np.nan
+    if not isinstance(value, Within):
+        return one.number_of(column, value)
+    return float(np.clip(0.0, value.low, value.high))
+
+
 def _as_given(table: pa.Table, columns: Sequence[Column], given: Given) -> pa.Table:
     """Numbers exactly as given: through float32 they would come back as nearly that."""
     for i, column in enumerate(columns):
-        if column.name in given and column.kind not in one.CODED:
-            cells = one.exactly(column, given[column.name], table.num_rows)
+        value = given.get(column.name)
+        if value is not None and not isinstance(value, Within) and column.kind not in one.CODED:
+            cells = one.exactly(column, value, table.num_rows)
             table = table.set_column(i, column.name, cells)
     return table
