@@ -45,6 +45,9 @@ class Arguments(Checked):
     """Of a table: cells to fix, NAME=VALUE,NAME=VALUE, or to keep within a range or a set, as in
     age=40..50,kind=ash|elm; the other columns are drawn given them, by importance sampling from the
     joint."""
+    with_missing: bool = False
+    """Of a table with holes: leave cells of the new rows empty as the training rows have them, by a
+    model of the holes given the row."""
     proposals: Count = 20_000
     """Latents that --given chooses from."""
     label: str | None = None
@@ -60,11 +63,17 @@ def main(arguments: Arguments) -> None:
         raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
     if arguments.mean and arguments.draw:
         raise ValueError("--mean and --draw exclude each other: give one of them")
+    if arguments.with_missing and arguments.given is not None:
+        raise ValueError("--with-missing and --given exclude each other: give one of them")
     run = opened(arguments.run)
+    import numpy as np
+
     from elbax.run import labels
-    from elbax.run.use import apply, conditioning, outputs, tables
+    from elbax.run.use import apply, conditioning, holes, outputs, tables
 
     columns = tables.columns_of(run.config)
+    if arguments.with_missing and not columns:
+        raise ValueError(f"with_missing (--with-missing) needs a table, and {run.path} has none")
     formats = (*FORMATS, *tables.FORMATS) if columns else FORMATS
     given = None
     if arguments.given is not None:
@@ -96,10 +105,14 @@ def main(arguments: Arguments) -> None:
     draw = arguments.draw or (as_table and not arguments.mean)
     label = labels.number_of(arguments.label, run.config)
     arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw, label=label)
+    if arguments.with_missing:
+        missing = holes.draw(run, columns, arrays["x"], seed=arguments.seed)
+        arrays["x"] = np.where(missing, np.nan, arrays["x"])
     if as_table:
         tables.write(arguments.out, columns, arrays["x"])
     else:
         arrays["x"] = tables.in_own_units(run, arrays["x"], drawn=draw)
         outputs.write_arrays(arguments.out, arrays, "x")
     what = "draws from p(x|z)" if draw else "means of p(x|z)"
+    what += " with holes" if arguments.with_missing else ""
     print(f"{arguments.out}: {arguments.count:,} {what}, z from {source}")
