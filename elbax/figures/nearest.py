@@ -58,9 +58,10 @@ def figure(run: Run) -> Figure:
     found = find(run)
     which = held_out(run.dataset)[1]
     first = "" if found.searched == len(run.dataset.train) else "first "
+    values = "values as they are modelled" if run.dataset.columns else "raw values"
     explained = (
         "A sample is the mean of p(x|z) at a z from the prior; nearest is by Euclidean distance "
-        f"between raw values, among the {first}{found.searched:,} training rows. A model that "
+        f"between {values}, among the {first}{found.searched:,} training rows. A model that "
         f"memorises puts its samples far closer to them than new ({which}) rows lie."
     )
     images = is_image(tuple(run.model.shape))
@@ -163,7 +164,7 @@ def _histogram(axes: Axes, found: Neighbours, which: str) -> None:
     axes.set_xlim(0, high)
     axes.set_ylim(0, highest * 1.18)
     axes.set_title("distance to the nearest training row")
-    axes.set_xlabel("Euclidean distance between raw values (dashed: medians)")
+    axes.set_xlabel("Euclidean distance (dashed: medians)")
     axes.set_ylabel("share of rows")
     grid(axes, "y")
     axes.tick_params(labelsize=9, colors=MUTED)

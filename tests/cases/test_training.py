@@ -56,6 +56,19 @@ def test_a_case_is_inspected_trained_sampled_and_reconstructed(elbax, tmp_path, 
             assert abs(new.mean() - x.mean()) < 3 * x.std()
 
 
+def test_an_array_with_holes_is_filled(elbax, tmp_path):
+    path = CASES["a matrix with holes"](tmp_path)
+    assert elbax("train", path, *SHORT, "--out", tmp_path / "run")[0] == 0
+    out = tmp_path / "filled.npy"
+    status, said, _ = elbax("impute", tmp_path / "run", "--data", path, "--out", out)
+    assert status == 0
+    x, filled = np.load(path), np.load(out)
+    seen = ~np.isnan(x)
+    assert f"{(~seen).sum()} cells filled" in said
+    np.testing.assert_array_equal(filled[seen], x[seen])
+    assert np.isfinite(filled).all()
+
+
 @pytest.mark.slow
 def test_the_density_of_a_known_normal_is_found_through_every_door(tmp_path):
     rng = np.random.default_rng(0)

@@ -14,7 +14,6 @@ from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
 
-FORMATS = (".csv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,9 @@ class Arguments(Checked):
     run: Annotated[Path, POSITIONAL]
     """The run's folder; it was trained on a table."""
     data: Path
-    """The table to fill: .csv or .parquet."""
+    """The table to fill; of a run on an array (n, d), also .npy."""
     out: Path
-    """The file to write: .csv or .parquet."""
+    """The file to write: .csv, .tsv, .parquet or .feather; of an array also .npy."""
     draws: Count = 200
     """Importance draws of the latents for each row."""
     multiple: Annotated[int, Bounds(0, 400)] = 0
@@ -51,7 +50,8 @@ def main(arguments: Arguments) -> None:
     columns = tables.columns_of(run.config)
     if not columns:
         raise ValueError(f"{run.path} was trained on {run.config['data']['name']}, no table")
-    outputs.check_target(arguments.out, FORMATS)
+    matrix = run.config["data"]["kind"] == "vectors"
+    outputs.check_target(arguments.out, (*tables.FORMATS, ".npy") if matrix else tables.FORMATS)
     table = imputation.read(arguments.data, run.config)
     filled = imputation.fill(
         run.model,

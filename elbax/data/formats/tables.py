@@ -241,13 +241,17 @@ def read_as_written(path: Path, *, header: bool | None) -> "tuple[pa.Table, str]
 
 
 def write(path: Path, table: "pa.Table", suffix: str, delimiter: str = ",") -> None:
-    """A table as .csv, .tsv, .parquet or .feather, as the suffix says."""
+    """A table as .csv, .tsv, .parquet or .feather, as the suffix says; of numbers also as .npy."""
     import pyarrow as pa
     import pyarrow.feather
     from pyarrow import parquet as pq
 
     if suffix == ".parquet":
         pq.write_table(table, path)
+        return
+    if suffix == ".npy":
+        with open(path, "wb") as file:
+            np.save(file, np.column_stack([c.to_numpy() for c in table.columns]), False)
         return
     if suffix == ".feather":
         pyarrow.feather.write_feather(table, str(path))

@@ -13,6 +13,7 @@ import numpy as np
 from elbax.data import tables as data_tables
 from elbax.data.errors import DataError
 from elbax.data.formats import tables as files
+from elbax.data.formats.files import read_path
 from elbax.evaluate.imputation import impute
 from elbax.run import labels
 from elbax.run.use import tables
@@ -62,9 +63,15 @@ def read(path: Path, config: Mapping[str, Any]) -> Table:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    asked = config["data"]
+    if asked["kind"] == "vectors" and not files.is_table(path):
+        raw = read_path(path)
+        array = raw.parts["all"].x if len(raw.parts) == 1 else np.empty(0)
+        if array.ndim != 2:
+            raise DataError(f"{shown(path)} is no array (n, d), which the run was trained on")
+        return files.from_array(array, raw.name, raw.source)
     if not files.is_table(path):
         raise DataError(f"{shown(path)} is no table: give one of {files.KNOWN}")
-    asked = config["data"]
     return files.read(path, header=asked.get("header"), missing=asked.get("missing_values", ()))
 
 
