@@ -12,6 +12,7 @@ from sklearn.datasets import load_wine
 import elbax
 from elbax import evaluate
 from elbax.data import tables
+from elbax.data.formats.tables import read
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
 
@@ -22,7 +23,7 @@ table = whole.mask(holes)
 run = elbax.train(table, iterations=steps, out="runs/example-table", force=True, report=False)
 columns = run.dataset.columns
 
-x = tables.encode(tables.read(table), columns)
+x = tables.encode(read(table), columns)
 filled = evaluate.impute(run.model, x, key=jax.random.key(0))
 value, lower, upper = (
     tables.decode(columns, cells).to_pandas().to_numpy(float)
