@@ -139,7 +139,12 @@ def test_positive_bounds_and_lost_values_draw_too(offset, run):
     history["kl"][3] = np.nan
     history["elbo"][3] = np.nan
     history["validation"] = {}
-    figure_png(draw("train_process", run.replace(history=history)))
+    figure = draw("train_process", run.replace(history=history))
+    figure_png(figure)
+    curves = [np.asarray(line.get_ydata(), float) for line in figure.axes[0].lines]
+    kept = -history["elbo"][np.isfinite(history["elbo"])]
+    assert len(kept) == len(history["elbo"]) - 1
+    assert any(curve.shape == kept.shape and np.allclose(curve, kept) for curve in curves)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from elbax.model.networks.dense import ACTIVATIONS
 from elbax.recipes import RECIPES, ModelOptions, TrainingOptions, find, options, parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
+from elbax.util.keys import keys
 
 SECTION_OF = {section: name for name, section in options.SECTIONS.items()}
 
@@ -150,8 +151,11 @@ def test_impossible_values_name_flag_and_mend(section, changes):
     assert "\n" not in str(error.value)
 
 
-def test_the_largest_seed_works():
-    jax.random.key(2**32 - 1)
+def test_the_largest_seed_is_taken_and_no_larger_one():
+    largest = options.replace(options.Options(), {"seed": 2**32 - 1}).run.seed
+    assert len({str(jax.random.key_data(key)) for key in keys(largest)}) == 3
+    with pytest.raises(ValueError, match="seed"):
+        options.replace(options.Options(), {"seed": 2**32})
 
 
 def test_warm_up_of_the_kl_ends_at_beta():
