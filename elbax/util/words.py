@@ -37,6 +37,15 @@ def shown(path: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number as Python writes it."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def reason(error: BaseException, length: int | None = None) -> str:
     """Why something failed: the first line of an error's message, without control characters.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from elbax.data.arrays import require_room
 from elbax.data.errors import DataError
-from elbax.util.words import counted, reason, shown
+from elbax.util.words import counted, is_number, reason, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,22 +195,14 @@ def _refuse_data_as_names(names: Sequence[str], table: "pa.Table", where: str) -
         for name, field in zip(names, table.schema, strict=True)
         if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
     ]
-    numbers = [float(name) for name in names if _is_number(name)]
+    numbers = [float(name) for name in names if is_number(name)]
     steps = {b - a for a, b in itertools.pairwise(numbers)}
     even = len(numbers) > 1 and len(steps) == 1 and all(n.is_integer() for n in numbers)
     if not numbers or even or not table.num_rows:
         return
-    if all(_is_number(name) for name in numeric):
+    if all(is_number(name) for name in numeric):
         raise DataError(
             f"{where} begins with {shown(', '.join(names[:3]))}, which looks like data, not like "
             "the names of its columns: --no-header (header=False) numbers the columns, --header "
             "takes them for names"
         )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

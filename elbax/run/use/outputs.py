@@ -10,6 +10,7 @@ import numpy as np
 
 from elbax.util import words
 from elbax.util.files import atomic, check_writable
+from elbax.util.words import is_number
 
 _COLUMNS = 20  # tiles across a sheet of pictures, at most
 
@@ -154,7 +155,7 @@ def _read_csv(path: Path) -> np.ndarray:
         rows = [row for row in csv.reader(file) if row]
     if not rows:
         raise ValueError("it is empty")
-    header = rows[0] if not _is_number(rows[0][0]) else None
+    header = rows[0] if not is_number(rows[0][0]) else None
     body = rows[1:] if header else rows
     wanted = list(range(len(rows[0])))
     for prefix in ("z_", "mean_"):
@@ -165,14 +166,6 @@ def _read_csv(path: Path) -> np.ndarray:
     if any(len(row) != len(rows[0]) for row in body):
         raise ValueError("its rows have different lengths")
     return np.array([[float(row[i]) for i in wanted] for row in body], dtype=np.float32)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _write_mosaic(out: Path, sheet: np.ndarray) -> None:
