@@ -75,7 +75,7 @@ def test_rows_given_a_cell_are_those_of_the_conditional_normal():
 def test_rows_given_a_range_are_those_of_the_truncated_normal():
     oracle, model, _ = exact_model()
     given = conditioning.parse("b=-3..-2.5, d=..1.5", columns())
-    table, found = conditioning.draw(model, columns(), given, count=3000, seed=0, proposals=40_000)
+    table, found = conditioning.draw(model, columns(), given, count=3000, seed=0, proposals=12_000)
     assert found.trust() == "yes"
     covariance = oracle.weight @ oracle.weight.T + oracle.scale**2 * np.eye(4)
     rng = np.random.default_rng(1)
