@@ -21,7 +21,7 @@ _MARKS = (
 )
 MARKS = frozenset(_MARKS.split()) | {"", "not available", "no data"}
 
-_NUMBER = re.compile(r"[-+−]?\s?(?:\d[\d.,'’_\s]*|[.,]\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"(?:[-+−]\s?)?(?:\d[\d.,'’_\s]*|[.,]\d+)(?:[eE][-+]?\d+)?")
 _CURRENCIES = "EUR USD GBP CHF JPY CNY INR AUD CAD NZD SEK NOK DKK PLN CZK HUF BRL"
 _CODES = frozenset(_CURRENCIES.split())
 _UNIT = re.compile(r"[^\W\d_]{1,4}[²³]?(?:/[^\W\d_]{1,3}[²³]?)?|[%‰°]|°[CFK]")
@@ -157,7 +157,7 @@ def _pieces(text: str) -> tuple[str, str, str] | None:
         text = "-" + text[1:-1]
     sign = ""
     if text[:1] in "-+−" and not text[1:2].isdigit():
-        sign, text = text[0], text[1:]
+        sign, text = text[0], text[1:].lstrip()
     match = _NUMBER.search(text)
     if match is None:
         return None
@@ -183,8 +183,9 @@ def _marks(cores: Sequence[str]) -> tuple[str, str]:
         marked = [core for core in cores if mark in core]
         if not marked:
             continue
-        grouped = all(re.fullmatch(rf"[-+−]?[1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+", core)
-                      for core in marked)  # fmt: skip
+        group = re.escape(mark)  # of three digits; in India of two but for the last
+        pattern = rf"[-+−]?[1-9]\d{{0,2}}({group}\d{{2,3}})*{group}\d{{3}}"
+        grouped = all(re.fullmatch(pattern, core) for core in marked)
         many = any(core.count(mark) > 1 for core in marked)
         # One comma before three digits is between thousands, one point is a decimal one.
         if grouped and (many or mark == ","):
@@ -207,10 +208,13 @@ def _number(text: str, prefix: str, suffix: str, decimal: str, thousands: str) -
 
 
 def _find_dates(texts: Sequence[str]) -> Found | None:
-    if not any(any(c.isdigit() for c in text) and len(text.strip()) >= 6 for text in texts[:20]):
+    if not any(
+        any(c.isdigit() for c in text) and (len(text.strip()) >= 6 or ":" in text)
+        for text in texts[:20]
+    ):
         return None
     few = texts[:: max(1, len(texts) // _SAMPLE)]
-    formats = [date + time for date in _DATES for time in _TIMES]
+    formats = [date + time for date in _DATES for time in _TIMES] + ["%H:%M", "%H:%M:%S"]
     best = min(formats, key=lambda one: int(np.isnan(_seconds(few, one)).sum()))
     return Found(Notation(date=best), _seconds(texts, best), [])
 
