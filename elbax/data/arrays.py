@@ -4,6 +4,7 @@ Whatever is allocated beyond the result is allocated in chunks of rows: a data s
 cost 400 MB on its way in.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,10 +68,17 @@ def scaling_of(parts: Sequence[np.ndarray], dtype: np.dtype, *, images: bool) ->
         return Scaling(
             0.0, most, True, f"{dtype.name} from {low:g} to {high:g} read as grey levels"
         )
-    mean, spread = float(np.mean(train, dtype=float)), float(np.std(train, dtype=float))
+    mean, spread = _moments(train)
     by = f"mean {mean:.6g} and deviation {spread:.6g}"
     words = f"real values from {low:g} to {high:g}, standardised by the training rows' {by}"
     return Scaling(mean, spread if spread > 0 else 1.0, False, words)
+
+
+def _moments(x: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of all numbers, in float64 but without a copy of them in it."""
+    mean = float(np.mean(x, dtype=float))
+    squares = sum(float(np.sum((x[rows] - mean) ** 2, dtype=float)) for rows in row_chunks(x))
+    return mean, math.sqrt(squares / x.size)
 
 
 def is_levels(x: np.ndarray) -> bool:

@@ -148,6 +148,15 @@ def test_text_that_writes_numbers_comes_back_as_it_was(tmp_path, name):
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_text_is_the_same_in_any_encoding(tmp_path, encoding):
+    table = people().replace({"group": {"a": "für", "b": "Ærø"}})
+    (tmp_path / "t.csv").write_bytes(table.to_csv(index=False).encode(encoding))
+    dataset = load(tmp_path / "t.csv")
+    assert [column.name for column in dataset.columns] == ["height", "weight", "group"]
+    assert set(dataset.columns[2].categories) == {"für", "Ærø", "c"}
+
+
 def test_dates_and_moments_keep_their_distances(tmp_path):
     dataset = load(made("moments", tmp_path))
     times = back(dataset)["at"]

@@ -1,6 +1,7 @@
 """The commands that make a run, or take one: each file is one command."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from elbax.run.run import Run
@@ -12,6 +13,12 @@ def opened(path: Path) -> Run:
     run = Run(path)
     environment.prepare(run.config["run"]["device"])
     return run
+
+
+def note(lines: Iterable[str]) -> None:
+    """What was noticed when other data were read, on standard error."""
+    for line in lines:
+        say(f"note    {line}")
 
 
 def say(line: str) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
-from elbax.cli.runs import opened
-from elbax.cli.stderr import note
+from elbax.cli.runs import note, opened
 from elbax.recipes.convert import Checked
 from elbax.run.run import Run
 from elbax.util import environment
@@ -48,7 +47,7 @@ def main(arguments: Arguments) -> None:
     outputs.check_target(arguments.out, FORMATS)
     run = other_data.on(run, arguments.data, unseen=arguments.unseen)
     if arguments.data is not None:
-        note(run.dataset)
+        note(run.dataset.notes)
     rows, label = run.rows(arguments.split)
     arrays = apply.encode(run.model, labels.conditioned(run.model, Split(rows, label)), label)
     outputs.write_table(arguments.out, arrays)

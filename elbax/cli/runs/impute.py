@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
-from elbax.cli.runs import opened
+from elbax.cli.runs import note, opened
 from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -62,8 +61,7 @@ def main(arguments: Arguments) -> None:
         seed=arguments.seed,
         unseen=arguments.unseen,
     )
-    for line in filled.notes:
-        print(f"note    {line}", file=sys.stderr)
+    note(filled.notes)
     written = imputation.write(
         filled, arguments.data, arguments.out, run.config["data"].get("header")
     )

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
-from elbax.cli.runs import opened
-from elbax.cli.stderr import note
+from elbax.cli.runs import note, opened
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -56,7 +55,7 @@ def main(arguments: Arguments) -> None:
     outputs.check_target(arguments.out, formats, tuple(run.config["data"]["shape"]))
     run = other_data.on(run, arguments.data, unseen=arguments.unseen)
     if arguments.data is not None:
-        note(run.dataset)
+        note(run.dataset.notes)
     rows = labels.conditioned(run.model, Split(*run.rows(arguments.split)))
     picture = arguments.out.suffix.lower() == ".png"
     rows = rows[: arguments.count or (100 if picture else len(rows))]

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
-from elbax.cli.runs import opened
-from elbax.cli.stderr import note
+from elbax.cli.runs import note, opened
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
@@ -58,7 +57,7 @@ def main(arguments: Arguments) -> None:
     outputs.check_target(arguments.out, FORMATS)
     run = other_data.on(run, arguments.data, unseen=arguments.unseen)
     if arguments.data is not None:
-        note(run.dataset)
+        note(run.dataset.notes)
     labels.refuse(run.model, "score")
     rows, _ = run.rows(arguments.split)
     scored = scoring.score_rows(

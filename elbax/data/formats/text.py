@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 _SEPARATORS = ",;\t|"
-_SAMPLE = 20_000  # characters that tell the separator
+_SAMPLE = 20_000  # bytes that tell the separator
 _BLOCK = 1 << 22
 _MOST_TIMES = 200  # text shrinks to a tenth or a twentieth, seldom further; a bomb to a thousandth
 _SMALL = 1 << 26
@@ -62,17 +62,18 @@ def read(path: Path, where: str, *, header: bool | None, as_written: bool = Fals
             names or data, and `header` does not say.
     """
     content, remarks = _decoded(_unpacked(path, where), where)
+    start = content[:_SAMPLE].decode(errors="ignore")
     if not content.strip():
         raise DataError(f"{where} is an empty file")
-    delimiter = _delimiter(content[:_SAMPLE], path)
+    delimiter = _delimiter(start, path)
     if delimiter != "," and stem(path)[1] == ".csv":
         names = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
         remarks.append(f"separated by {names[delimiter]}")
-    first = next(text_csv.reader(io.StringIO(content[:_SAMPLE]), delimiter=delimiter), [])
+    first = next(text_csv.reader(io.StringIO(start), delimiter=delimiter), [])
     names = [name.strip() for name in first]
     if header is False:
         names = [str(i) for i in range(len(first))]
-    table = _parse(content.encode(), where, delimiter, names, header is not False, as_written)
+    table = _parse(content, where, delimiter, names, header is not False, as_written)
     if header is None and not as_written:
         _refuse_data_as_names(names, table, where)
     return Text(table, remarks, delimiter)
@@ -103,21 +104,23 @@ def _unpacked(path: Path, where: str) -> bytes:
     return b"".join(blocks)
 
 
-def _decoded(content: bytes, where: str) -> tuple[str, list[str]]:
-    """The text, and a remark on its encoding where it is not UTF-8."""
+def _decoded(content: bytes, where: str) -> tuple[bytes, list[str]]:
+    """The text in UTF-8, and a remark on its encoding where it was another."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
-            return content.decode("utf-16"), ["UTF-16"]
+            return content.decode("utf-16").encode(), ["UTF-16"]
         except UnicodeDecodeError as error:
             raise DataError(f"{where} is damaged UTF-16 ({error.reason})") from None
     try:
-        return content.removeprefix(b"\xef\xbb\xbf").decode(), []
+        content.decode()
+        return content.removeprefix(b"\xef\xbb\xbf"), []
     except UnicodeDecodeError as error:
         place = content.count(b"\n", 0, error.start) + 1
     # Western Europe's old code, which spreadsheets still write: five bytes have no meaning in it.
     try:
         if b"\0" not in content:
-            return content.decode("cp1252"), [f"read as Windows-1252 (line {place:,} is no UTF-8)"]
+            text = content.decode("cp1252").encode()
+            return text, [f"read as Windows-1252 (line {place:,} is no UTF-8)"]
     except UnicodeDecodeError:
         pass
     raise DataError(f"{where} is not UTF-8 (line {place:,}): save it as UTF-8")
