@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from elbax.recipes.choice import Choice, to_word
-from elbax.recipes.convert import alternatives, bare, convert, flags, hints, notes
+from elbax.recipes.convert import REPEATED, alternatives, bare, convert, flags, hints, notes
 from elbax.recipes.options import PARTS
 from elbax.util.words import did_you_mean
 
@@ -28,8 +28,6 @@ ArgumentsT = TypeVar("ArgumentsT")
 
 POSITIONAL = "positional"
 """Marks a field whose value has no flag: ``run: Annotated[Path, POSITIONAL]``."""
-REPEATED = "repeated"
-"""Marks a field whose flag may be given several times, each time with one item."""
 
 _METAVARS: Mapping[Any, str] = {int: "N", float: "X", Path: "PATH", Choice: "NAME"}
 

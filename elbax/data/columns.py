@@ -26,6 +26,7 @@ from elbax.data.cells import (
 )
 from elbax.data.errors import ColumnError, UnseenCategory, UnusableColumn
 from elbax.data.notation import Notation
+from elbax.data.relations import Relation
 from elbax.util.words import counted, hint, listed, shown
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Column:
         resolution: what all cells are a multiple of, such as 0.1; 0 where nothing is.
         lower: the least number among the cells: none is written below it.
         upper: the greatest.
+        relation: how the column follows from others; all the rest is then of the distance that is
+            modelled in its place, and of the column itself in `relation.own`.
     """
 
     name: str
@@ -97,6 +100,12 @@ class Column:
     resolution: float = 0.0
     lower: float | None = None
     upper: float | None = None
+    relation: Relation | None = None
+
+    @property
+    def own(self) -> "Column":
+        """What is written: the column itself, also where its distance from others is modelled."""
+        return self if self.relation is None else self.relation.own
 
     @property
     def likelihood(self) -> str:
@@ -133,6 +142,11 @@ class Column:
         """Whether it holds dates, moments, times or spans: numbers of days or seconds."""
         return is_temporal(self.dtype)
 
+    @property
+    def moment(self) -> bool:
+        """Whether its numbers are dates or times, of a type or written as text."""
+        return self.temporal or (self.notation is not None and bool(self.notation.date))
+
     def to_json(self) -> dict[str, Any]:
         """The column as plain data."""
         return {**dataclasses.asdict(self), "categories": list(self.categories)}
@@ -141,6 +155,8 @@ class Column:
         """What its modelled numbers mean, as plain data: how they are written is left out."""
         values = self.to_json()
         written = ("notation", "resolution", "lower", "upper")
+        if self.relation is None:
+            written = (*written, "relation")
         return {name: value for name, value in values.items() if name not in written}
 
     @classmethod
@@ -154,7 +170,13 @@ class Column:
             notation = values.get("notation")
             notation = None if notation is None else Notation(**notation)
             categories = tuple(values["categories"])
-            column = cls(**{**values, "categories": categories, "notation": notation})
+            relation = values.get("relation")
+            if relation is not None:
+                terms = tuple((float(factor), str(name)) for factor, name in relation["terms"])
+                own = cls.from_json(relation["own"])
+                relation = Relation(**{**relation, "terms": terms, "own": own})
+            found = {"categories": categories, "notation": notation, "relation": relation}
+            column = cls(**{**values, **found})
             if column.kind not in (*LIKELIHOODS, *CODED) or not column.scale > 0:
                 raise ValueError(f"{column.kind}, scale {column.scale}")
         except (TypeError, KeyError, ValueError) as error:
@@ -173,7 +195,12 @@ def observe(column: Column, codes: np.ndarray) -> Column:
     if column.kind in CODED or len(observed) == 0:
         return column
     low, high = float(observed.min()), float(observed.max())
-    return replace(column, resolution=_resolution(column, observed), lower=low, upper=high)
+    return replace(
+        column,
+        resolution=_resolution(column, observed),
+        lower=low if column.lower is None else column.lower,
+        upper=high if column.upper is None else column.upper,
+    )
 
 
 def fit(column: Column, codes: np.ndarray) -> Column:
@@ -213,7 +240,7 @@ def _resolution(column: Column, observed: np.ndarray) -> float:
     """The coarsest round number that all cells are multiples of; 0 where none is."""
     if len(observed) < _FEW_CELLS and not column.integral:
         return 0.0
-    steps = _RESOLUTIONS["moment" if column.temporal or _is_date(column) else "number"]
+    steps = _RESOLUTIONS["moment" if column.moment else "number"]
     if column.dtype.startswith("date"):
         return 1.0
     tolerance = 1e-3 if column.dtype in ("float", "halffloat") else 1e-6
@@ -223,10 +250,6 @@ def _resolution(column: Column, observed: np.ndarray) -> float:
         if near.all() and np.abs(multiples).max() < 1e9:
             return step
     return 0.0
-
-
-def _is_date(column: Column) -> bool:
-    return column.notation is not None and bool(column.notation.date)
 
 
 def encode(
@@ -381,15 +404,26 @@ def decode(column: Column, numbers: np.ndarray) -> "pa.Array":
         column: the column.
         numbers: (n,) as `encode` gives them.
     """
-    import pyarrow as pa
-
     numbers = np.asarray(numbers, np.float64)
     missing = np.isnan(numbers)
     if column.kind in CODED:
         last = len(column.categories) - 1
         codes = np.clip(np.rint(np.where(missing, 0, numbers)), 0, last).astype(np.int32)
         return _from_codes(column, codes, missing)
-    values = np.where(missing, column.lower or 0.0, as_written(column, numbers))
+    return cells_of(column, as_written(column, numbers))
+
+
+def cells_of(column: Column, values: np.ndarray) -> "pa.Array":
+    """Numbers in the column's own units, as they are to be written, as cells of its own type.
+
+    Args:
+        column: the column.
+        values: (n,) as `as_written` gives them; NaN becomes null.
+    """
+    import pyarrow as pa
+
+    missing = np.isnan(values)
+    values = np.where(missing, column.lower or 0.0, values)
     if column.notation is not None:
         texts = column.notation.write(values)
         return pa.array([None if gone else t for t, gone in zip(texts, missing, strict=True)])

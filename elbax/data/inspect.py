@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from elbax.data.arrays import check_finite, row_chunks
-from elbax.data.columns import decode
+from elbax.data.columns import cells_of, decode
 from elbax.data.errors import DataError
 from elbax.data.source import Dataset, Split
 from elbax.data.splitting import check_probabilities
@@ -166,12 +166,15 @@ def describe_columns(dataset: Dataset) -> list[dict[str, Any]]:
     A range is in the column's own units, of dates and of numbers in text as text. Columns that are
     left out have a `reason` instead.
     """
-    x = dataset.split("all").x
+    x, missing = dataset.split("all").x, dataset.missing("all").sum(axis=0)
     found: list[dict[str, Any]] = []
     for i, column in enumerate(dataset.columns):
         seen = np.asarray(x[~np.isnan(x[:, i]), i], np.float64)
         ends = [None, None]
-        if not column.categories and len(seen) > 0:
+        if column.relation is not None:
+            both = cells_of(column.own, np.array([column.own.lower, column.own.upper])).to_pylist()
+            ends = [end if isinstance(end, int | float) else str(end) for end in both]
+        elif not column.categories and len(seen) > 0:
             both = decode(column, np.array([seen.min(), seen.max()])).to_pylist()
             ends = [end if isinstance(end, int | float) else str(end) for end in both]
         found.append(
@@ -181,8 +184,9 @@ def describe_columns(dataset: Dataset) -> list[dict[str, Any]]:
                 "likelihood": column.likelihood,
                 "minimum": ends[0],
                 "maximum": ends[1],
-                "categories": list(column.categories),
-                "missing": len(x) - len(seen),
+                "categories": [] if column.relation else list(column.categories),
+                "constraint": column.relation.text if column.relation else None,
+                "missing": int(missing[i]),
             }
         )
     return found + [{"name": name, "reason": why} for name, why in dataset.ignored.items()]

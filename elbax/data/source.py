@@ -74,6 +74,7 @@ class Dataset:
         notes: what was recognised and is worth a word, a line each.
         problems: why training would refuse the data, a line each (empty unless `load` did not
             check).
+        lacking: of a table with constraints, (rows, d) which cells it lacks, in its own order.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Dataset:
     scaling: Scaling = Scaling()  # noqa: RUF009 - frozen
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    lacking: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -125,6 +127,17 @@ class Dataset:
             np.concatenate(index) if len(index) == 3 else None,
         )
 
+    def missing(self, name: str) -> np.ndarray:
+        """Which cells of a split were not observed: (n, …) bool.
+
+        With constraints a cell that was observed may be NaN in `x`, a distance from one that was
+        not, and one that was not may follow from others.
+        """
+        part = self.split(name)
+        if self.lacking is not None and part.index is not None:
+            return self.lacking[part.index]
+        return np.isnan(part.x)
+
     def __repr__(self) -> str:
         counts = " / ".join(f"{len(s):,}" for s in (self.train, self.validation, self.test))
         dtype = self.train.x.dtype
@@ -140,6 +153,7 @@ def load(  # noqa: PLR0913 - each a question that data may ask
     check: bool = True,
     kinds: Mapping[str, str] | None = None,
     labels: str | None = None,
+    constraints: Sequence[str] = (),
     columns: Sequence[Column] | None = None,
     likelihood: str | None = None,
     header: bool | None = None,
@@ -169,6 +183,8 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         kinds: of a table, what columns are, by name, where not as found (`elbax.data.columns`);
             "ignore" leaves one out.
         labels: of a table, the column with the labels; it is left out of the rows.
+        constraints: of a table, what all rows keep to, such as ``end >= start`` or
+            ``total = a + b``: so do the rows that a model of it makes.
         columns: of a table, what the columns were in training: the rows are then read by these.
         likelihood: of vectors, the family that all columns are to have; where it is none of a
             column's, the array is read as a whole.
@@ -189,18 +205,24 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         if binarize != "none":
             raise DataError(f"binarize is {binarize}, and a table has no pixels: leave it out")
         table = table_files.read(data, header=header, missing=missing_values)
-        asked = _Asked(kinds or {}, labels, columns, unseen)
+        asked = _Asked(kinds or {}, labels, columns, unseen, tuple(constraints))
         return _of_table(table, asked, held, seed, check=check)
     raw = _read(data, background)
     table = _by_columns(raw, likelihood, columns) if binarize == "none" else None
     if table is not None:
-        asked = _Asked(kinds or {}, None, columns, unseen)
+        asked = _Asked(kinds or {}, None, columns, unseen, tuple(constraints))
         if likelihood in KINDS:
             asked = asked._replace(
                 kinds={**dict.fromkeys(table.columns, likelihood), **asked.kinds}
             )
         table = replace(table, missing=tuple(missing_values))
         return _of_table(table, asked, held, seed, check=check, raw=raw)
+    if constraints:
+        raise DataError(
+            "constraints (--constraint) are those of a table's columns, and "
+            f"{shown(data) if isinstance(data, str | Path) else 'the array'} has no names: leave "
+            "them out, or give a .csv or .parquet file"
+        )
     if kinds or labels is not None or columns is not None:
         raise DataError(
             "columns (--columns) and labels (--labels) are those of a table, and "
@@ -217,6 +239,7 @@ class _Asked(NamedTuple):
     labels: str | None
     columns: Sequence[Column] | None
     unseen: Literal["refuse", "missing"]
+    constraints: tuple[str, ...] = ()
 
 
 def _by_columns(raw: Raw, likelihood: str | None, columns: Any) -> table_files.Table | None:
@@ -284,9 +307,11 @@ def _of_table(
 ) -> Dataset:
     """A table's columns as numbers, split, and scaled by the training rows."""
     if asked.columns is None:
-        coded = tables.find_columns(table, asked.kinds, asked.labels, check=check)
+        coded = tables.find_columns(
+            table, asked.kinds, asked.labels, asked.constraints, check=check
+        )
     else:
-        x = tables.encode(table, asked.columns, asked.unseen)
+        x = tables.encode(table, asked.columns, asked.unseen).x
         coded = tables.Coded(Part(x), tuple(asked.columns), notes=tables.far(asked.columns, x))
     if raw is None:
         raw = Raw(table.name, table.source, {"all": coded.part}, where={"all": table.source})
@@ -313,6 +338,7 @@ def _of_table(
         ignored=coded.ignored,
         notes=(*table.remarks, *coded.notes),
         problems=tuple(coded.problems),
+        lacking=coded.missing,
     )
 
 

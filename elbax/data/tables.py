@@ -8,16 +8,18 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from elbax.data import columns as one
+from elbax.data import constraints as constraint_tools
 from elbax.data.cells import LARGEST, Cells, read_cells
 from elbax.data.columns import CODED, Column
 from elbax.data.errors import ColumnError, DataError, UnseenCategory, UnusableColumn
 from elbax.data.formats.tables import Table
 from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix, set_aside
+from elbax.data.relations import fit_others, in_order
 from elbax.data.splitting import Part
 from elbax.util.words import counted, hint, listed, shown
 
@@ -39,6 +41,7 @@ class Coded:
         ignored: the columns that are left out, and why.
         notes: what of the columns is worth a word, a line each.
         problems: what of them cannot be used as it is, a line each.
+        missing: (n, d) bool, which cells the table lacks, where constraints tell it from NaN.
     """
 
     part: Part
@@ -46,13 +49,19 @@ class Coded:
     ignored: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    missing: np.ndarray | None = None
 
 
 # --- a new table: its columns are found --------------------------------------------------------
 
 
 def find_columns(
-    table: Table, kinds: Mapping[str, str], labels: str | None, *, check: bool
+    table: Table,
+    kinds: Mapping[str, str],
+    labels: str | None,
+    constraints: Sequence[str] = (),
+    *,
+    check: bool,
 ) -> Coded:
     """What each column is, and the table in numbers.
 
@@ -60,10 +69,12 @@ def find_columns(
         table: the table.
         kinds: kinds to take instead of those found, by column; "ignore" leaves a column out.
         labels: the column that holds labels; it is left out of the rows.
+        constraints: what all rows keep to (`elbax.data.constraints`).
         check: refuse columns that cannot be used; otherwise they are left out, with the reason.
 
     Raises:
-        DataError: an unknown column or kind; a column that cannot be used; no column left.
+        DataError: an unknown column or kind; a column that cannot be used; no column left; a
+            constraint that is none, or that rows break.
     """
     for name in kinds:
         _check_known(table, name)
@@ -73,8 +84,38 @@ def find_columns(
         _check_known(table, labels)
         label = _labels(table, labels)
     if table.matrix:
+        if constraints:
+            raise DataError(
+                f"constraint (--constraint) names columns, and {table.source} is an array without "
+                "names: give a table"
+            )
         return _matrix(table, kinds, label, check=check)
     coded = Coded(Part(np.empty(0)), ())
+    found = _each(table, kinds, labels, coded, check=check)
+    if not found:
+        whys = "; ".join(f"{shown(name)}: {why}" for name, why in list(coded.ignored.items())[:3])
+        raise DataError(f"{table.source}: no column is left to be modelled ({whys})")
+    missing = None
+    if constraints:
+        missing = np.stack([np.isnan(cells.numbers) for _, cells in found.values()], axis=1)
+        try:
+            found, notes = _constrained(table, found, kinds, constraints)
+        except DataError as problem:
+            if check:
+                raise
+            coded.problems.append(str(problem))
+        else:
+            coded.notes.extend(notes)
+    x = [one.encode(column, cells, table.source) for column, cells in found.values()]
+    columns = tuple(column for column, _ in found.values())
+    part = Part(np.stack(x, axis=1), label)
+    return replace(coded, part=part, columns=columns, missing=missing)
+
+
+def _each(
+    table: Table, kinds: Mapping[str, str], labels: str | None, coded: Coded, *, check: bool
+) -> dict[str, tuple[Column, Cells]]:
+    """Each column by itself; what is left out, and what is worth a word, is added to `coded`."""
     found: dict[str, tuple[Column, Cells]] = {}
     for place, (name, array) in enumerate(table.columns.items()):
         asked = kinds.get(name)
@@ -101,12 +142,43 @@ def find_columns(
             coded.ignored[name] = str(problem).removeprefix(f"column {shown(repr(name))} ")
         else:
             coded.notes.extend(_notes(name, cells))
-    if not found:
-        whys = "; ".join(f"{shown(name)}: {why}" for name, why in list(coded.ignored.items())[:3])
-        raise DataError(f"{table.source}: no column is left to be modelled ({whys})")
-    x = [one.encode(column, cells, table.source) for column, cells in found.values()]
-    columns = tuple(column for column, _ in found.values())
-    return replace(coded, part=Part(np.stack(x, axis=1), label), columns=columns)
+    return found
+
+
+def _constrained(
+    table: Table,
+    found: Mapping[str, tuple[Column, Cells]],
+    kinds: Mapping[str, str],
+    constraints: Sequence[str],
+) -> tuple[dict[str, tuple[Column, Cells]], list[str]]:
+    """The columns with those that follow from others in relation to these, and a word of each.
+
+    Raises:
+        DataError: a constraint that is none, that rows break, or that does not go with the others.
+    """
+    cells = {name: read for name, (_, read) in found.items()}
+    related = constraint_tools.relate(constraints, table, cells)
+    made, notes = dict(found), []
+    for name, relation in related.relations.items():
+        distance = related.distances[name]
+        if relation.slack == 0:
+            column = Column(name, "constant", "double", (0.0,))
+        else:
+            column = infer(name, distance, kinds.get(name))
+        made[name] = replace(column, relation=relation), distance
+        what = "follows" if relation.slack == 0 else "is modelled by its distance"
+        notes.append(f"{shown(name)}: {what} from {listed(relation.others)} ({relation.text})")
+    for name, ends in related.ranges.items():
+        column, read = made[name]
+        if column.relation is None:
+            made[name] = constraint_tools.within(column, *ends), read
+    columns = [column for column, _ in made.values()]
+    numbers = {name: np.array(read.numbers) for name, read in cells.items() if read.levels is None}
+    for name in constraint_tools.deduce(columns, numbers):
+        holes = int(np.isnan(cells[name].numbers).sum() - np.isnan(numbers[name]).sum())
+        made[name] = made[name][0], replace(cells[name], numbers=numbers[name])
+        notes.append(f"{shown(name)}: {counted(holes, 'missing cell')} follow from the others")
+    return made, notes
 
 
 def _matrix(
@@ -227,9 +299,24 @@ def _labels(table: Table, name: str) -> np.ndarray:
 # --- other rows of known columns ---------------------------------------------------------------
 
 
+class Rows(NamedTuple):
+    """Rows of a table of known columns.
+
+    Attributes:
+        x: (n, d) float32 as they are modelled, NaN where not observed.
+        missing: (n, d) bool, which cells the table lacks. (A cell that is not missing may yet be
+            NaN in `x`: a distance from a cell that is.)
+        own: The cells of columns that constraints relate, by name, in their own units.
+    """
+
+    x: np.ndarray
+    missing: np.ndarray
+    own: dict[str, np.ndarray]
+
+
 def encode(
     table: Table, columns: Sequence[Column], unseen: Literal["refuse", "missing"] = "refuse"
-) -> np.ndarray:
+) -> Rows:
     """The rows of a table as the numbers that the training rows' columns say.
 
     Columns are found by their names, in whatever order; others than those are passed over.
@@ -240,11 +327,8 @@ def encode(
         unseen: what to do about categories that training did not see: refuse them all in one
             line, or take them as missing.
 
-    Returns:
-        (n, d) float32, NaN where not observed.
-
     Raises:
-        DataError: a column is missing, or holds what training did not see.
+        DataError: a column is missing, holds what training did not see, or breaks a constraint.
     """
     lacking = [column.name for column in columns if column.name not in table.columns]
     if lacking:
@@ -253,12 +337,23 @@ def encode(
             f"{listed(map(repr, lacking))} that the model was trained on: add "
             f"{'it' if len(lacking) == 1 else 'them'} (empty cells are taken as missing)"
         )
-    encoded, offences = [], []
+    own = {name: _own_numbers(table, column) for name, column in _related(columns).items()}
+    constraint_tools.check(columns, own, table)
+    known = {name: np.array(numbers) for name, numbers in own.items()}
+    list(constraint_tools.deduce(columns, known))
+    encoded, missing, offences = [], [], []
     for column in columns:
         array, coded = table.columns[column.name], column.kind in CODED
-        cells = read_cells(array, column.name, table.missing, as_text=coded)
+        if column.relation is not None:
+            cells = Cells(column.relation.modelled(known))
+        elif column.name in known:
+            cells = Cells(known[column.name], column.dtype)
+        else:
+            cells = read_cells(array, column.name, table.missing, as_text=coded)
         try:
             encoded.append(one.encode(column, cells, table.source, unseen))
+            gone = own[column.name] if column.name in own else encoded[-1]
+            missing.append(np.isnan(gone))
         except UnseenCategory as problem:
             offences.append(str(problem))
     if offences:
@@ -266,20 +361,100 @@ def encode(
             f"{table.source} has categories that training did not see: {'; '.join(offences)} "
             "(rows counted from 0): --unseen missing takes these cells as empty"
         )
-    return _single(np.stack(encoded, axis=1))
+    return Rows(_single(np.stack(encoded, axis=1)), np.stack(missing, axis=1), own)
 
 
-def decode(columns: Sequence[Column], x: np.ndarray) -> "pa.Table":
+def _related(columns: Sequence[Column]) -> dict[str, Column]:
+    """The columns that constraints relate, as they are written."""
+    names = {
+        name
+        for column in columns
+        if column.relation is not None
+        for name in (column.name, *column.relation.others)
+    }
+    return {column.name: column.own for column in columns if column.name in names}
+
+
+def _own_numbers(table: Table, column: Column) -> np.ndarray:
+    """A column's cells as numbers in its own units."""
+    cells = read_cells(table.columns[column.name], column.name, table.missing)
+    plain = replace(column, kind="continuous", categories=(), shift=0.0, scale=1.0)
+    return one.encode(plain, cells, table.source)
+
+
+def decode(
+    columns: Sequence[Column], x: np.ndarray, own: Mapping[str, np.ndarray] | None = None
+) -> "pa.Table":
     """Rows of modelled numbers as a table: the same columns, types and categories.
 
     Args:
         columns: what the columns are.
         x: (n, d); NaN becomes a null.
+        own: the cells that are known of columns that constraints relate (`Rows`): the others are
+            made to keep to the constraints with these.
     """
+    return _as_table(columns, x, written(columns, x, own or {}))
+
+
+def decode_ends(
+    columns: Sequence[Column], lower: np.ndarray, upper: np.ndarray, own: Mapping[str, np.ndarray]
+) -> "tuple[pa.Table, pa.Table]":
+    """Intervals' ends as two tables; of a cell that others bound, the nearer one may be the upper.
+
+    Args:
+        columns: what the columns are.
+        lower: (n, d) as they are modelled.
+        upper: (n, d) likewise.
+        own: as of `decode`.
+    """
+    low, high = written(columns, lower, own), written(columns, upper, own)
+    least = {name: np.minimum(low[name], high[name]) for name in low}
+    most = {name: np.maximum(low[name], high[name]) for name in low}
+    return _as_table(columns, lower, least), _as_table(columns, upper, most)
+
+
+def _as_table(
+    columns: Sequence[Column], x: np.ndarray, numbers: Mapping[str, np.ndarray]
+) -> "pa.Table":
+    """Modelled numbers, or where there are others those, as a table."""
     import pyarrow as pa
 
-    arrays = [one.decode(column, x[:, i]) for i, column in enumerate(columns)]
+    arrays = [
+        one.cells_of(column.own, numbers[column.name])
+        if column.name in numbers and column.own.kind not in CODED
+        else one.decode(column, x[:, i])
+        for i, column in enumerate(columns)
+    ]
     return pa.table(arrays, names=[column.name for column in columns])
+
+
+def written(
+    columns: Sequence[Column], x: np.ndarray, own: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The columns that constraints relate, as they are written, in their own units.
+
+    Args:
+        columns: what the columns are.
+        x: (n, d) modelled numbers.
+        own: the cells that are known.
+    """
+    places = {column.name: i for i, column in enumerate(columns)}
+    known = {column.name: column for column in columns}
+    related = [known[name] for name in _related(columns)]
+    observed = {one.name: own.get(one.name, np.full(len(x), np.nan)) for one in related}
+    numbers: dict[str, np.ndarray] = {}
+    modelled: dict[str, np.ndarray] = {}
+    for column in in_order(related, known):
+        codes = np.asarray(x[:, places[column.name]], np.float64)
+        made = one.as_written(column, np.rint(codes) if column.kind in CODED else codes)
+        seen = observed[column.name]
+        relation = column.relation
+        modelled[column.name] = made
+        if relation is not None:
+            made = relation.complete(numbers, made, column.lower or 0.0)
+            fit_others(column, seen, modelled, numbers, observed, known)
+        numbers[column.name] = np.where(np.isnan(seen), made, seen)
+    return numbers
 
 
 def far(columns: Sequence[Column], x: np.ndarray) -> list[str]:
@@ -301,9 +476,10 @@ def far(columns: Sequence[Column], x: np.ndarray) -> list[str]:
             rows = np.flatnonzero(outside)
             first = ", ".join(f"{values[row]:g} in row {row:,}" for row in rows[:3])
             more = ", …" if len(rows) > 3 else ""
+            what = "" if column.relation is None else f" ({shown(column.relation.text)})"
             lines.append(
-                f"{shown(column.name)} is far outside of what was trained on ({column.lower:g} to "
-                f"{column.upper:g}): {first}{more}"
+                f"{shown(column.name)}{what} is far outside of what was trained on "
+                f"({column.lower:g} to {column.upper:g}): {first}{more}"
             )
     return lines
 

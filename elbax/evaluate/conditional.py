@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.evaluate import weights
+from elbax.evaluate.equations import Equations
 from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions.basic import base_of
 from elbax.model.distributions.basic import sample as draw_from
@@ -59,6 +60,7 @@ def conditional_draws(
     key: PRNGKeyArray,
     proposals: int = 20_000,
     accepts: Callable[[np.ndarray], np.ndarray] | None = None,
+    equations: Equations | None = None,
 ) -> ConditionalDraws:
     """Draws of the elements that are NaN, given the others, and that those drawn are accepted.
 
@@ -77,6 +79,8 @@ def conditional_draws(
         accepts: Which of the rows (n, …) lie within what is given of the others: a range, say. One
             row is then drawn from each latent that is proposed, and those which do not count
             nothing.
+        equations: What the elements keep to besides, of a flat datum; rows are drawn from each
+            latent likewise.
 
     Raises:
         ValueError: A number is below 1, or what is given is impossible under the model.
@@ -88,9 +92,12 @@ def conditional_draws(
     z, log_w = map_rows(_propose, (model, jnp.asarray(given)), numbers, propose)
     log_w = np.asarray(log_w, np.float64)
     x = None
-    if accepts is not None:
-        x = np.asarray(map_rows(_draw, (model, jnp.asarray(given)), z, draw))
-        log_w = np.where(accepts(x), log_w, -np.inf)
+    if accepts is not None or equations is not None:
+        found = map_rows(_draw, (model, jnp.asarray(given), equations), z, draw)
+        x, solved = (np.asarray(part, np.float64) for part in found)
+        log_w = log_w + solved
+        if accepts is not None:
+            log_w = np.where(accepts(x), log_w, -np.inf)
     if not np.any(np.isfinite(log_w)):
         raise ValueError(
             f"what is given has no probability at any of {proposals:,} latents: the model never "
@@ -101,7 +108,7 @@ def conditional_draws(
     chosen = np.asarray(jax.random.categorical(choose, jnp.asarray(log_w), shape=(count,)))
     if x is None:
         latents = jax.tree.map(lambda a: a[chosen], z)
-        x = np.asarray(map_rows(_draw, (model, jnp.asarray(given)), latents, draw))
+        x, _ = map_rows(_draw, (model, jnp.asarray(given), None), latents, draw)
     else:
         x = x[chosen]
     return ConditionalDraws(
@@ -137,7 +144,14 @@ def _mixes(p: Any, q: Any) -> bool:
     )
 
 
-def _draw(given: tuple[LatentVariableModel, Array], z: Any, key: PRNGKeyArray) -> Array:
-    model, row = given
+def _draw(
+    given: tuple[LatentVariableModel, Array, Equations | None], z: Any, key: PRNGKeyArray
+) -> tuple[Array, Array]:
+    """A row at a latent, and the logarithm of what it weighs by the equations."""
+    model, row, equations = given
     x = model.preprocessing(row)
-    return jnp.where(jnp.isnan(x), model.decode(z).sample(key), x)
+    x = jnp.where(jnp.isnan(x), model.decode(z).sample(key), x)
+    if equations is None:
+        return x, jnp.zeros(())
+    x = equations.solved(x)
+    return x, equations.log_weight(model, x, z)

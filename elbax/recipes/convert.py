@@ -19,6 +19,9 @@ from typing import Annotated, Any, Literal
 from elbax.recipes.choice import Choice, to_word
 from elbax.util.words import did_you_mean
 
+REPEATED = "repeated"
+"""Marks an option whose flag may be given several times, each time with one item."""
+
 _NO = object()
 """What `_as` gives for a value that is not of the type; None may be one that is."""
 

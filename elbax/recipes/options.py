@@ -11,10 +11,11 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from elbax.recipes.choice import Choice
 from elbax.recipes.convert import (
+    REPEATED,
     Checked,
     Count,
     NotNegative,
@@ -136,6 +137,9 @@ class DataOptions(Checked):
     missing_values: tuple[str, ...] = ()
     """What stands for a missing cell, such as -999,unknown, besides the empty cell, NA, ? and their
     like."""
+    constraint: Annotated[tuple[str, ...], REPEATED] = ()
+    """What all rows of a table keep to, such as "end >= start", "total = a + b" or "0 <= share <=
+    1": so do the rows that are drawn and the cells that are filled. May be given several times."""
     background: str | None = None
     """Of images: the colour that transparent pixels are laid on, such as white or #808080."""
     labelled: Count | None = None

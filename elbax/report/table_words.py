@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from elbax.data import Dataset, describe_columns
 from elbax.recipes import sizes
 from elbax.recipes.options import Options
@@ -25,8 +23,8 @@ def before_training(options: Options, dataset: Dataset) -> list[str]:
 
 def shape(dataset: Dataset) -> str:
     """``9 columns (3.1% of cells missing)``."""
-    x = dataset.split("all").x
-    return f"{len(dataset.columns)} columns ({np.isnan(x).mean():.1%} of cells missing)"
+    missing = dataset.missing("all").mean()
+    return f"{len(dataset.columns)} columns ({missing:.1%} of cells missing)"
 
 
 def columns(dataset: Dataset) -> list[str]:
@@ -49,6 +47,8 @@ def columns(dataset: Dataset) -> list[str]:
             values = f"{_end(column['minimum'])} to {_end(column['maximum'])}"
         missing = f"{column['missing']:,} missing ({column['missing'] / max(rows, 1):.1%})"
         what = f"{column['kind']:<11} {column['likelihood']:<17}"
+        if column["constraint"]:
+            missing += f"; {shown(column['constraint'])}"
         lines.append(f"  {name}  {what} {missing}; {values}")
     return lines
 

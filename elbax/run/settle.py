@@ -19,6 +19,7 @@ from elbax.data.named import DATA_DIR_VARIABLE
 from elbax.recipes import options as option_tools
 from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
+from elbax.recipes.convert import REPEATED, hints, notes
 from elbax.recipes.options import Options
 from elbax.run import checks
 from elbax.run.folder import SCHEMA
@@ -319,6 +320,7 @@ def load(
         binarize=options.data.binarize,
         kinds={**(known or {}), **parse_kinds(options.data.columns)},
         labels=options.data.labels,
+        constraints=options.data.constraint,
         # With options of its own it is of the array as a whole.
         likelihood=None if likelihood is None else str(likelihood),
         header=options.data.header,
@@ -404,6 +406,10 @@ def command(argument: str | None, options: Options) -> str:
                 continue
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
+                continue
+            if REPEATED in notes(hints(type(asked))[field.name]):
+                for item in value:
+                    words += [f"--{flag}", item]
                 continue
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += [f"--{flag}", text]

@@ -3,11 +3,13 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
 from elbax.evaluate import conditional_draws
+from elbax.evaluate.equations import Equations
 from elbax.model import Encoder, PlanarFlow
 from tests.evaluate.test_imputation import Filled, conditional, holed
 from tests.linear_gaussian import linear
@@ -35,6 +37,26 @@ def test_draws_are_those_of_the_conditional_normal():
     )
     assert found.log_given == pytest.approx(exact, abs=0.05)
     assert found.trust() == "yes"
+
+
+@pytest.mark.parametrize("pivot", [2, 3])
+def test_draws_keep_to_an_equation_and_are_the_conditional_normal(pivot):
+    oracle, model, row = given_two()
+    factors, total = np.array([0.0, 0.0, 1.0, -2.0]), 0.7
+    equations = Equations(jnp.array([factors]), jnp.array([total]), jnp.array([pivot]))
+    found = conditional_draws(
+        model, row, count=2000, key=jax.random.key(0), proposals=8000, equations=equations
+    )
+    np.testing.assert_allclose(found.x @ factors, total, atol=1e-5)
+    seen = np.stack([np.eye(4)[0], np.eye(4)[1], factors])  # what is known, as linear forms
+    covariance = oracle.weight @ oracle.weight.T + oracle.scale**2 * np.eye(4)
+    gain = covariance @ seen.T @ np.linalg.inv(seen @ covariance @ seen.T)
+    mean = oracle.bias + gain @ (np.array([*row[:2], total]) - seen @ oracle.bias)
+    deviation = np.sqrt(np.diag(covariance - gain @ seen @ covariance))
+    for j in (2, 3):
+        standard = (found.x[:, j] - mean[j]) / deviation[j]
+        assert abs(standard.mean()) < 5 / np.sqrt(min(2000, found.effective_sample_size))
+        assert kstest(standard, "norm").statistic < 0.05
 
 
 def test_an_encoder_that_is_wrong_costs_at_most_half_of_the_draws():

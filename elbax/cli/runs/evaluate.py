@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from elbax.cli.parsing import POSITIONAL, REPEATED
+from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened, say
-from elbax.recipes.convert import Checked, Count, Seed
+from elbax.recipes.convert import REPEATED, Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
 from elbax.util import environment

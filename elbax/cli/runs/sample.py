@@ -105,12 +105,14 @@ def main(arguments: Arguments) -> None:
     draw = arguments.draw or (as_table and not arguments.mean)
     label = labels.number_of(arguments.label, run.config)
     arrays = apply.sample(model, arguments.count, seed=arguments.seed, draw=draw, label=label)
+    missing = None
     if arguments.with_missing:
         missing = holes.draw(run, columns, arrays["x"], seed=arguments.seed)
-        arrays["x"] = np.where(missing, np.nan, arrays["x"])
     if as_table:
-        tables.write(arguments.out, columns, arrays["x"])
+        tables.write(arguments.out, columns, arrays["x"], missing)
     else:
+        if missing is not None:
+            arrays["x"] = np.where(missing, np.nan, arrays["x"])
         arrays["x"] = tables.in_own_units(run, arrays["x"], drawn=draw)
         outputs.write_arrays(arguments.out, arrays, "x")
     what = "draws from p(x|z)" if draw else "means of p(x|z)"

@@ -13,8 +13,10 @@ import numpy as np
 from elbax.data import columns as one
 from elbax.data import tables as data_tables
 from elbax.data.errors import DataError
+from elbax.data.formats.tables import Table
 from elbax.evaluate import ConditionalDraws, conditional_draws
 from elbax.run import labels
+from elbax.run.use import equations
 from elbax.util.words import hint, shown
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def parse(text: str, columns: Sequence[Column]) -> Given:
             )
         if name in found:
             raise DataError(f"given (--given) names {shown(repr(name))} twice")
-        found[name] = _value(known[name], value)
+        found[name] = _value(known[name].own, value)
     if not found:
         raise DataError("given (--given) is empty: give NAME=VALUE, as in age=40,smoker=yes")
     if len(found) == len(columns) and not any(isinstance(v, Within) for v in found.values()):
@@ -141,29 +143,45 @@ def draw(
         ValueError: What is given is impossible under the model.
     """
     labels.refuse(model, "sample --given")
-    row = np.full(len(columns), np.nan, np.float32)
-    for i, column in enumerate(columns):
-        value = given.get(column.name)
-        if value is not None and not isinstance(value, Within):
-            row[i] = one.number_of(column, value)
-    within = [
-        (i, value)
-        for i, column in enumerate(columns)
-        if isinstance(value := given.get(column.name), Within)
-    ]
+    rows = _given_row(columns, given)
+    within = {name: value for name, value in given.items() if isinstance(value, Within)}
+
+    def own(n: int) -> dict[str, np.ndarray]:
+        return {name: np.repeat(cell, n) for name, cell in rows.own.items()}
 
     def accepts(x: np.ndarray) -> np.ndarray:
-        return np.all([value.holds(x[:, i]) for i, value in within], axis=0)
+        cells = {column.name: x[:, i] for i, column in enumerate(columns)}
+        written = data_tables.written(columns, x, own(len(x)))
+        cells |= {c.name: written[c.name] for c in columns if c.relation is not None}
+        return np.all([value.holds(cells[name]) for name, value in within.items()], axis=0)
 
+    found_equations = equations.of_rows(columns, rows)
     found = conditional_draws(
         model,
-        row,
+        rows.x[0],
         count=count,
         key=jax.random.key(seed),
         proposals=proposals,
         accepts=accepts if within else None,
+        equations=jax.tree.map(lambda a: a[0], found_equations),
     )
-    return _as_given(data_tables.decode(columns, found.x), columns, given), found
+    made = data_tables.decode(columns, found.x, own(count))
+    return _as_given(made, columns, given), found
+
+
+def _given_row(columns: Sequence[Column], given: Given) -> data_tables.Rows:
+    """One row, of which only the cells are known that are given by a value."""
+    import pyarrow as pa
+
+    cells: dict[str, pa.Array] = {}
+    for column in columns:
+        value = given.get(column.name)
+        if value is None or isinstance(value, Within):
+            cells[column.name] = pa.nulls(1)
+        else:
+            coded = column.own.kind in one.CODED
+            cells[column.name] = pa.array([value]) if coded else one.exactly(column.own, value, 1)
+    return data_tables.encode(Table("given", "what is given (--given)", cells, 1), columns)
 
 
 def in_words(columns: Sequence[Column], given: Given, found: ConditionalDraws) -> list[str]:
@@ -175,7 +193,7 @@ def in_words(columns: Sequence[Column], given: Given, found: ConditionalDraws) -
         "no": ": the rows repeat a few latents; what is given is rare, or unlike the training data "
         "(give more --proposals, or fewer cells)",
     }[verdict]
-    known = {column.name: column for column in columns}
+    known = {column.name: column.own for column in columns}
     written = {
         name: one.exactly(known[name], value, 1)[0].as_py()
         if not isinstance(value, Within) and known[name].kind not in one.CODED
@@ -194,7 +212,7 @@ def in_words(columns: Sequence[Column], given: Given, found: ConditionalDraws) -
 
 def _number(column: Column, value: Category | Within | None) -> float:
     """The modelled number that is given, or the end of a range nearest to what was trained on."""
-    if value is None or (isinstance(value, Within) and value.codes):
+    if value is None or column.relation is not None or (isinstance(value, Within) and value.codes):
         return np.nan
     if not isinstance(value, Within):
         return one.number_of(column, value)
@@ -205,7 +223,9 @@ def _as_given(table: pa.Table, columns: Sequence[Column], given: Given) -> pa.Ta
     """Numbers exactly as given: through float32 they would come back as nearly that."""
     for i, column in enumerate(columns):
         value = given.get(column.name)
-        if value is not None and not isinstance(value, Within) and column.kind not in one.CODED:
-            cells = one.exactly(column, value, table.num_rows)
+        if value is None or isinstance(value, Within):
+            continue
+        if column.own.kind not in one.CODED:
+            cells = one.exactly(column.own, value, table.num_rows)
             table = table.set_column(i, column.name, cells)
     return table

@@ -40,14 +40,14 @@ def draw(run: Run, columns: Sequence[Column], x: np.ndarray, *, seed: int) -> np
     from sklearn.linear_model import LogisticRegression
 
     rows = run.dataset.train.x[:_ROWS]
-    missing = np.isnan(rows)
+    missing, unknown = run.dataset.missing("train")[:_ROWS], np.isnan(rows)
     if not missing.any():
         raise ValueError(
             "with_missing (--with-missing) draws holes as the training rows have them, and "
             f"{run.path} was trained on a table without any: leave it out"
         )
     _, reconstructed = evaluate.reconstruct(run.model, rows, jax.random.key(seed))
-    seen, new = (_features(columns, a) for a in (np.where(missing, reconstructed, rows), x))
+    seen, new = (_features(columns, a) for a in (np.where(unknown, reconstructed, rows), x))
     rng = np.random.default_rng(seed)
     found = np.zeros(x.shape, bool)
     for j in range(len(columns)):

@@ -14,7 +14,7 @@ from elbax.data import tables as data_tables
 from elbax.data.errors import DataError
 from elbax.data.formats import tables as files
 from elbax.data.formats.files import read_path
-from elbax.evaluate.imputation import impute
+from elbax.evaluate.imputation import Imputation, impute
 from elbax.run import labels
 from elbax.run.use import tables
 from elbax.util.words import shown
@@ -100,17 +100,17 @@ def fill(
         ValueError: A column is missing, or holds what training did not see.
     """
     labels.refuse(model, "impute")
-    x = data_tables.encode(table, columns, unseen)
-    missing = np.isnan(x)
+    rows = data_tables.encode(table, columns, unseen)
+    x, missing = rows.x, rows.missing
     key = jax.random.key(seed)
     found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple))
     filled = missing.any(axis=1)
     few = (found.effective_sample_size < min(_FEW, draws)) & filled
     return Filled(
-        table=_put(table, columns, found.value, missing),
+        table=_put(table, columns, found.value, rows),
         holes={column.name: missing[:, i] for i, column in enumerate(columns)},
-        intervals=_intervals(columns, found, missing),
-        multiple=[_put(table, columns, found.draws[:, m], missing) for m in range(multiple)],
+        intervals=_intervals(columns, found, rows),
+        multiple=[_put(table, columns, found.draws[:, m], rows) for m in range(multiple)],
         cells=int(missing.sum()),
         rows=int(filled.sum()),
         doubtful=int(few.sum()),
@@ -163,19 +163,21 @@ def _as_written(table: pa.Table, written: pa.Table, holes: Mapping[str, np.ndarr
     return pa.table(columns, names=table.column_names)
 
 
-def _put(table: Table, columns: tuple[Column, ...], x: np.ndarray, missing: np.ndarray) -> pa.Table:
+def _put(
+    table: Table, columns: tuple[Column, ...], x: np.ndarray, rows: data_tables.Rows
+) -> pa.Table:
     """The table as it was read, with numbers of the model in its missing cells."""
     import pyarrow as pa
 
-    known = {column.name: i for i, column in enumerate(columns)}
+    missing, known = rows.missing, {column.name: i for i, column in enumerate(columns)}
+    filled = data_tables.decode(columns, x, rows.own)
     arrays = []
     for name, array in table.columns.items():
         holes = missing[:, known[name]] if name in known else np.zeros(table.rows, bool)
         if not holes.any():
             arrays.append(array)
             continue
-        column = columns[known[name]]
-        made = iter(data_tables.decode([column], x[holes][:, [known[name]]]).column(0).to_pylist())
+        made = iter(filled.column(known[name]).filter(pa.array(holes)).to_pylist())
         cells = [
             next(made) if hole else cell
             for cell, hole in zip(array.to_pylist(), holes, strict=True)
@@ -187,10 +189,16 @@ def _put(table: Table, columns: tuple[Column, ...], x: np.ndarray, missing: np.n
     return pa.table(arrays, names=list(table.columns))
 
 
-def _intervals(columns: tuple[Column, ...], found: Any, missing: np.ndarray) -> pa.Table:
+def _intervals(
+    columns: tuple[Column, ...], found: Imputation, filled: data_tables.Rows
+) -> pa.Table:
     """One row a filled cell: where, the value, the ends of its interval, or its probability."""
     import pyarrow as pa
 
+    missing = filled.missing
+    value = data_tables.decode(columns, found.value, filled.own)
+    lower, upper = data_tables.decode_ends(columns, found.lower, found.upper, filled.own)
+    decoded = {"value": value, "lower": lower, "upper": upper}
     rows: list[int] = []
     names: list[str] = []
     cells: dict[str, list[Any]] = {"value": [], "lower": [], "upper": [], "probability": []}
@@ -198,13 +206,12 @@ def _intervals(columns: tuple[Column, ...], found: Any, missing: np.ndarray) -> 
         holes = np.flatnonzero(missing[:, i])
         rows += holes.tolist()
         names += [column.name] * len(holes)
-        ordered = column.kind not in ("binary", "categorical", "constant")
-        for name, x in (("value", found.value), ("lower", found.lower), ("upper", found.upper)):
-            if name == "value" or ordered:
-                made = data_tables.decode([column], x[holes][:, [i]]).column(0).to_pylist()
-            else:
-                made = [None] * len(holes)
-            cells[name] += [None if cell is None else str(cell) for cell in made]
+        ordered = column.own.kind not in ("binary", "categorical", "constant")
+        made = {name: t.column(i).take(pa.array(holes)).to_pylist() for name, t in decoded.items()}
+        if not ordered:
+            made |= {"lower": [None] * len(holes), "upper": [None] * len(holes)}
+        for name, found_cells in made.items():
+            cells[name] += [None if cell is None else str(cell) for cell in found_cells]
         share = found.share[holes, i].astype(float).round(4).tolist()  # of some hundred draws
         cells["probability"] += share if column.categories else [None] * len(holes)
     order = sorted(range(len(rows)), key=lambda k: (rows[k], k))

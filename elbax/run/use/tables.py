@@ -115,9 +115,25 @@ def load_other(
     )
 
 
-def write(out: Path, columns: tuple[Column, ...], x: np.ndarray) -> None:
-    """Rows as a table with the training columns' names, types and categories."""
-    write_table(out, tables.decode(columns, x))
+def write(
+    out: Path, columns: tuple[Column, ...], x: np.ndarray, missing: np.ndarray | None = None
+) -> None:
+    """Rows as a table with the training columns' names, types and categories.
+
+    Args:
+        out: The file.
+        columns: The columns.
+        x: (n, d) modelled numbers.
+        missing: (n, d) bool, cells that are left empty.
+    """
+    import pyarrow as pa
+
+    made = tables.decode(columns, x)
+    for i, holes in enumerate([] if missing is None else missing.T):
+        cells = made.column(i).to_pylist()
+        left = [None if gone else cell for cell, gone in zip(cells, holes, strict=True)]
+        made = made.set_column(i, made.field(i), pa.array(left, made.field(i).type))
+    write_table(out, made)
 
 
 def write_table(out: Path, table: Any, delimiter: str = ",") -> None:
