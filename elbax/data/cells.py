@@ -90,7 +90,7 @@ def read_cells(
     if pa.types.is_boolean(kind):
         return Cells(_floats(array.cast(pa.uint8())), "bool", (False, True))
     if pa.types.is_dictionary(kind):
-        return _dictionary(array, name)
+        return _dictionary(array, name, missing)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
         return _text(array, missing, as_text=as_text)
     if pa.types.is_temporal(kind) and not str(kind).startswith("month"):
@@ -161,15 +161,23 @@ def _moments(array: "pa.Array") -> np.ndarray:
     return _floats(array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())) / unit
 
 
-def _dictionary(array: "pa.DictionaryArray", name: str) -> Cells:
-    values = read_cells(array.dictionary, name)
-    levels = values.levels
-    if levels is None:
-        levels = tuple(plain(value, values.dtype) for value in values.numbers)
-    else:
-        levels = tuple(levels[int(code)] for code in values.numbers)
+def _dictionary(array: "pa.DictionaryArray", name: str, missing: Sequence[str]) -> Cells:
+    """Codes into the dictionary's values, in its order; marks among these are missing cells."""
+    values = read_cells(array.dictionary, name, missing, as_text=True)
+    known = ~np.isnan(values.numbers)
+    levels: list[Category] = [plain(value, values.dtype) for value in values.numbers[known]]
+    if values.levels is not None:
+        levels = [values.levels[int(code)] for code in values.numbers[known]]
+    codes = _floats(array.indices)
+    seen = ~np.isnan(codes)
+    counts = np.bincount(codes[seen].astype(int), minlength=len(known))
+    texts = array.dictionary.to_pylist()
+    marks = {str(texts[i]): int(counts[i]) for i in np.flatnonzero(~known) if counts[i]}
+    place = np.where(known, np.cumsum(known) - 1.0, np.nan)
+    codes[seen] = place[codes[seen].astype(int)]
     ordered = bool(array.type.ordered)
-    return Cells(_floats(array.indices), f"{'ordered ' * ordered}dictionary", levels, ordered)
+    dtype = f"{'ordered ' * ordered}dictionary"
+    return Cells(codes, dtype, tuple(levels), ordered, marks=marks)
 
 
 def _floats(array: "pa.Array") -> np.ndarray:

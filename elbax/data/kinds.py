@@ -14,6 +14,7 @@ import numpy as np
 from elbax.data.cells import Category, Cells, check_numbers, is_temporal, plain
 from elbax.data.columns import LIKELIHOODS, RANGES, Column
 from elbax.data.errors import ColumnError, DataError, UnusableColumn
+from elbax.data.mends import FLAGS, Mends
 from elbax.util.words import counted, hint, shown
 
 IGNORE = "ignore"
@@ -51,7 +52,7 @@ def check_kind(name: str, kind: str) -> str:
     return kind
 
 
-def infer(name: str, cells: Cells, asked: str | None = None) -> Column:
+def infer(name: str, cells: Cells, asked: str | None = None, mends: Mends = FLAGS) -> Column:
     """One column of a table, its kind by the rule below or as asked; not yet shifted and scaled.
 
     Of text and truth values: one value is "constant", two are "binary", up to 100 "categorical" (an
@@ -67,6 +68,7 @@ def infer(name: str, cells: Cells, asked: str | None = None) -> Column:
         name: its name, for messages.
         cells: all rows' cells.
         asked: what `check_kind` gave, or None.
+        mends: how messages say what mends it.
 
     Raises:
         ColumnError: no observed cell, infinite or too large numbers, too many categories, or a kind
@@ -74,7 +76,7 @@ def infer(name: str, cells: Cells, asked: str | None = None) -> Column:
     """
     _check(name, cells)
     if cells.odd and asked is None:
-        raise ColumnError(_odd(name, cells))
+        raise ColumnError(_odd(name, cells, mends))
     if cells.levels is not None:
         return _of_levels(name, cells, cells.levels, asked)
     observed = cells.observed
@@ -96,7 +98,8 @@ def set_aside(name: str, place: int, cells: Cells) -> str | None:
     observed = cells.observed
     distinct = len(np.unique(observed)) if cells.levels is None else len(cells.levels)
     if cells.levels is not None:
-        if distinct <= MOST_CATEGORIES or cells.odd:
+        unique = cells.dtype == "large_string" and _FEW_LEVELS < distinct == len(observed)
+        if cells.odd or (distinct <= MOST_CATEGORIES and not unique):
             return None
         near_unique = distinct > 0.5 * len(observed)
         what = "an identifier or free text" if near_unique else f"more than {MOST_CATEGORIES}"
@@ -113,7 +116,7 @@ def set_aside(name: str, place: int, cells: Cells) -> str | None:
     return None
 
 
-def _odd(name: str, cells: Cells) -> str:
+def _odd(name: str, cells: Cells, mends: Mends) -> str:
     first = [text for text, _ in zip(cells.odd, range(3), strict=False)]
     total = sum(cells.odd.values())
     rows = [_row_of(cells, text) for text in first]
@@ -124,7 +127,7 @@ def _odd(name: str, cells: Cells) -> str:
     return (
         f"column {shown(repr(name))} holds numbers, and {counted(total, 'cell')} that "
         f"{'is' if total == 1 else 'are'} none: {shown_}{more}, rows counted from 0: mend them, or "
-        f"have them taken as missing with --missing-values {shlex.join([','.join(first)])}"
+        f"{mends.marks.format(marks=shlex.join([','.join(first)]))}"
     )
 
 

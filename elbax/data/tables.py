@@ -4,7 +4,6 @@ Kinds and categories are those of all rows; shifts and scales are fitted to the 
 the training rows alone.
 """
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from elbax.data.columns import CODED, Column
 from elbax.data.errors import ColumnError, DataError, UnseenCategory, UnusableColumn
 from elbax.data.formats.tables import Table
 from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix, set_aside
+from elbax.data.mends import Mends
 from elbax.data.relations import fit_others, in_order
 from elbax.data.splitting import Part
 from elbax.util.words import counted, hint, listed, shown
@@ -129,19 +129,19 @@ def _each(
             if why is not None:
                 coded.ignored[name] = why
                 continue
-            found[name] = infer(name, cells, asked), cells
+            found[name] = infer(name, cells, asked, table.mends), cells
         except UnusableColumn as problem:
             if asked is not None and check:
                 raise ColumnError(f"{table.source}: {problem}") from None
             coded.ignored[name] = str(problem).removeprefix(f"column {shown(repr(name))} ")
         except ColumnError as problem:
-            mend = f"{problem} (or leave it out: --columns {shlex.quote(f'{name}={IGNORE}')})"
+            mend = f"{problem} (or leave it out: {table.mends.leave_out(name)})"
             if check:
                 raise ColumnError(f"{table.source}: {mend}") from None
             coded.problems.append(mend)
             coded.ignored[name] = str(problem).removeprefix(f"column {shown(repr(name))} ")
         else:
-            coded.notes.extend(_notes(name, cells))
+            coded.notes.extend(_notes(name, cells, table.mends))
     return found
 
 
@@ -201,11 +201,11 @@ def _matrix(
         problems.append(str(problem))
         x = np.where(np.abs(x) <= LARGEST, x, np.nan)
         columns = infer_matrix(tuple(left), x)
-    notes = [note for name, read in left.items() for note in _notes(name, read)]
+    notes = [note for name, read in left.items() for note in _notes(name, read, table.mends)]
     return Coded(Part(x, label), columns, ignored, notes, problems)
 
 
-def _notes(name: str, cells: Cells) -> Iterator[str]:
+def _notes(name: str, cells: Cells, mends: Mends) -> Iterator[str]:
     """What was read in a special way, and numbers that may stand for missing cells."""
     if cells.marks:
         marks = ", ".join(f"{count} × {shown(repr(mark))}" for mark, count in cells.marks.items())
@@ -218,7 +218,7 @@ def _notes(name: str, cells: Cells) -> Iterator[str]:
         yield (
             f"{shown(name)}: {counted(count, 'cell')} {'is' if count == 1 else 'are'} {value:g}, "
             f"{deviations:,.0f} standard deviations {side} the others: if that stands for missing "
-            f"cells, give --missing-values={value:g}"
+            f"cells, {mends.sentinel.format(value=value)}"
         )
 
 
@@ -359,7 +359,7 @@ def encode(
     if offences:
         raise UnseenCategory(
             f"{table.source} has categories that training did not see: {'; '.join(offences)} "
-            "(rows counted from 0): --unseen missing takes these cells as empty"
+            f"(rows counted from 0): {table.mends.unseen}"
         )
     return Rows(_single(np.stack(encoded, axis=1)), np.stack(missing, axis=1), own)
 
@@ -493,15 +493,16 @@ def discrete(columns: Sequence[Column]) -> np.ndarray:
 
 
 def find_matrix_columns(
-    names: Sequence[str], x: np.ndarray, kinds: str | Sequence[str] | None
+    names: Sequence[str], x: np.ndarray, kinds: str | Sequence[str] | Mapping[str, str] | None
 ) -> tuple[Column, ...]:
     """What the columns of a feature matrix are, shift and scale included.
 
     Args:
         names: what messages call them.
         x: the training rows, (n, d); NaN where not observed.
-        kinds: a kind (or the likelihood's name) for all columns or one for each; "mixed" finds them
-            as a table's are found (`elbax.data.kinds.infer`), None as `infer_matrix` says.
+        kinds: a kind (or the likelihood's name) for all columns, one for each, or for some by name;
+            "mixed" finds them as a table's are found (`elbax.data.kinds.infer`), None and what has
+            no name here as `infer_matrix` says.
 
     Raises:
         DataError: an unknown kind, one that a column's numbers are not of, or a column that cannot
@@ -511,10 +512,10 @@ def find_matrix_columns(
     if kinds == "mixed":
         columns = [infer(name, Cells(cells)) for name, cells in zip(names, x.T, strict=True)]
     else:
-        each = [kinds] * len(names) if isinstance(kinds, str) else kinds or ()
-        asked = {
-            name: check_kind(name, str(kind)) for name, kind in zip(names, each, strict=bool(each))
-        }
+        if not isinstance(kinds, Mapping):
+            each = [kinds] * len(names) if isinstance(kinds, str) else kinds or ()
+            kinds = dict(zip(names, map(str, each), strict=bool(each)))
+        asked = {name: check_kind(name, kind) for name, kind in kinds.items()}
         columns = infer_matrix(names, x, asked)
     pairs = zip(columns, x.T, strict=True)
     fitted = []

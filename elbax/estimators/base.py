@@ -11,11 +11,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from elbax.data import Column, tables
-from elbax.data.formats import tables as files
-from elbax.estimators import sizes
+from elbax.data import tables
+from elbax.estimators import reading, sizes
 from elbax.util import environment
 
 if TYPE_CHECKING:
@@ -23,14 +22,12 @@ if TYPE_CHECKING:
 
 _AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
-PRECISIONS: Any = [np.float64, np.float32]  # of X; anything else becomes the first
-
 # What scikit-learn checks in `fit`, never in `__init__`.
 CONSTRAINTS: dict[str, list[Any]] = {
     "n_components": [_AT_LEAST_ONE, None],
     "recipe": [str],
     "hidden_layer_sizes": [_AT_LEAST_ONE, "array-like", None],
-    "likelihood": [str, "array-like", None],
+    "likelihood": [str, dict, "array-like", None],
     "prior": [str, dict, None],
     "posterior": [str, dict, None],
     "network": [str, dict, None],
@@ -82,42 +79,28 @@ class BaseVAE(BaseEstimator):
     verbose: Any = 0
     options: Any = None
 
+    _passes_empty: ClassVar[bool] = False  # columns without an observed cell
+
     # --- fitting ---------------------------------------------------------------------------
 
-    def _read(self, X: Any, *, reset: bool = False, rows: int = 1) -> np.ndarray:
-        """X as a matrix of floats, NaN where a cell is missing.
+    def _read(self, X: Any, *, reset: bool = False, rows: int = 1) -> Any:
+        """X as the reading takes it: a matrix of floats, or a table.
 
         Raises:
-            ValueError: It is none, or of other columns than in `fit`.
+            ValueError: It is neither, or of other columns than in `fit`.
         """
-        _refuse_other_than_numbers(X)
-        found: Any = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=PRECISIONS,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=rows,
-        )
-        return found
-
-    def _names(self, x: np.ndarray) -> list[str]:
-        """What the columns of X are called: as X does, or `x0`, `x1`, …."""
-        names = getattr(self, "feature_names_in_", None)
-        return [f"x{i}" for i in range(x.shape[1])] if names is None else [*map(str, names)]
+        form = reading.form_of(X) if reset else type(self._reading)
+        return form.read(self, X, reset=reset, rows=rows)
 
     def _starts_anew(self) -> bool:
         """Whether `fit` makes a new model."""
         return not (self.warm_start and hasattr(self, "model_"))
 
-    def _train(
-        self, x: np.ndarray, names: list[str], *, anew: bool, one_epoch: bool = False
-    ) -> np.ndarray:
-        """Settles what the data decide, builds or resumes the trainer, and fits it to the matrix x.
+    def _train(self, x: Any, *, anew: bool, one_epoch: bool = False) -> np.ndarray:
+        """Settles what the data decide, builds or resumes the trainer, and fits it to x.
 
         Args:
             x: The rows, as `_read` gives them.
-            names: Of its columns.
             anew: Whether to make a new model, or to train the one that there is further.
             one_epoch: For `partial_fit`: neither `max_iter` epochs nor early stopping.
 
@@ -133,21 +116,22 @@ class BaseVAE(BaseEstimator):
         if anew:
             self._forget()
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-            columns = _columns(names, x, self.likelihood)
+            found = reading.find(self, x, empty=self._passes_empty)
         else:
-            seed, columns = self._seed, self._columns
-        rows = tables.encode_matrix(columns, x)
+            seed = self._seed
+            found = reading.Found(self._reading, self._reading.encode(x), ())
+        columns, rows = found.reading.columns, found.rows
         params = self.get_params(deep=False)
         if one_epoch:
             params |= {"max_iter": 1, "early_stopping": False}
         settled = sizes.settle(params, len(rows), rows.shape[1])
         train, validation = _split(rows, settled.validation, seed)
         if self.verbose:
-            self._print_settled(settled, columns, len(rows), len(train))
+            self._print_settled(settled, found, len(train))
         per_epoch = len(train) // settled.batch_size
         steps = settled.max_iter * per_epoch
         if anew:
-            features = _features(columns, rows)
+            features = learning.features(columns, rows)
             trainer = learning.build(settled.options, features, train, steps=steps, seed=seed)
         else:
             trainer = self._resumed()
@@ -162,7 +146,7 @@ class BaseVAE(BaseEstimator):
             callback=self._print_progress(per_epoch) if self.verbose > 1 else None,
         )
         if anew:
-            self._seed, self._columns, self._options = seed, columns, settled.options
+            self._seed, self._reading, self._options = seed, found.reading, settled.options
             self._schedule = steps
             self.n_iter_, self.history_ = 0, {}
             self.n_components_ = trainer.model.latent_dim
@@ -171,11 +155,11 @@ class BaseVAE(BaseEstimator):
         self._keep(trainer, history, train, per_epoch)
         return rows
 
-    def _train_further(self, x: np.ndarray) -> None:
-        """One epoch more over the matrix x, whatever its number of rows."""
+    def _train_further(self, x: Any) -> None:
+        """One epoch more over x, whatever its number of rows."""
         from elbax.estimators import learning
 
-        rows = tables.encode_matrix(self._columns, x)
+        rows = self._reading.encode(x)
         batch_size = min(self._options.training.batch_size, len(rows))
         per_epoch = len(rows) // batch_size
         trainer, history = learning.train(
@@ -195,15 +179,14 @@ class BaseVAE(BaseEstimator):
         """Trains on the rows of X, and gives them as they are modelled."""
         self._validate_params()
         anew = self._starts_anew()
-        x = self._read(X, reset=anew, rows=2)
-        return self._train(x, self._names(x), anew=anew)
+        return self._train(self._read(X, reset=anew, rows=2), anew=anew)
 
     def _resumed(self) -> Trainer:
         """The trainer where it was left, also after pickling."""
         from elbax.estimators import learning
 
         if isinstance(self._trainer, bytes):
-            blank = np.zeros((2, len(self._columns)), np.float32)
+            blank = np.zeros((2, len(self._reading.columns)), np.float32)
             encoder: Any = self.model_.encoder
             features = encoder.network.features
             fresh = learning.build(
@@ -220,10 +203,11 @@ class BaseVAE(BaseEstimator):
     def _print(self, line: str) -> None:
         print(f"[{type(self).__name__}] {line}")  # noqa: T201 - verbose asks for it
 
-    def _print_settled(
-        self, settled: sizes.Sizes, columns: tuple[Column, ...], rows: int, train: int
-    ) -> None:
+    def _print_settled(self, settled: sizes.Sizes, found: reading.Found, train: int) -> None:
+        rows, columns = len(found.rows), found.reading.columns
         self._print(f"{rows:,} rows of {len(columns)} columns: {tables.families_in_words(columns)}")
+        for remark in found.remarks:
+            self._print(remark)
         self._print(settled.in_words(train))
         self._print(f"Rule for what was not given: {sizes.RULE}")
 
@@ -251,11 +235,11 @@ class BaseVAE(BaseEstimator):
             ValueError: X has other columns, or values that a likelihood is not defined for.
         """
         check_is_fitted(self, "model_")
-        return tables.encode_matrix(self._columns, self._read(X))
+        return self._reading.encode(self._read(X))
 
     def _log_jacobian(self, rows: np.ndarray) -> np.ndarray:
         """What turns each cell's log-density into the units of X, in nats: (rows, features)."""
-        each = [column.log_jacobian for column in self._columns]
+        each = [column.log_jacobian for column in self._reading.columns]
         return np.where(np.isnan(rows), 0.0, each)
 
     def _noise(self, rows: np.ndarray) -> dict[str, Any]:
@@ -284,7 +268,7 @@ class BaseVAE(BaseEstimator):
             state["model_"] = learning.model_to_bytes(self.model_)
             if not isinstance(self._trainer, bytes):  # bytes since it was unpickled itself
                 state["_trainer"] = learning.state_to_bytes(self._trainer)
-            state["_columns"] = [column.to_json() for column in self._columns]
+            state["_reading"] = self._reading.to_state()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -294,7 +278,11 @@ class BaseVAE(BaseEstimator):
             from elbax.estimators import learning
 
             state["model_"] = learning.model_from_bytes(state["model_"])
-            state["_columns"] = tuple(map(Column.from_json, state["_columns"]))
+            if "_columns" in state:  # pickled before tables were taken
+                columns = state.pop("_columns")
+                kept = ~state.pop("_empty", np.zeros(len(columns), bool))
+                state["_reading"] = {"columns": columns, "kept": kept}
+            state["_reading"] = reading.from_state(state["_reading"])
         super().__setstate__(state)
 
 
@@ -334,61 +322,6 @@ class ScoringVAE(BaseVAE):
             estimate = {"importance": importance, "prior": prior}[self.score_estimator]
             found = estimate(self.model_, rows, samples=self.n_draws, **noise).log_likelihood
         return np.asarray(found, np.float64) + self._log_jacobian(rows).sum(axis=1)
-
-
-def _refuse_other_than_numbers(X: Any) -> None:
-    """Refuses a table with a column of text, dates or categories, which is no feature matrix.
-
-    Raises:
-        ValueError: One line with the column and the mend.
-    """
-    if not files.is_table(X):
-        return
-    import narwhals as nw
-
-    numbers = (nw.Boolean, nw.Object)  # of objects, that scikit-learn converts
-    for name, kind in nw.from_native(X).collect_schema().items():
-        if not kind.is_numeric() and kind not in numbers:
-            raise ValueError(
-                f"column {name!r} of X is of type {kind}, and an estimator takes numbers: encode "
-                "it (sklearn.preprocessing.OrdinalEncoder), leave it out, or train on the whole "
-                "table with elbax.train(X)"
-            )
-
-
-def _columns(names: list[str], x: np.ndarray, likelihood: Any) -> tuple[Column, ...]:
-    """What the columns of X are, by `elbax.data` or as asked.
-
-    Raises:
-        ValueError: There is not one kind for each column, or a column is not of its kind.
-    """
-    if likelihood is not None and not isinstance(likelihood, str) and len(likelihood) != len(names):
-        raise ValueError(
-            f"likelihood names {len(likelihood)} columns, and X has {len(names)}: give one kind "
-            "for each, or one for all"
-        )
-    return tables.find_matrix_columns(names, x, likelihood)
-
-
-def _features(columns: tuple[Column, ...], rows: np.ndarray) -> Any:
-    """What the encoder sees of the columns (`elbax.model.ColumnFeatures`).
-
-    Of standardised columns mean and deviation are 0 and 1 to the last bit, whatever the data: then
-    a program that was compiled for other data of the same shape serves these too.
-
-    Args:
-        columns: What they are.
-        rows: The training rows as they are modelled.
-    """
-    from elbax.model import ColumnFeatures
-
-    missing = np.isnan(rows).any()
-    rows = np.array(rows[: len(rows) // 2 * 2], np.float64)
-    standardised = [column.standardised for column in columns]
-    rows[:, standardised] = np.resize([-1.0, 1.0], len(rows))[:, None]
-    if missing:
-        rows = np.vstack([rows, np.full(len(columns), np.nan)])
-    return ColumnFeatures([column.likelihood for column in columns], rows)
 
 
 def _split(rows: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:

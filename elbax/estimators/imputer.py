@@ -10,8 +10,8 @@ from sklearn.base import TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import check_is_fitted
 
-from elbax.data import tables
 from elbax.estimators.base import CONSTRAINTS, BaseVAE
+from elbax.estimators.reading import TableReading, across, beside
 
 
 @dataclass(repr=False, eq=False)
@@ -30,7 +30,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
         add_indicator: Append a column of 0 and 1 for each column that had missing cells in `fit`,
             1 where the cell is missing (`sklearn.impute.MissingIndicator`).
         keep_empty_features: Keep columns without an observed cell in `fit`, filled with 0;
-            otherwise they are left out.
+            otherwise they are left out. A table keeps all of its columns as they are.
 
     Attributes:
         indicator_: The `MissingIndicator`, where asked for.
@@ -58,34 +58,28 @@ class VAEImputer(TransformerMixin, BaseVAE):
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
     }
+    _passes_empty: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Trains the model on the observed cells.
 
         Args:
-            X: (rows, features); NaN where a cell is missing. At least two rows.
+            X: (rows, features), a matrix or a table; NaN or null where a cell is missing. At least
+                two rows.
             y: Not read; there for pipelines.
 
         Raises:
-            ValueError: X is no such matrix or has no observed cell, or a parameter can't be used;
-                one line with the mend.
+            ValueError: X is neither or has no observed cell, or a parameter can't be used; one
+                line with the mend.
             Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
-        self._validate_params()
-        anew = self._starts_anew()
-        x = self._read(X, reset=anew, rows=2)
-        if anew:
-            self._empty = np.asarray(np.isnan(x).all(axis=0))
-            if self._empty.all():
-                raise ValueError("X has no observed cell: there is nothing to learn from")
-        names = [name for name, empty in zip(self._names(x), self._empty, strict=True) if not empty]
-        self._train(x[:, ~self._empty], names, anew=anew)
+        self._fitted(X)
         if self.add_indicator:
-            self.indicator_ = MissingIndicator(error_on_new=False).fit(x)
+            self.indicator_ = MissingIndicator(error_on_new=False).fit(self._holes(self._read(X)))
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """The rows with their missing cells filled.
 
         Args:
@@ -93,17 +87,22 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
         Returns:
             (rows, features), less the empty ones unless `keep_empty_features`, and the indicator's
-            where `add_indicator`; in the precision of X.
+            where `add_indicator`; in the precision of X. After `fit` to a table the very table X,
+            its holes filled at the resolution of the training cells; columns that are set aside
+            are as they were.
         """
         check_is_fitted(self, "model_")
         x = self._read(X)
         filled = self._filled(x, "draws" if self.sample_posterior else "value")
         if not self.add_indicator:
             return filled
-        indicated: Any = self.indicator_.transform(x)
-        return np.hstack([filled, indicated.astype(x.dtype)])
+        indicated: Any = self.indicator_.transform(self._holes(x))
+        if isinstance(filled, np.ndarray):
+            return np.hstack([filled, indicated.astype(filled.dtype)])
+        names = self.get_feature_names_out()[-indicated.shape[1] :].tolist()
+        return beside(filled, names, indicated)
 
-    def intervals(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    def intervals(self, X: Any) -> tuple[Any, Any]:
         """The ends of the central 90% interval of each missing cell, given the observed ones.
 
         Args:
@@ -111,7 +110,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
         Returns:
             The lower and the upper ends, in the shape of `transform` without an indicator; an
-            observed cell is both of its ends.
+            observed cell is both of its ends. In a table a missing category stays missing.
         """
         check_is_fitted(self, "model_")
         x = self._read(X)
@@ -127,25 +126,35 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
         check_is_fitted(self, "model_")
         names: Any = _check_feature_names_in(self, input_features)
-        kept = names if self.keep_empty_features else names[~self._empty]
+        kept = names[self._given]
         if not self.add_indicator:
             return kept
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
 
-    def _filled(self, x: np.ndarray, what: str) -> np.ndarray:
+    @property
+    def _given(self) -> np.ndarray:
+        """(features,) which columns of X `transform` gives back: of a table all."""
+        kept = self._reading.kept
+        whole = self.keep_empty_features or isinstance(self._reading, TableReading)
+        return np.ones_like(kept) if whole else kept
+
+    def _holes(self, x: Any) -> np.ndarray:
+        """(rows, features), NaN where a cell of X is missing."""
+        return x if isinstance(x, np.ndarray) else across(self._reading, self._reading.encode(x))
+
+    def _filled(self, x: Any, what: str) -> Any:
         """X with the missing cells of rows that have some taken from an `Imputation`."""
-        seen = x[:, ~self._empty].copy()
-        rows = tables.encode_matrix(self._columns, seen)
-        holed = np.isnan(rows).any(axis=1)
+        rows = self._reading.encode(x)
+        holes, cells = np.isnan(rows), rows.copy()
+        holed = holes.any(axis=1)
         if holed.any():
             from elbax.evaluate import impute
 
             noise = self._noise(rows[holed])
             found = getattr(impute(self.model_, rows[holed], samples=self.n_draws, **noise), what)
-            cells = tables.decode_matrix(self._columns, found[:, 0] if what == "draws" else found)
-            seen[holed] = np.where(np.isnan(rows[holed]), cells, seen[holed])
-        if not self.keep_empty_features:
-            return seen
-        whole = np.where(np.isnan(x), x.dtype.type(0), x)
-        whole[:, ~self._empty] = seen
-        return whole
+            cells[holed] = found[:, 0] if what == "draws" else found
+        if what in ("lower", "upper") and isinstance(self._reading, TableReading):
+            ordered = [c.kind not in ("binary", "categorical") for c in self._reading.columns]
+            holes &= ordered
+        filled = self._reading.fill(x, cells, holes)
+        return filled[:, self._given] if isinstance(filled, np.ndarray) else filled

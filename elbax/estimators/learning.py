@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 
+from elbax.data import Column
 from elbax.model.interfaces import Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.networks.columns import ColumnFeatures
@@ -24,6 +25,25 @@ from elbax.train import Diverged, History, Report, State, Trainer
 from elbax.train.state import from_arrays, to_arrays
 
 _PROGRAMS = 8  # shapes of data whose programs are kept for each composition
+
+
+def features(columns: tuple[Column, ...], rows: np.ndarray) -> ColumnFeatures:
+    """What the encoder sees of the columns (`elbax.model.ColumnFeatures`).
+
+    Of standardised columns mean and deviation are 0 and 1 to the last bit, whatever the data: then
+    a program that was compiled for other data of the same shape serves these too.
+
+    Args:
+        columns: What they are.
+        rows: The training rows as they are modelled.
+    """
+    missing = np.isnan(rows).any()
+    rows = np.array(rows[: len(rows) // 2 * 2], np.float64)
+    standardised = [column.standardised for column in columns]
+    rows[:, standardised] = np.resize([-1.0, 1.0], len(rows))[:, None]
+    if missing:
+        rows = np.vstack([rows, np.full(len(columns), np.nan)])
+    return ColumnFeatures([column.likelihood for column in columns], rows)
 
 
 def build(

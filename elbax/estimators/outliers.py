@@ -11,6 +11,7 @@ from sklearn.base import OutlierMixin
 from sklearn.utils._param_validation import Interval
 
 from elbax.estimators.base import SCORING_CONSTRAINTS, ScoringVAE
+from elbax.estimators.reading import across
 
 _TYPICAL = 5000  # rows, evenly spaced, that the usual shares are means over
 
@@ -28,7 +29,7 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
     Attributes:
         offset_: The threshold: `decision_function` is `score_samples` less this.
         typical_shares_: The mean share of each column over the training rows that have a cell there
-            (of 5,000 of them, where there are more), for `explain`.
+            (of 5,000 of them, where there are more), for `explain`; 0 of columns set aside.
         model_: And the others, as of `VAE`.
 
     Example:
@@ -53,11 +54,12 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
         """Trains the model, and sets the threshold by the scores of the same rows.
 
         Args:
-            X: (rows, features); NaN where a cell is missing. At least two rows.
+            X: (rows, features), a matrix or a table; NaN or null where a cell is missing. At least
+                two rows.
             y: Not read; there for pipelines.
 
         Raises:
-            ValueError: X is no such matrix, or a parameter can't be used; one line with the mend.
+            ValueError: X is neither, or a parameter can't be used; one line with the mend.
             Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
@@ -67,7 +69,8 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
         some = rows[:: -(-len(rows) // _TYPICAL)]
         seen = ~np.isnan(some)
         sums = np.where(seen, self._shares(some), 0.0).sum(axis=0)
-        self.typical_shares_ = sums / np.maximum(seen.sum(axis=0), 1)
+        usual = sums / np.maximum(seen.sum(axis=0), 1)
+        self.typical_shares_ = across(self._reading, usual)
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -105,10 +108,12 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
             X: (rows, features), also new ones.
 
         Returns:
-            (rows, features), in nats; 0 where a cell is missing.
+            (rows, features), in nats; 0 where a cell is missing or a column is set aside.
         """
         rows = self._encoded(X)
-        return np.where(np.isnan(rows), 0.0, self._shares(rows) - self.typical_shares_)
+        usual = self.typical_shares_[self._reading.kept]
+        shares = np.where(np.isnan(rows), 0.0, self._shares(rows) - usual)
+        return across(self._reading, shares)
 
     def _shares(self, rows: np.ndarray) -> np.ndarray:
         from elbax.evaluate import score

@@ -9,22 +9,25 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from elbax.data import tables
-from elbax.estimators.base import PRECISIONS, ScoringVAE
+from elbax.estimators.base import ScoringVAE
+from elbax.estimators.reading import PRECISIONS, MatrixReading
 
 
 class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
     """A variational autoencoder with scikit-learn's interface (Kingma & Welling 2013).
 
-    X is a matrix of numbers, a row a datum; a cell that is NaN is missing, and the model is of the
-    others. Columns are standardised inside, and every density is in the units of X again. What is
-    None is found from the data, by rules that `verbose=1` prints:
+    X is a matrix of numbers, or a pandas, polars or pyarrow table; a row a datum. A cell that is
+    NaN or null is missing, and the model is of the others. Columns are standardised inside, and
+    every density is in the units of X again. What is None is found from the data, by rules that
+    `verbose=1` prints:
 
-    * `likelihood`: a column of 0 and 1 is binary, every other one normal with a scale of its own
-      (`elbax.data.kinds.infer_matrix` says why, and what of grey levels and word counts). "mixed"
-      takes each column for what `elbax train` takes it for in a table: counts, grades, positive
-      numbers, …; rows that hold a value which a column's kind does not have are then refused. Give
-      "bernoulli" for pixels from 0 to 1.
+    * `likelihood`: in a matrix, and in a table of nothing but numbers, a column of 0 and 1 is
+      binary, every other one normal with a scale of its own (`elbax.data.kinds.infer_matrix` says
+      why, and what of grey levels and word counts). "mixed" takes each column for what `elbax
+      train` takes it for in a table: counts, grades, positive numbers, …; rows that hold a value
+      which a column's kind does not have are then refused. Give "bernoulli" for pixels from 0 to 1.
+      A table with a column of text, dates or categories is read as `elbax train` reads it: kinds
+      as by "mixed", numbers and dates in text, marks of missing cells; identifiers are set aside.
     * sizes, length and stopping: `elbax.estimators.sizes.RULE`.
 
     A row's embedding and score depend on that row alone: not on the rows beside it, nor on where it
@@ -36,10 +39,11 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
         recipe: A named composition (`elbax recipes`), from which all comes that is not given: the
             activation, the optimiser, the bound.
         hidden_layer_sizes: Widths of the encoder's hidden layers; the decoder mirrors them.
-        likelihood: What columns are: one word for all, or one for each: "normal", "laplace",
-            "student-t", "log-normal", "bernoulli", "continuous-bernoulli", "poisson",
-            "negative-binomial", "binary", "categorical", "ordinal" (with the values of the training
-            rows, or "categorical-K" and "ordinal-K" with the codes 0 to K − 1); or "mixed".
+        likelihood: What columns are: one word for all, one for each, or a dictionary by name for
+            those that are not as found: "normal", "laplace", "student-t", "log-normal",
+            "bernoulli", "continuous-bernoulli", "poisson", "negative-binomial", "binary",
+            "categorical", "ordinal" (with the values of the training rows, or "categorical-K" and
+            "ordinal-K" with the codes 0 to K − 1), of a table "ignore"; or "mixed".
         prior: The name of a prior, or a dictionary with its options: `{"name": "mixture",
             "components": 20}` (`elbax parts`).
         posterior: Likewise, of q(z|x).
@@ -70,7 +74,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             at the validation rows.
         n_components_: Latent dimensions.
         hidden_layer_sizes_: Widths.
-        likelihood_: What each column is.
+        likelihood_: What each column is, of those that are modelled.
         n_features_in_: Columns of X.
         feature_names_in_: Their names, where X had some.
 
@@ -87,11 +91,12 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
         """Trains the model.
 
         Args:
-            X: (rows, features); NaN where a cell is missing. At least two rows.
+            X: (rows, features), a matrix or a table; NaN or null where a cell is missing. At least
+                two rows.
             y: Not read; there for pipelines.
 
         Raises:
-            ValueError: X is no such matrix, or a parameter can't be used; one line with the mend.
+            ValueError: X is neither, or a parameter can't be used; one line with the mend.
             Diverged: (a RuntimeError) the loss stopped being finite.
         """
         del y
@@ -112,8 +117,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
         if hasattr(self, "model_"):
             self._train_further(self._read(X))
             return self
-        x = self._read(X, reset=True, rows=2)
-        self._train(x, self._names(x), anew=True, one_epoch=True)
+        self._train(self._read(X, reset=True, rows=2), anew=True, one_epoch=True)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -129,10 +133,10 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
 
         check_is_fitted(self, "model_")
         x = self._read(X)
-        rows = tables.encode_matrix(self._columns, x)
-        return posterior_moments(self.model_, rows)["mean"].astype(x.dtype)
+        means = posterior_moments(self.model_, self._reading.encode(x))["mean"]
+        return means.astype(x.dtype if isinstance(x, np.ndarray) else float)
 
-    def inverse_transform(self, X: Any) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> Any:
         """What p(x|z) is centred on at each latent, in the units of the data.
 
         The mean of a number, the probability of a 1, the most probable category or level.
@@ -141,7 +145,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             X: (rows, n_components).
 
         Returns:
-            (rows, features).
+            (rows, features); after `fit` to a table one of its library, of the columns that are
+            modelled, with their types, categories and resolution.
         """
         from elbax.evaluate.generate import decode, decode_mean
 
@@ -154,11 +159,13 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             )
         z = latents.astype(np.float32)
         decoded, binary = decode(self.model_, z), np.equal(self.likelihood_, "binary")
+        if not isinstance(self._reading, MatrixReading):
+            return self._reading.decode(decoded)
         if binary.any():  # X holds numbers, grey levels among them, and no words
             decoded = np.where(binary, decode_mean(self.model_, z), decoded)
-        return tables.decode_matrix(self._columns, decoded).astype(latents.dtype)
+        return self._reading.decode(decoded).astype(latents.dtype)
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """New rows: z from the prior, then x from p(x|z).
 
         Args:
@@ -167,7 +174,8 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
 
         Returns:
             (n_samples, features), in the units of the data, at the resolution and within the range
-            of the training cells.
+            of the training cells; after `fit` to a table one of its library, of the columns that
+            are modelled, with their types and categories.
         """
         import jax
 
@@ -178,7 +186,7 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         drawn, _ = generate(self.model_, int(n_samples), jax.random.key(seed), draw=True)
-        return tables.decode_matrix(self._columns, drawn, rounded=True)
+        return self._reading.decode(drawn, drawn=True)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean of `score_samples`: what `GridSearchCV` compares.

@@ -139,6 +139,28 @@ def test_impossible_kinds_are_refused(kinds, message):
     refused(mixed(), message, kinds=kinds)
 
 
+def test_text_that_differs_in_every_row_is_an_identifier():
+    rows = 40  # no more than a category may have values
+    frame = mixed(rows).assign(who=[f"W{i}" for i in range(rows)])
+    assert "identifier" in load(frame).ignored["who"]
+    categories = pd.Categorical(frame["who"])  # declared on purpose
+    kinds = {c.name: c.kind for c in load(frame.assign(who=categories)).columns}
+    assert kinds["who"] == "categorical"
+    asked = load(frame, kinds={"who": "categorical"})
+    assert {c.name: c.kind for c in asked.columns}["who"] == "categorical"
+
+
+def test_marks_and_digits_among_the_values_of_a_categorical():
+    values = pa.array(["3", "?", "1", "n/a", "2"])
+    codes = pa.array([0, 1, 2, None, 3, 4, 1], pa.int32())
+    cells = read_cells(pa.DictionaryArray.from_arrays(codes, values, ordered=True), "x")
+    assert cells.levels == ("3", "1", "2")
+    np.testing.assert_array_equal(cells.numbers, [0, np.nan, 1, np.nan, np.nan, 2, np.nan])
+    assert cells.marks == {"?": 2, "n/a": 1}
+    column = infer("x", cells)
+    assert (column.kind, column.categories) == ("ordinal", ("3", "1", "2"))
+
+
 def test_kinds_are_for_tables():
     refused(np.zeros((9, 2)), "the array is none", kinds={"a": "count"})
 

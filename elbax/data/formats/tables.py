@@ -12,6 +12,7 @@ import numpy as np
 from elbax.data.arrays import require_room
 from elbax.data.errors import DataError
 from elbax.data.formats import text
+from elbax.data.mends import FLAGS, Mends
 from elbax.util.words import counted, reason, shown
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Table:
         missing: what stands for a cell that was not observed, besides the usual marks.
         remarks: what of its reading is worth a word.
         matrix: whether it is an array of numbers, which has neither names nor types.
+        mends: how messages say what mends it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Table:
     missing: tuple[str, ...] = ()
     remarks: list[str] = field(default_factory=list)
     matrix: bool = False
+    mends: Mends = FLAGS
 
 
 def is_table(data: Any) -> bool:
@@ -221,11 +224,12 @@ def _of_python(names: Sequence[str], cells: Sequence[Sequence[Any]]) -> "pa.Tabl
         elif len(kinds) == 1:
             arrays.append(pa.array(column))
         else:
-            arrays.append(pa.array([None if cell is None else _as_text(cell) for cell in column]))
+            arrays.append(pa.array([None if cell is None else as_text(cell) for cell in column]))
     return pa.table(arrays, names=list(names))
 
 
-def _as_text(cell: Any) -> str:
+def as_text(cell: Any) -> str:
+    """A cell as a file of text has it: a whole number without decimals."""
     whole = isinstance(cell, float) and cell.is_integer()
     return str(int(cell)) if whole else str(cell)
 

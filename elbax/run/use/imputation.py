@@ -107,10 +107,10 @@ def fill(
     filled = missing.any(axis=1)
     few = (found.effective_sample_size < min(_FEW, draws)) & filled
     return Filled(
-        table=_put(table, columns, found.value, rows),
+        table=put(table, columns, found.value, rows),
         holes={column.name: missing[:, i] for i, column in enumerate(columns)},
         intervals=_intervals(columns, found, rows),
-        multiple=[_put(table, columns, found.draws[:, m], rows) for m in range(multiple)],
+        multiple=[put(table, columns, found.draws[:, m], rows) for m in range(multiple)],
         cells=int(missing.sum()),
         rows=int(filled.sum()),
         doubtful=int(few.sum()),
@@ -163,10 +163,17 @@ def _as_written(table: pa.Table, written: pa.Table, holes: Mapping[str, np.ndarr
     return pa.table(columns, names=table.column_names)
 
 
-def _put(
+def put(
     table: Table, columns: tuple[Column, ...], x: np.ndarray, rows: data_tables.Rows
 ) -> pa.Table:
-    """The table as it was read, with numbers of the model in its missing cells."""
+    """The table as it was read, with numbers of the model in its missing cells.
+
+    Args:
+        table: The table.
+        columns: What training knew of its columns; others stay as they are.
+        x: (n, d) modelled numbers.
+        rows: The rows of the table, which say what cells are missing.
+    """
     import pyarrow as pa
 
     missing, known = rows.missing, {column.name: i for i, column in enumerate(columns)}
@@ -177,14 +184,17 @@ def _put(
         if not holes.any():
             arrays.append(array)
             continue
-        made = iter(filled.column(known[name]).filter(pa.array(holes)).to_pylist())
+        kind = array.type if not pa.types.is_null(array.type) else None
+        decoded = filled.column(known[name]).filter(pa.array(holes))
+        if pa.types.is_decimal(array.type):
+            decoded = decoded.cast(kind, safe=False)
+        made = iter(decoded.to_pylist())
         cells = [
             next(made) if hole else cell
             for cell, hole in zip(array.to_pylist(), holes, strict=True)
         ]
-        kind = array.type if not pa.types.is_null(array.type) else None
-        if kind in (pa.string(), pa.large_string()):  # numbers that are written as text
-            cells = [cell if cell is None else str(cell) for cell in cells]
+        if kind in (pa.string(), pa.large_string(), pa.string_view()):  # numbers written as text
+            cells = [cell if cell is None else files.as_text(cell) for cell in cells]
         arrays.append(pa.array(cells, type=kind))
     return pa.table(arrays, names=list(table.columns))
 
