@@ -164,6 +164,11 @@ def _moments(array: "pa.Array") -> np.ndarray:
 def _dictionary(array: "pa.DictionaryArray", name: str, missing: Sequence[str]) -> Cells:
     """Codes into the dictionary's values, in its order; marks among these are missing cells."""
     values = read_cells(array.dictionary, name, missing, as_text=True)
+    if is_temporal(values.dtype):
+        raise UnusableColumn(
+            f"column {shown(repr(name))} holds categories that are dates or times: "
+            "turn it into these, or into text"
+        )
     known = ~np.isnan(values.numbers)
     levels: list[Category] = [plain(value, values.dtype) for value in values.numbers[known]]
     if values.levels is not None:

@@ -271,13 +271,12 @@ def encode(
     """
     name = f"column {shown(repr(column.name))} of {where}"
     check_numbers(column.name, cells)
+    if column.notation is not None and cells.levels is not None:
+        cells = _parsed(column.notation, cells, name)
     if column.kind in CODED:
         return _codes(column, cells, unseen)
     numbers = cells.numbers
-    if column.notation is not None and cells.levels is not None:
-        cells = _parsed(column.notation, cells, name)
-        numbers = cells.numbers
-    elif column.temporal != is_temporal(cells.dtype) and len(cells.observed):
+    if column.temporal != is_temporal(cells.dtype) and len(cells.observed):
         numbers = _moments_of(column, cells, name)
     elif cells.levels is not None and len(cells.observed):
         if not all(isinstance(level, bool | int | float) for level in cells.levels):
@@ -352,7 +351,11 @@ def _codes(column: Column, cells: Cells, unseen: Literal["refuse", "missing"]) -
     known = {_key(category): code for code, category in enumerate(column.categories)}
     text = {_text(category): code for code, category in enumerate(column.categories)}
     table = np.array(
-        [known.get(_key(value), text.get(_text(value), -1)) for value in values] or [0.0]
+        [
+            known.get(_key(value), text.get(_text(value), text.get(_shortest(_text(value)), -1)))
+            for value in values
+        ]
+        or [0.0]
     )
     found = np.where(np.isnan(codes), np.nan, table[np.nan_to_num(codes).astype(int)])
     lost = found < 0
@@ -501,7 +504,10 @@ def _from_codes(column: Column, codes: np.ndarray, missing: np.ndarray) -> "pa.A
         return pa.DictionaryArray.from_arrays(
             indices, pa.array(list(column.categories)), ordered=column.dtype.startswith("ordered")
         )
-    cells = [None if gone else column.categories[code]
+    values: Sequence[Category] = column.categories
+    if column.notation is not None:
+        values = column.notation.write(np.array(values, np.float64))
+    cells = [None if gone else values[code]
              for code, gone in zip(codes, missing, strict=True)]  # fmt: skip
     return pa.array(cells, type=_type(column))
 

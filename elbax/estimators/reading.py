@@ -233,7 +233,7 @@ class TableReading:
 
         like = nw.from_native(self.like, eager_only=True)
         names = [name for name, keep in zip(like.columns, self.kept, strict=True) if keep]
-        made, like = tables.decode(self.columns, rows), like.select(names)
+        made, like = tables.decode(self.columns, rows), like.select(nw.col(*names))
         # Text that holds nothing but numbers comes back as these.
         return _in_types(made, like.to_native(), numbers=True)
 
@@ -250,7 +250,8 @@ class TableReading:
         if not names:
             return x.native
         made = _in_types(
-            filled.select([str(name) for name in names]), frame.select(names).head(0).to_native()
+            filled.select([str(name) for name in names]),
+            frame.select(nw.col(*names)).head(0).to_native(),
         )
         series = nw.from_native(made, eager_only=True).iter_columns()
         return frame.with_columns(*series).to_native()

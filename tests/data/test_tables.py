@@ -161,6 +161,25 @@ def test_marks_and_digits_among_the_values_of_a_categorical():
     assert (column.kind, column.categories) == ("ordinal", ("3", "1", "2"))
 
 
+def test_two_sums_of_money_are_two_categories_and_come_back_as_written():
+    texts = ["$5.00", "$1,600.00", None] * 20
+    frame = pd.DataFrame({"fee": texts, "n": np.random.default_rng(0).normal(size=60)})
+    table = files.read(frame)
+    coded = tables.find_columns(table, {}, None, check=True)
+    assert [column.kind for column in coded.columns] == ["binary", "continuous"]
+    x = tables.encode(table, coded.columns).x
+    np.testing.assert_array_equal(x[:3, 0], [0, 1, np.nan])
+    assert tables.decode(coded.columns, x).column("fee").to_pylist() == texts
+
+
+def test_text_that_writes_a_category_otherwise_is_known():
+    frame = pd.DataFrame({"k": ["1.0", "2.0"] * 20, "n": np.arange(40.0) ** 2})
+    table = files.read(frame)
+    coded = tables.find_columns(table, {}, None, check=True)
+    assert coded.columns[0].kind == "binary"
+    np.testing.assert_array_equal(tables.encode(table, coded.columns).x[:, 0], [0, 1] * 20)
+
+
 def test_kinds_are_for_tables():
     refused(np.zeros((9, 2)), "the array is none", kinds={"a": "count"})
 
