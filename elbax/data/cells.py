@@ -9,7 +9,7 @@ import numpy as np
 from elbax.data import notation as notations
 from elbax.data.errors import ColumnError, UnusableColumn
 from elbax.data.notation import Notation
-from elbax.util.words import counted, shown
+from elbax.util.words import places, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -211,7 +211,7 @@ def check_numbers(name: str, cells: Cells) -> None:
     """Refuses infinity and what is as good as infinite.
 
     Raises:
-        ColumnError: one line, with the first row.
+        ColumnError: one line, with the rows.
     """
     if cells.levels is not None:
         return
@@ -219,7 +219,6 @@ def check_numbers(name: str, cells: Cells) -> None:
         bad = test(cells.numbers)
         if bad.any():
             raise ColumnError(
-                f"column {shown(repr(name))} has {counted(int(bad.sum()), 'cell')} that "
-                f"{'is' if bad.sum() == 1 else 'are'} {what}, the first in row "
-                f"{int(np.argmax(bad)):,} (counted from 0): mend it, or leave it empty"
+                f"column {shown(repr(name))} is {what} {places(np.flatnonzero(bad).tolist())}: "
+                "mend it, or leave the cell empty"
             )

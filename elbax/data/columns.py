@@ -15,19 +15,17 @@ import numpy as np
 
 from elbax.data.cells import (
     EXACT,
-    LARGEST,
     Category,
     Cells,
     check_numbers,
     is_integral,
     is_temporal,
-    plain,
     read_cells,
 )
 from elbax.data.errors import ColumnError, UnseenCategory, UnusableColumn
 from elbax.data.notation import Notation
 from elbax.data.relations import Relation
-from elbax.util.words import counted, hint, listed, shown
+from elbax.util.words import counted, listed, places, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -280,22 +278,19 @@ def encode(
         numbers = _moments_of(column, cells, name)
     elif cells.levels is not None and len(cells.observed):
         if not all(isinstance(level, bool | int | float) for level in cells.levels):
-            row = int(np.argmax(~np.isnan(numbers)))
             raise ColumnError(
-                f"{name} holds text, and it was {column.kind} in training: row {row:,} (counted "
-                f"from 0) is {shown(repr(cells.value(row)))}; write numbers, or leave the cell "
-                "empty"
+                f"{name} was {column.kind} in training, and holds text "
+                f"{_said(cells, ~np.isnan(numbers))}: write numbers, or leave the cells empty"
             )
         values = np.array([float(level) for level in cells.levels])
         numbers = np.where(np.isnan(numbers), np.nan, values[np.nan_to_num(numbers).astype(int)])
     if column.kind in RANGES:
         bad = ~(RANGES[column.kind].contains(numbers) | np.isnan(numbers))
         if bad.any():
-            row = int(np.argmax(bad))
+            values = replace(cells, numbers=numbers, levels=None)
             raise ColumnError(
-                f"{name} is {numbers[row]:g} in row {row:,} (counted from 0), and a {column.kind} "
-                f"column holds {RANGES[column.kind].words}: mend it, or give the column another "
-                "kind"
+                f"{name} is {column.kind}, of {RANGES[column.kind].words}, and holds others "
+                f"{_said(values, bad)}: mend it, or give the column another kind"
             )
     return (numbers - column.shift) / column.scale
 
@@ -312,12 +307,18 @@ def _parsed(notation: Notation, cells: Cells, name: str) -> Cells:
     numbers = np.where(np.isnan(cells.numbers), np.nan, values[codes])
     lost = np.isnan(numbers) & ~np.isnan(cells.numbers)
     if lost.any():
-        row = int(np.argmax(lost))
         raise ColumnError(
-            f"{name} is {shown(repr(cells.value(row)))} in row {row:,} (counted from 0), and in "
-            f"training it held {notation.in_words()}: mend it, or leave the cell empty"
+            f"{name} held {notation.in_words()} in training, and holds others "
+            f"{_said(cells, lost)}: mend it, or leave the cell empty"
         )
     return Cells(numbers, cells.dtype)
+
+
+def _said(cells: Cells, chosen: np.ndarray) -> str:
+    """Where some cells are, and what the first three hold."""
+    rows = np.flatnonzero(chosen).tolist()
+    values = [cells.value(row) for row in rows[:3]]
+    return places(rows, [f"{v:g}" if isinstance(v, float) else repr(v) for v in values])
 
 
 def _moments_of(column: Column, cells: Cells, name: str) -> np.ndarray:
@@ -331,7 +332,7 @@ def _moments_of(column: Column, cells: Cells, name: str) -> np.ndarray:
     if cells.notation is not None and cells.notation.date and column.temporal:
         days = pa.array(cells.numbers, mask=np.isnan(cells.numbers)).cast(pa.int64(), safe=False)
         try:
-            moments = days.cast(pa.timestamp("s")).cast(_type(column), safe=False)
+            moments = days.cast(pa.timestamp("s")).cast(type_of(column), safe=False)
         except pa.ArrowException:
             pass
         else:
@@ -349,14 +350,13 @@ def _codes(column: Column, cells: Cells, unseen: Literal["refuse", "missing"]) -
         values = [float(value) for value in distinct if not np.isnan(value)]
         codes = np.where(np.isnan(cells.numbers), np.nan, places)
     known = {_key(category): code for code, category in enumerate(column.categories)}
-    text = {_text(category): code for code, category in enumerate(column.categories)}
-    table = np.array(
-        [
-            known.get(_key(value), text.get(_text(value), text.get(_shortest(_text(value)), -1)))
-            for value in values
-        ]
-        or [0.0]
-    )
+    text = {text_of(category): code for code, category in enumerate(column.categories)}
+
+    def code(value: Category) -> int:
+        written = text_of(value)
+        return known.get(_key(value), text.get(written, text.get(shortest(written), -1)))
+
+    table = np.array([code(value) for value in values] or [0.0])
     found = np.where(np.isnan(codes), np.nan, table[np.nan_to_num(codes).astype(int)])
     lost = found < 0
     if np.any(lost) and unseen == "refuse":
@@ -379,11 +379,19 @@ def _key(value: Category) -> Any:
     return value if isinstance(value, str) else float(value)
 
 
-def _text(value: Category) -> str:
+def text_of(value: Category) -> str:
     """A category as a file without types writes it."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)
+
+
+def shortest(text: str) -> str:
+    """A number as `text_of` has it: 1.0 as 1; other text as it is."""
+    try:
+        return text_of(float(text))
+    except ValueError:
+        return text
 
 
 def in_own_units(column: Column, numbers: np.ndarray) -> np.ndarray:
@@ -431,12 +439,12 @@ def cells_of(column: Column, values: np.ndarray) -> "pa.Array":
         texts = column.notation.write(values)
         return pa.array([None if gone else t for t, gone in zip(texts, missing, strict=True)])
     if column.temporal:
-        return _from_moments(column, values, missing)
+        return from_moments(column, values, missing)
     if column.integral:
         limits = np.iinfo(column.dtype)
         low, high = max(limits.min, -EXACT), min(limits.max, EXACT)
         values = np.clip(np.rint(values), low, high).astype(column.dtype)
-    return pa.array(values, mask=missing).cast(_type(column), safe=False)
+    return pa.array(values, mask=missing).cast(type_of(column), safe=False)
 
 
 def as_written(column: Column, numbers: np.ndarray) -> np.ndarray:
@@ -460,21 +468,11 @@ def as_written(column: Column, numbers: np.ndarray) -> np.ndarray:
     return np.clip(values, column.lower, column.upper)
 
 
-def exactly(column: Column, value: Category, count: int) -> "pa.Array":
-    """So many cells of one value that `parse` gave, not rounded."""
+def from_moments(column: Column, values: np.ndarray, missing: np.ndarray) -> "pa.Array":
+    """Days or seconds as dates, times or moments."""
     import pyarrow as pa
 
-    if column.notation is not None:
-        return pa.array(column.notation.write(np.full(count, float(value))))
-    if column.temporal:
-        return _from_moments(column, np.full(count, float(value)), np.zeros(count, bool))
-    return pa.array([value] * count).cast(_type(column), safe=False)
-
-
-def _from_moments(column: Column, values: np.ndarray, missing: np.ndarray) -> "pa.Array":
-    import pyarrow as pa
-
-    kind = _type(column)
+    kind = type_of(column)
     if pa.types.is_date(kind):
         days = pa.array(np.rint(values).astype(np.int32), mask=missing)
         return days.cast(pa.date32()).cast(kind)
@@ -509,10 +507,11 @@ def _from_codes(column: Column, codes: np.ndarray, missing: np.ndarray) -> "pa.A
         values = column.notation.write(np.array(values, np.float64))
     cells = [None if gone else values[code]
              for code, gone in zip(codes, missing, strict=True)]  # fmt: skip
-    return pa.array(cells, type=_type(column))
+    return pa.array(cells, type=type_of(column))
 
 
-def _type(column: Column) -> "pa.DataType":
+def type_of(column: Column) -> "pa.DataType":
+    """The pyarrow type of a column's cells."""
     import pyarrow as pa
 
     aliases = {"large_string": pa.string(), "halffloat": pa.float16()}
@@ -527,74 +526,3 @@ def _type(column: Column) -> "pa.DataType":
             return pa.date32() if name == "date32" else pa.date64()
         return pa.duration(unit) if name == "duration" else pa.type_for_alias(column.dtype)
     return pa.type_for_alias(column.dtype)
-
-
-def parse(column: Column, text: str) -> Category:
-    """A cell that somebody typed, as a value of the column.
-
-    Raises:
-        ColumnError: a category that training did not see, or what is no number of the kind.
-    """
-    name = f"column {shown(repr(column.name))}"
-    if column.kind in CODED:
-        known = {_text(category): category for category in column.categories}
-        # True and true, 1 and 1.0, are one category.
-        loose = {word.casefold(): category for word, category in known.items()}
-        for words, word in ((known, text), (loose, text.casefold()), (known, _shortest(text))):
-            if word in words:
-                return words[word]
-        raise ColumnError(
-            f"{name} has no category {shown(repr(text))}{hint(text, known)}: it has {listed(known)}"
-        )
-    if column.temporal:
-        return _moment(column, text)
-    value = math.nan if column.notation is None else column.notation.parse(text)
-    if math.isnan(value) and not (column.notation and column.notation.date):
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-    if not abs(value) <= LARGEST:
-        held = "numbers" if column.notation is None else column.notation.in_words()
-        raise ColumnError(f"{name} holds {held}, and {shown(repr(text))} is none")
-    if column.kind in RANGES and not RANGES[column.kind].contains(np.array(value)):
-        raise ColumnError(
-            f"{name} is {column.kind}: it holds {RANGES[column.kind].words}, not {text}"
-        )
-    if column.integral and value != round(value):
-        raise ColumnError(f"{name} holds whole numbers, and {text} is none")
-    return plain(value, column.dtype)
-
-
-def _moment(column: Column, text: str) -> float:
-    """A date or time that somebody typed, as days or seconds.
-
-    Raises:
-        ColumnError: it is none.
-    """
-    import pyarrow as pa
-
-    kind = _type(column)
-    plain = pa.timestamp(kind.unit) if pa.types.is_timestamp(kind) else kind
-    try:
-        moment = pa.array([text]).cast(plain).cast(kind)
-    except pa.ArrowException:
-        raise ColumnError(
-            f"column {shown(repr(column.name))} holds dates or times, and {shown(repr(text))} is "
-            "none: write it as 2025-07-30, or 2025-07-30 12:00:00"
-        ) from None
-    return float(read_cells(moment, column.name).numbers[0])
-
-
-def number_of(column: Column, value: Category) -> float:
-    """A value that `parse` gave as the number that is modelled."""
-    if column.kind in CODED:
-        return float(column.categories.index(value))
-    return (float(value) - column.shift) / column.scale
-
-
-def _shortest(text: str) -> str:
-    try:
-        return _text(float(text))
-    except ValueError:
-        return text

@@ -20,7 +20,7 @@ from elbax.data.cells import Cells
 from elbax.data.columns import Column
 from elbax.data.errors import ColumnError, DataError
 from elbax.data.relations import Relation
-from elbax.util.words import counted, hint, listed, shown
+from elbax.util.words import counted, hint, listed, places, shown
 
 if TYPE_CHECKING:
     from elbax.data.formats.tables import Table
@@ -340,13 +340,10 @@ def _refuse_broken(text: str, broken: np.ndarray, names: Sequence[str], table: T
     if len(rows) == 0:
         return
     cells = ", ".join(f"{shown(name)} {shown(table.columns[name][int(rows[0])])}" for name in names)
-    more = ", …" if len(rows) > len(rows[:3]) else ""
     raise ColumnError(
-        f"{table.source}: {counted(len(rows), 'row')} of {table.rows:,} "
-        f"{'breaks' if len(rows) == 1 else 'break'} --constraint {shlex.quote(text)}: "
-        f"{', '.join(f'{row:,}' for row in rows[:3])}{more} (counted from 0; row {rows[0]:,} has "
-        f"{cells}): mend {'it' if len(rows) == 1 else 'them'}, empty the cells, or leave the "
-        "constraint out"
+        f"{table.source} breaks --constraint {shlex.quote(text)} {places(rows.tolist())}, of "
+        f"{counted(table.rows, 'row')}: row {rows[0]:,} has {cells}; mend it, empty the cells, or "
+        "leave the constraint out"
     )
 
 

@@ -21,7 +21,7 @@ from elbax.data.kinds import IGNORE, check_kind, infer, infer_matrix, set_aside
 from elbax.data.mends import Mends
 from elbax.data.relations import fit_others, in_order
 from elbax.data.splitting import Part
-from elbax.util.words import counted, hint, listed, shown
+from elbax.util.words import counted, hint, listed, places, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -287,9 +287,8 @@ def _labels(table: Table, name: str) -> np.ndarray:
     gone = np.isnan(cells.numbers)
     if gone.any():
         raise DataError(
-            f"the labels ({shown(repr(name))}) of {table.source} have "
-            f"{counted(int(gone.sum()), 'missing cell')}, the first in row "
-            f"{int(np.argmax(gone)):,} (counted from 0): fill them, or drop those rows"
+            f"the labels ({shown(repr(name))}) of {table.source} are missing "
+            f"{places(np.flatnonzero(gone).tolist())}: fill them, or drop those rows"
         )
     if cells.levels is None:
         return cells.numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 NOTHING = "–"
 """What stands where there is no number."""
@@ -106,6 +106,22 @@ def listed(names: Iterable[object], most: int = 8) -> str:
     """The first few, separated by commas; … for the others."""
     words = [shown(name) for name in names]
     return ", ".join(words[:most]) + (", …" if len(words) > most else "")
+
+
+def places(rows: Sequence[int], values: Iterable[object] | None = None) -> str:
+    """``in row 4 (counted from 0)``, ``in 12 rows (4, 8, 30, …, counted from 0)``.
+
+    Args:
+        rows: The numbers of the rows, in order.
+        values: What stands there, of the first three at least: ``in 2 rows (4: −1, 8: −3, …)``.
+    """
+    said = [f"{row:,}" for row in rows[:3]]
+    if values is not None:
+        said = [f"{row}: {shown(value)}" for row, value in zip(said, values, strict=False)]
+    if len(rows) == 1:
+        return f"in row {said[0]} (counted from 0)"
+    more = ", …" if len(rows) > 3 else ""
+    return f"in {len(rows):,} rows ({', '.join(said)}{more}, counted from 0)"
 
 
 def duration(seconds: float) -> str:

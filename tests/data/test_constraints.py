@@ -242,20 +242,21 @@ def test_rows_that_break_a_constraint_are_counted_and_named():
     with pytest.raises(DataError) as error:
         load(data, constraints=["end >= start"])
     line = str(error.value)
-    assert "2 rows of 400 break --constraint 'end >= start': 7, 30 (counted from 0" in line
+    assert "breaks --constraint 'end >= start' in 2 rows (7, 30, counted from 0), of 400" in line
+    assert ": row 7 has end 20" in line
     assert "\n" not in line
     looked = load(data, constraints=["end >= start"], check=False)
-    assert any("2 rows of 400 break" in problem for problem in looked.problems)
+    assert any("in 2 rows (7, 30" in problem for problem in looked.problems)
     known = load(frame(), constraints=["end >= start"]).columns
-    with pytest.raises(DataError, match="2 rows of 400 break --constraint"):
+    with pytest.raises(DataError, match=r"breaks --constraint .* in 2 rows"):
         load(data, columns=known, check=False)
 
 
 @pytest.mark.parametrize(
     ("constraints", "words"),
     [
-        (["share >= 0.2"], "break --constraint 'share >= 0.2'"),
-        (["end > start"], "break --constraint 'end > start'"),
+        (["share >= 0.2"], "breaks --constraint 'share >= 0.2'"),
+        (["end > start"], "breaks --constraint 'end > start'"),
         (["end >= share"], "compares dates with numbers"),
         (["share >= 2020-01-01"], "compares dates with numbers"),
         (["end >= start + 3"], "compares dates with numbers"),

@@ -298,10 +298,10 @@ def test_other_rows_are_read_by_the_training_columns(tmp_path):
         ("city", "Rome", "training did not see: column 'city' has 'Rome' in 1 row .row 1 first"),
         ("unit", "mm", "column 'unit' has 'mm' in 1 row .* --unseen missing"),
         ("grade", 9, "column 'grade' has 9"),
-        ("kids", -1, "'kids' of .* is -1 in row 1 .*whole numbers from 0 on"),
+        ("kids", -1, "'kids' of .* of whole numbers from 0 on, and holds others in row 1: -1 "),
         ("kids", 1.5, "whole numbers from 0 on"),
         ("income", 0.0, "numbers above 0"),
-        ("height", np.inf, "'height' has 1 cell that is infinite, the first in row 1"),
+        ("height", np.inf, "'height' is infinite in row 1 "),
     ],
 )
 def test_other_rows_that_training_did_not_see_are_refused(column, value, message):
@@ -319,7 +319,7 @@ def test_lacking_columns_and_text_for_numbers_are_refused():
     columns = load(frame).columns
     refused(frame.drop(columns=["city", "kids"]), "lacks the columns 'kids', 'city'",
             columns=columns)  # fmt: skip
-    refused(frame.assign(height="tall"), "'height' of .* holds text, and it was continuous",
+    refused(frame.assign(height="tall"), "'height' of .* was continuous in training, and holds text",
             columns=columns)  # fmt: skip
 
 
@@ -338,7 +338,7 @@ def test_lacking_columns_and_text_for_numbers_are_refused():
         ("a,\n0,2\n1,3\n", "column 1 .* has no name.*--no-header"),
         ("1.5,2\n3,4\n5,6\n", "begins with 1.5, 2, which looks like data.*--no-header"),
         ('b\n""\nNA\n?\n', "no column is left .*b: has no observed cell"),
-        ("a,b\n1,inf\n2,3\n3,4\n", "'b' has 1 cell that is infinite, the first in row 0"),
+        ("a,b\n1,inf\n2,3\n3,4\n", "'b' is infinite in row 0 "),
         ("a,b\n1,1e200\n2,3\n3,4\n", "beyond 1e100"),
         ("a,b\n1,9007199254740993\n2,3\n3,4\n", "whole numbers beyond 2\\^53"),
         ("a,b\n1,2\n", "has 1 row only: at least 3"),
@@ -394,7 +394,7 @@ def test_a_column_of_labels_is_left_out_of_the_rows():
     assert dataset.train.label is not None
     names = np.array(dataset.label_names)[dataset.train.label]
     np.testing.assert_array_equal(names, frame["city"].iloc[dataset.train.index])
-    refused(mixed(), "labels .*'city'.* have .* missing cells", labels="city")
+    refused(mixed(), "labels .*'city'.* are missing in .* rows", labels="city")
     refused(mixed(), "has no column 'town'", labels="town")
 
 

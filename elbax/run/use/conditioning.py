@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from elbax.data import columns as one
 from elbax.data import tables as data_tables
+from elbax.data import typed
+from elbax.data.columns import CODED
 from elbax.data.errors import DataError
 from elbax.data.formats.tables import Table
 from elbax.evaluate import ConditionalDraws, conditional_draws
@@ -96,20 +97,20 @@ def _value(column: Column, text: str) -> Category | Within:
     Raises:
         DataError: It is none of the column.
     """
-    if column.kind in one.CODED:
+    if column.kind in CODED:
         words = text.split("|")
         known = {str(category) for category in column.categories}
         if len(words) == 1 or text in known:
-            return one.parse(column, text)
-        codes = (one.number_of(column, one.parse(column, word.strip())) for word in words)
+            return typed.parse(column, text)
+        codes = (typed.number_of(column, typed.parse(column, word.strip())) for word in words)
         return Within(text, codes=tuple(codes))
     first, dots, last = text.partition("..")
     if not dots:
-        return one.parse(column, text)
+        return typed.parse(column, text)
     # Cells are written as multiples of the resolution: what is rounded into the range is within.
     reach = 0.499 * max(column.resolution, float(column.discrete)) / column.scale
     ends = [
-        one.number_of(column, one.parse(column, end.strip())) if end.strip() else None
+        typed.number_of(column, typed.parse(column, end.strip())) if end.strip() else None
         for end in (first, last)
     ]
     low = -np.inf if ends[0] is None else ends[0] - reach
@@ -179,8 +180,8 @@ def _given_row(columns: Sequence[Column], given: Given) -> data_tables.Rows:
         if value is None or isinstance(value, Within):
             cells[column.name] = pa.nulls(1)
         else:
-            coded = column.own.kind in one.CODED
-            cells[column.name] = pa.array([value]) if coded else one.exactly(column.own, value, 1)
+            coded = column.own.kind in CODED
+            cells[column.name] = pa.array([value]) if coded else typed.exactly(column.own, value, 1)
     return data_tables.encode(Table("given", "what is given (--given)", cells, 1), columns)
 
 
@@ -195,8 +196,8 @@ def in_words(columns: Sequence[Column], given: Given, found: ConditionalDraws) -
     }[verdict]
     known = {column.name: column.own for column in columns}
     written = {
-        name: one.exactly(known[name], value, 1)[0].as_py()
-        if not isinstance(value, Within) and known[name].kind not in one.CODED
+        name: typed.exactly(known[name], value, 1)[0].as_py()
+        if not isinstance(value, Within) and known[name].kind not in CODED
         else value.text
         if isinstance(value, Within)
         else value
@@ -215,7 +216,7 @@ def _number(column: Column, value: Category | Within | None) -> float:
     if value is None or column.relation is not None or (isinstance(value, Within) and value.codes):
         return np.nan
     if not isinstance(value, Within):
-        return one.number_of(column, value)
+        return typed.number_of(column, value)
     return float(np.clip(0.0, value.low, value.high))
 
 
@@ -225,7 +226,7 @@ def _as_given(table: pa.Table, columns: Sequence[Column], given: Given) -> pa.Ta
         value = given.get(column.name)
         if value is None or isinstance(value, Within):
             continue
-        if column.own.kind not in one.CODED:
-            cells = one.exactly(column.own, value, table.num_rows)
+        if column.own.kind not in CODED:
+            cells = typed.exactly(column.own, value, table.num_rows)
             table = table.set_column(i, column.name, cells)
     return table

@@ -223,7 +223,7 @@ def test_labels_that_are_taken(tmp_path, grey, label):
         ),
         ({"x_train": np.eye(9), "x_test": np.eye(9), "y_test": np.zeros(9)}, "not train"),
         ({"x": np.eye(9)[:1]}, "1 row only"),
-        ({"x": np.where(np.eye(9) > 0, np.inf, 0)}, "'0' has 1 cell that is infinite"),
+        ({"x": np.where(np.eye(9) > 0, np.inf, 0)}, "'0' is infinite in row 0"),
     ],
 )
 def test_npz_that_are_refused(tmp_path, arrays, message):
