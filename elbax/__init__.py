@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elbax.estimators import TrainingDisplay as TrainingDisplay
     from elbax.estimators import VAEImputer as VAEImputer
     from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
+    from elbax.evaluate.pooling import pool as pool
     from elbax.model.distributions.divergences import kl_divergence as kl_divergence
     from elbax.model.interfaces import Batch as Batch
     from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingEncoder

@@ -51,6 +51,8 @@ from elbax.evaluate.likelihoods import prior as prior
 from elbax.evaluate.likelihoods import running as running
 from elbax.evaluate.likelihoods import samples_needed as samples_needed
 from elbax.evaluate.losses import losses as losses
+from elbax.evaluate.pooling import Pooled as Pooled
+from elbax.evaluate.pooling import pool as pool
 from elbax.evaluate.samples.distances import Memorisation as Memorisation
 from elbax.evaluate.samples.distances import PrecisionRecall as PrecisionRecall
 from elbax.evaluate.samples.distances import frechet_distance as frechet_distance
