@@ -53,7 +53,7 @@ class Pooled:
         return np.asarray(self.estimate - reach), np.asarray(self.estimate + reach)
 
 
-def pool(estimates: Any, variances: Any, complete: float | int = np.inf) -> Pooled:
+def pool(estimates: Any, variances: Any, complete: float = np.inf) -> Pooled:
     """The estimates of an analysis of each of M completed tables as one (Rubin 1987, §3.1).
 
     The degrees of freedom are those of Barnard and Rubin (1999), which are never more than those of

@@ -23,10 +23,10 @@ def test_the_degrees_of_freedom_are_the_published_ones():
 
 def test_they_are_never_more_than_those_of_a_whole_table():
     """Barnard and Rubin (1999): 1/ν = 1/ν_m + 1/ν_obs, and without holes (ν+1)/(ν+3) ν."""
-    same = pool(np.full(4, 2.0), np.full(4, 0.5), complete=20)
+    same = pool(np.full(4, 2.0), np.full(4, 0.5), complete=20.0)
     assert same.degrees_of_freedom == pytest.approx(21 / 23 * 20)
     assert same.missing_information == pytest.approx(2 / (21 / 23 * 20 + 3))
-    varied = pool([1.0, 1.4, 0.9, 1.2], [0.2, 0.21, 0.19, 0.2], complete=20)
+    varied = pool([1.0, 1.4, 0.9, 1.2], [0.2, 0.21, 0.19, 0.2], complete=20.0)
     share = 1.25 * np.var([1.0, 1.4, 0.9, 1.2], ddof=1)
     share = share / (0.2 + share)
     parts = 3 / share**2, 21 / 23 * 20 * (1 - share)
@@ -43,7 +43,7 @@ def test_intervals_hold_the_mean_as_often_as_they_say():
         mean = x.mean() + np.sqrt(variance / seen) * rng.normal(size=m)
         drawn = mean[:, None] + np.sqrt(variance)[:, None] * rng.normal(size=(m, n - seen))
         whole = np.hstack([np.tile(x, (m, 1)), drawn])
-        found = pool(whole.mean(1), whole.var(1, ddof=1) / n, complete=n - 1)
+        found = pool(whole.mean(1), whole.var(1, ddof=1) / n, complete=n - 1.0)
         low, high = found.interval(0.9)
         covered.append(low <= 1.0 <= high)
     error = np.sqrt(0.9 * 0.1 / 2000)
@@ -53,8 +53,8 @@ def test_intervals_hold_the_mean_as_often_as_they_say():
 def test_it_works_on_several_quantities_at_once():
     rng = np.random.default_rng(1)
     estimates, variances = rng.normal(size=(6, 2, 3)), rng.random((6, 2, 3))
-    found = elbax.pool(estimates, variances, complete=50)
-    one = pool(estimates[:, 1, 2], variances[:, 1, 2], complete=50)
+    found = elbax.pool(estimates, variances, complete=50.0)
+    one = pool(estimates[:, 1, 2], variances[:, 1, 2], complete=50.0)
     assert found.standard_error[1, 2] == pytest.approx(one.standard_error)
     low, high = found.interval()
     reach = stats.t.ppf(0.975, found.degrees_of_freedom) * found.standard_error
