@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from elbax.model.likelihoods.real import StudentT as StudentT
     from elbax.model.likelihoods.unit_interval import Bernoulli as Bernoulli
     from elbax.model.likelihoods.unit_interval import ContinuousBernoulli as ContinuousBernoulli
+    from elbax.model.missingness import AtRandom as AtRandom
+    from elbax.model.missingness import SelfMasking as SelfMasking
     from elbax.model.networks.dense import MLP as MLP
     from elbax.model.networks.dense import GatedMLP as GatedMLP
     from elbax.model.networks.dense import NormalizedMLP as NormalizedMLP

@@ -14,6 +14,7 @@ from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
+from elbax.model.missingness import MissingCells
 
 LEVEL = 0.9  # of the intervals
 DRAWS = 400  # of a row's cells, from which intervals and shares are read
@@ -56,7 +57,9 @@ def impute(
 
     Draws z ~ q(z|x_observed) with weights p(x_observed, z) / q(z|x_observed) stand for
     p(z|x_observed); the means of p(x|z) averaged by them are those of the missing cells given the
-    observed ones (Mattei & Frellsen 2019, eq. 8). Intervals and draws come from sampling
+    observed ones (Mattei & Frellsen 2019, eq. 8). Where the model has a mechanism of missing cells
+    the weights hold p(s|x_observed, z) too, and the means are those of p(x_missing|z, s), for
+    E[x_missing | x_observed, s] (Ipsen et al. 2021, eq. 11). Intervals and draws come from sampling
     importance resampling (their §3.3): z by its weight, then x from p(x|z).
 
     Args:
@@ -88,17 +91,26 @@ def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
 
         def draw(key: PRNGKeyArray) -> tuple[Any, Array, Any]:
             z, log_q = sample_and_log_prob(q, key)
-            return z, model.log_likelihood(x, z) + p.log_prob(z) - log_q, _expected(model, z)
+            log_p = model.log_likelihood(x, z) + p.log_prob(z)
+            cell_key = jax.random.fold_in(key, 1)
+            missingness = model.log_missingness(x, z, cell_key)
+            if missingness is not None:
+                log_p = log_p + missingness
+            return z, log_p - log_q, _expected(_of_missing(model, z, cell_key))
 
-        z, log_weights, expected = jax.vmap(draw)(jax.random.split(latent, samples))
+        keys = jax.random.split(latent, samples)
+        z, log_weights, expected = jax.vmap(draw)(keys)
         weights = jax.nn.softmax(log_weights)
         averaged = jax.tree.map(lambda e: jnp.tensordot(weights, e, axes=1), expected)
         value, share = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
 
         chosen = jax.random.categorical(choice, log_weights, shape=(DRAWS,))
-        drawn = jax.vmap(lambda i, key: model.decode(jax.tree.map(lambda a: a[i], z)).sample(key))(
-            chosen, jax.random.split(cells, DRAWS)
-        )
+
+        def fill(i: Array, key: PRNGKeyArray) -> Array:
+            one = jax.tree.map(lambda a: a[i], z)
+            return _of_missing(model, one, jax.random.fold_in(keys[i], 1)).sample(key)
+
+        drawn = jax.vmap(fill)(chosen, jax.random.split(cells, DRAWS))
         ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
         seen = ~jnp.isnan(x)
         filled = [jnp.where(seen, x, a) for a in (value, ends[0], ends[1])]
@@ -112,10 +124,15 @@ def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
     return of_row
 
 
-def _expected(model: LatentVariableModel, z: Any) -> Any:
-    """What is averaged over z: means, and of a table's categories their probabilities."""
+def _of_missing(model: LatentVariableModel, z: Any, key: PRNGKeyArray) -> Any:
+    """The distribution of cells that are missing: p(x|z), or by the mechanism p(x|z, missing)."""
     p = model.decode(z)
-    return p.expectations() if isinstance(p, Columns) else p.mean
+    return p if model.mechanism is None else model.mechanism.of_missing(p, key)
+
+
+def _expected(p: Any) -> Any:
+    """What is averaged over z: means, and of a table's categories their probabilities."""
+    return p.expectations() if isinstance(p, Columns | MissingCells) else p.mean
 
 
 def _settled(model: LatentVariableModel, z: Any, averaged: Any) -> tuple[Array, Array]:

@@ -10,6 +10,8 @@ from elbax.model.distributions.divergences import kl_per_dimension as kl_per_dim
 from elbax.model.interfaces import AbstractDecoder as AbstractDecoder
 from elbax.model.interfaces import AbstractEncoder as AbstractEncoder
 from elbax.model.interfaces import AbstractLikelihood as AbstractLikelihood
+from elbax.model.interfaces import AbstractMechanism as AbstractMechanism
+from elbax.model.interfaces import AbstractMissingness as AbstractMissingness
 from elbax.model.interfaces import AbstractNetworkPair as AbstractNetworkPair
 from elbax.model.interfaces import AbstractObjective as AbstractObjective
 from elbax.model.interfaces import AbstractPosterior as AbstractPosterior
@@ -34,6 +36,8 @@ from elbax.model.likelihoods.real import Normal as Normal
 from elbax.model.likelihoods.real import StudentT as StudentT
 from elbax.model.likelihoods.unit_interval import Bernoulli as Bernoulli
 from elbax.model.likelihoods.unit_interval import ContinuousBernoulli as ContinuousBernoulli
+from elbax.model.missingness import AtRandom as AtRandom
+from elbax.model.missingness import SelfMasking as SelfMasking
 from elbax.model.networks.columns import ColumnFeatures as ColumnFeatures
 from elbax.model.networks.columns import ColumnNetwork as ColumnNetwork
 from elbax.model.networks.dense import MLP as MLP

@@ -25,7 +25,7 @@ import abc
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Scalar
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Scalar
 
 from elbax.model.support import Support
 
@@ -186,6 +186,43 @@ class AbstractPrior(eqx.Module):
             encoder: The model's encoder, for priors that are made of posteriors.
             condition: What the model is conditioned on, or None.
         """
+
+
+class AbstractMissingness(eqx.Module):
+    """What is assumed of the reason why cells are missing."""
+
+
+class AbstractMechanism(AbstractMissingness):
+    """A model p(s|x) of which cells are missing, by values that may be missing themselves.
+
+    s_j is "observed" or "missing". A mechanism is one of cells that are independent given x and z.
+    """
+
+    @abc.abstractmethod
+    def log_prob(self, p: Any, x: Array, observed: Bool[Array, "..."], key: PRNGKeyArray) -> Scalar:
+        """Log p(s | x_observed, z) in nats: x_missing is integrated over p(x_missing|z).
+
+        Where that is done by draws it is the logarithm of an estimate without bias.
+
+        Args:
+            p: P(x|z), elementwise.
+            x: One datum; what stands in a missing cell is not read.
+            observed: Which cells were observed: s.
+            key: The randomness of draws of x_missing.
+        """
+
+    @abc.abstractmethod
+    def of_missing(self, p: Any, key: PRNGKeyArray) -> Any:
+        """P(x_j | z, s_j = missing): a distribution with `sample` and what `p` averages by.
+
+        Args:
+            p: P(x|z), elementwise.
+            key: That of `log_prob`, for the very draws which that was of.
+        """
+
+    @abc.abstractmethod
+    def probability(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
+        """P(s_j = missing | x) of each cell of a whole datum."""
 
 
 class AbstractNetworkPair(eqx.Module):

@@ -5,16 +5,19 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Scalar
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
 from elbax.model.interfaces import (
     AbstractDecoder,
     AbstractEncoder,
     AbstractLikelihood,
+    AbstractMechanism,
+    AbstractMissingness,
     AbstractPosterior,
     AbstractPrior,
     Latent,
 )
+from elbax.model.missingness import AtRandom
 from elbax.model.preprocessing import Preprocessing
 
 _IN_ANY_SUPPORT = 1.0  # real, positive, in [0, 1], a count, a code, the highest of levels
@@ -97,6 +100,9 @@ class LatentVariableModel(eqx.Module):
         preprocessing: From the stored datum (bytes, say) to the numbers that the likelihood is of.
         condition_dim: The length of the condition (the number of classes, where it is a label as a
             one-hot vector); 0: the model is not conditional.
+        missing: Why cells are missing: at random, or by a mechanism p(s|x) that is trained with the
+            rest. Then `log_likelihood` stays that of the observed cells, and `log_missingness` is
+            that of which they are.
     """
 
     prior: AbstractPrior
@@ -104,6 +110,7 @@ class LatentVariableModel(eqx.Module):
     decoder: AbstractDecoder
     preprocessing: Preprocessing = Preprocessing()
     condition_dim: int = eqx.field(static=True, default=0)
+    missing: AbstractMissingness = AtRandom()
 
     def encode(self, x: Array, condition: Array | None = None) -> Any:
         """The approximate posterior q(z|x) of one datum."""
@@ -137,11 +144,30 @@ class LatentVariableModel(eqx.Module):
         Missing elements are filled before they meet the likelihood, with a number that every family
         is defined for: a `where` after it would let their NaN into the gradient.
         """
-        observed = ~jnp.isnan(x)
-        if mask is not None:
-            observed = observed & mask
+        observed = _observed(x, mask)
         elementwise = self.decode(z, condition).log_prob(jnp.where(observed, x, _IN_ANY_SUPPORT))
         return jnp.where(observed, self.preprocessing.in_own_units(elementwise), 0.0)
+
+    def log_missingness(
+        self,
+        x: Array,
+        z: Latent,
+        key: PRNGKeyArray,
+        mask: Array | None = None,
+        condition: Array | None = None,
+    ) -> Scalar | None:
+        """Log p(s | x_observed, z) in nats, s saying which cells were observed.
+
+        None where cells are missing at random: it is then a constant that nobody knows.
+        """
+        if self.mechanism is None:
+            return None
+        return self.mechanism.log_prob(self.decode(z, condition), x, _observed(x, mask), key)
+
+    @property
+    def mechanism(self) -> AbstractMechanism | None:
+        """P(s|x), where cells are not missing at random."""
+        return self.missing if isinstance(self.missing, AbstractMechanism) else None
 
     @property
     def posterior(self) -> AbstractPosterior | None:
@@ -168,6 +194,10 @@ class LatentVariableModel(eqx.Module):
                 f"{type(self.decoder).__name__} does not say what shape a datum has"
             )
         return self.decoder.likelihood.shape
+
+
+def _observed(x: Array, mask: Array | None) -> Bool[Array, "..."]:
+    return ~jnp.isnan(x) if mask is None else ~jnp.isnan(x) & mask
 
 
 def _join(x: Latent, condition: Array | None) -> Float[Array, "..."] | Latent:

@@ -30,6 +30,7 @@ from elbax.model.latent_variable_model import (
     Encoder,
     LatentVariableModel,
 )
+from elbax.model.missingness import AtRandom
 from elbax.model.networks import columns, dense, images
 from elbax.model.objectives.terms import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
@@ -180,8 +181,9 @@ class _Rebuild:
             raise self._missing(name, place)
         kind = self._allowed[name]
         expected = {field.name for field in dataclasses.fields(kind)}
-        if name == LatentVariableModel.__name__:  # files of before there were conditions
+        if name == LatentVariableModel.__name__:  # files of before conditions and mechanisms
             fields = {"condition_dim": 0, **fields}
+            fields = {"missing": {"module": AtRandom.__name__, "fields": {}}, **fields}
         if name == Preprocessing.__name__:  # … and of before real values were standardised
             fields = {"shift": 0.0, "log_jacobian": {"tuple": []}, **fields}
         if name in ("ConvEncoder", "ConvDecoder"):  # … and of before large images had patches

@@ -79,6 +79,7 @@ def build(
         precision=training.precision,
         data=rows[:: -(-len(rows) // _STARTS)] if wants_data(model) else None,
         features=features,
+        holes=() if features is None else tuple(np.isnan(rows).mean(axis=0).tolist()),
         classes=classes,
         classify=parts.find("objective", training.objective.name).constructor.needs_labels,
         key=model_key,

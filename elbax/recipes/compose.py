@@ -45,6 +45,7 @@ def compose(
     precision: Literal["float32", "bfloat16"] = "float32",
     data: Array | np.ndarray | None = None,
     features: ColumnFeatures | None = None,
+    holes: tuple[float, ...] = (),
     classes: int = 0,
     classify: bool = False,
     key: PRNGKeyArray,
@@ -61,6 +62,7 @@ def compose(
         data: Some rows as stored, for a prior that starts at data (`wants_data`); a prior without
             them starts at random.
         features: What the encoder sees of a table's columns, and what they are; None elsewhere.
+        holes: The share of each column's training cells that are missing, for a mechanism.
         classes: How many labels there are, where encoder, decoder and prior are conditioned on the
             label, a one-hot vector; 0: the model is not conditional.
         classify: Whether the encoder has a classifier beside, for labels that are known of some
@@ -80,6 +82,8 @@ def compose(
         "activation": options.activation,
         "compute_dtype": None if precision == "float32" else precision,
         "condition_dim": classes,
+        "features": features,
+        "holes": holes,
     }
 
     def build(kind: str, choice: Choice, **more: Any) -> Any:
@@ -110,6 +114,7 @@ def compose(
         ),
         preprocessing=preprocessing,
         condition_dim=classes,
+        missing=build("missing", options.missing),
     )
 
 

@@ -55,6 +55,9 @@ class ModelOptions(Checked):
     likelihood: Choice | None = None
     """Likelihood p(x|z), such as normal with --likelihood.scale predicted. Without it: chosen from
     the data, and the choice is printed."""
+    missing: Choice = Choice("at-random")  # noqa: RUF009 - frozen
+    """Why cells of a table are missing: at-random, for reasons that the observed cells explain, or
+    self-masking, because of their own values, such as --missing.direction high."""
     condition: Literal["none", "label"] = "none"
     """What encoder, decoder and prior are conditioned on: nothing, or each row's label; the model
     is then of x given the label."""
@@ -183,9 +186,9 @@ class Options:
 
 
 MODEL_PARTS = ("network", "prior", "posterior", "likelihood")
-"""The options that choose a part of the model: fields of `ModelOptions`."""
+"""The options that choose a part of p(z), p(x|z) or q(z|x): fields of `ModelOptions`."""
 
-PARTS = (*MODEL_PARTS, "objective")
+PARTS = (*MODEL_PARTS, "missing", "objective")
 """The options that choose a part, and the kinds of `elbax parts`."""
 
 SHORT = {

@@ -28,13 +28,14 @@ KINDS = {
     "posterior": "AbstractPosterior",
     "likelihood": "AbstractLikelihood",
     "objective": "AbstractObjective",
+    "missing": "AbstractMissingness",
 }
 
 # What a composition hands to a constructor that asks for it by name; the rest are options.
 CONTEXT = frozenset(
     {
         *("latent_dim", "shape", "hidden", "activation", "compute_dtype"),
-        *("data", "bounds", "condition_dim", "key"),
+        *("data", "bounds", "condition_dim", "features", "holes", "key"),
     }
 )
 

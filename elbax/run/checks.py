@@ -39,7 +39,7 @@ def _is_of_recipe(options: Options, recipe: recipes.Recipe) -> bool:
     from elbax.recipes import parts
 
     own = parts.settled(recipe.model), parts.settled(recipe.training)
-    names = (*option_tools.MODEL_PARTS, "condition")
+    names = (*option_tools.MODEL_PARTS, "missing", "condition")
     same = all(getattr(options.model, name) == getattr(own[0], name) for name in names)
     labelled = options.data.labelled == recipe.data.labelled
     return same and labelled and options.training.objective == own[1].objective
@@ -51,6 +51,7 @@ def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
     objective = parts.find("objective", options.training.objective.name).constructor
     compatibility.check(options.model, dataset.shape, likelihood, objective)
     _check_labels(dataset, options)
+    _check_holes(dataset, options)
     posterior = parts.find("posterior", options.model.posterior.name)
     kind = posterior.constructor.latent
     if options.training.fit_prior != "none" and kind not in ("real", "point"):
@@ -59,6 +60,30 @@ def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
             f"and the posterior {posterior.name} is over others: leave it out"
         )
     check_values(dataset, likelihood, options.data.binarize)
+
+
+def _check_holes(dataset: Dataset, options: Options) -> None:
+    """Refuses a model of missing cells where there are none.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    from elbax.model.interfaces import AbstractMechanism
+    from elbax.recipes import parts
+
+    chosen = parts.find("missing", options.model.missing.name)
+    if not issubclass(chosen.constructor, AbstractMechanism):
+        return
+    if not dataset.columns or not np.isnan(dataset.train.x).any():
+        what = "no training cell is missing" if dataset.columns else "that is of columns of a table"
+        raise ValueError(
+            f"missing (--missing) is {chosen.name}, and of {dataset.name} {what}: leave it out"
+        )
+    if options.data.constraint:
+        raise ValueError(
+            f"missing (--missing) is {chosen.name}, of columns as they are, and --constraint models "
+            "others in their place: leave one of them out"
+        )
 
 
 def _check_labels(dataset: Dataset, options: Options) -> None:

@@ -1,5 +1,7 @@
 """Holes of new rows, as the training rows have them."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,7 +41,7 @@ def table(n: int = 4000) -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_holes_depend_on_cells_and_on_each_other_as_they_did(tmp_path):
     whole, holed = table()
     dataset = load(holed, validation=0)
-    run = Run(tmp_path, dataset=dataset, model=None)
+    run = Run(tmp_path, dataset=dataset, model=types.SimpleNamespace(mechanism=None))
     new = load(whole, columns=dataset.columns).split("all")
     found = holes.draw(run, dataset.columns, new.x, seed=1)
     order = new.index

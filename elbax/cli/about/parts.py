@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 class Arguments(Checked):
     """The parts that a model and its training are composed of.
 
-    They are networks, priors, posteriors, likelihoods and objectives.
+    They are networks, priors, posteriors, likelihoods, reasons of missing cells, and objectives.
 
     Each with its source, and its own options with their defaults.
     """
 
     kind: Annotated[str, POSITIONAL] = "all"
-    """Only those of one kind: network, prior, posterior, likelihood or objective."""
+    """Only those of one kind: network, prior, posterior, likelihood, missing or objective."""
     json: bool = False
     """Print a JSON list of objects with kind, name, summary, source and options."""
 

@@ -123,23 +123,23 @@ class Columns(eqx.Module):
     def sample(self, key: PRNGKeyArray) -> Float[Array, "..."]:
         """A draw."""
         keys = jax.random.split(key, len(self.parts))
-        return self._together([part.sample(k) for part, k in zip(self.parts, keys, strict=True)])
+        return self.together([part.sample(k) for part, k in zip(self.parts, keys, strict=True)])
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
         """The log-density or log-mass in nats, elementwise."""
         flat = jnp.ravel(value)
         pairs = zip(self.parts, self.positions, strict=True)
-        return self._together([part.log_prob(flat[jnp.asarray(where)]) for part, where in pairs])
+        return self.together([part.log_prob(flat[jnp.asarray(where)]) for part, where in pairs])
 
     @property
     def mean(self) -> Float[Array, "..."]:
         """The mean of each column."""
-        return self._together([part.mean for part in self.parts])
+        return self.together([part.mean for part in self.parts])
 
     @property
     def variance(self) -> Float[Array, "..."]:
         """The variance of each column."""
-        return self._together([part.variance for part in self.parts])
+        return self.together([part.variance for part in self.parts])
 
     @property
     def typical(self) -> Float[Array, "..."]:
@@ -166,7 +166,7 @@ class Columns(eqx.Module):
                 pieces.append((expected > 0.5).astype(expected.dtype))
             else:
                 pieces.append(expected)
-        return self._together(pieces)
+        return self.together(pieces)
 
     def probability(self, expectations: tuple[Array, ...]) -> Float[Array, "..."]:
         """From (averaged) `expectations` the probability of `settled`; 1 of columns of numbers."""
@@ -178,9 +178,10 @@ class Columns(eqx.Module):
                 pieces.append(jnp.maximum(expected, 1.0 - expected))
             else:
                 pieces.append(jnp.ones_like(expected))
-        return self._together(pieces)
+        return self.together(pieces)
 
-    def _together(self, pieces: list[Array]) -> Float[Array, "..."]:
+    def together(self, pieces: list[Array]) -> Float[Array, "..."]:
+        """One number a column, family by family, in the order of the table."""
         order = [position for where in self.positions for position in where]
         back = sorted(range(len(order)), key=order.__getitem__)
         return jnp.concatenate(pieces)[jnp.asarray(back)].reshape(self.shape)

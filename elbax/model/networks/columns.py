@@ -67,13 +67,7 @@ class ColumnFeatures(eqx.Module):
         x = jnp.ravel(x)
         observed = ~jnp.isnan(x)
         x = jnp.where(observed, x, 1.0)
-        for kinds, logarithm, least in _LOGARITHMS:
-            chosen = np.array([column in kinds for column in self.columns])
-            if chosen.any():
-                safe = jnp.maximum(jnp.where(chosen, x, 1.0), least)
-                x = jnp.where(chosen, logarithm(safe), x)
-        numbers = (x - jnp.asarray(self.centre, x.dtype)) / jnp.asarray(self.spread, x.dtype)
-        numbers = jnp.clip(numbers, -_FARTHEST, _FARTHEST)
+        numbers = self.numbers(x)
         levels = np.array([_levels(column) for column in self.columns])
         features = [jnp.where(observed, numbers, 0.0)[levels == 0]]
         for count in np.unique(levels[levels > 0]):
@@ -84,6 +78,16 @@ class ColumnFeatures(eqx.Module):
         if self.masked:
             features.append(observed.astype(x.dtype))
         return jnp.concatenate(features)
+
+    def numbers(self, x: Float[Array, " columns"]) -> Float[Array, " columns"]:
+        """A row without missing cells, each column centred and scaled, after its logarithm."""
+        for kinds, logarithm, least in _LOGARITHMS:
+            chosen = np.array([column in kinds for column in self.columns])
+            if chosen.any():
+                safe = jnp.maximum(jnp.where(chosen, x, 1.0), least)
+                x = jnp.where(chosen, logarithm(safe), x)
+        numbers = (x - jnp.asarray(self.centre, x.dtype)) / jnp.asarray(self.spread, x.dtype)
+        return jnp.clip(numbers, -_FARTHEST, _FARTHEST)
 
 
 class ColumnNetwork(eqx.Module):

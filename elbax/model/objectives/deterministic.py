@@ -16,7 +16,12 @@ from elbax.model.objectives.discrepancy import (
     prior_draws,
 )
 from elbax.model.objectives.stateless import AbstractStatelessObjective
-from elbax.model.objectives.terms import check_not_negative
+from elbax.model.objectives.terms import (
+    ElboTerms,
+    check_not_negative,
+    log_missingness,
+    map_rows,
+)
 
 
 class WassersteinMMD(AbstractStatelessObjective):
@@ -50,10 +55,9 @@ class WassersteinMMD(AbstractStatelessObjective):
     ) -> tuple[Scalar, Metrics]:
         """Metrics: `reconstruction` and `mmd` (MMD²)."""
         del step
-        z, reconstruction = _points(model, batch)
+        z, fit, reconstruction = _points(model, batch, key)
         mmd = maximum_mean_discrepancy(z, prior_draws(model, batch, key), self.kernel)
-        loss = self.scale * mmd - reconstruction
-        return loss, {"reconstruction": reconstruction, "mmd": mmd}
+        return self.scale * mmd - fit, {"reconstruction": reconstruction, "mmd": mmd}
 
 
 class RegularisedL2(AbstractStatelessObjective):
@@ -86,27 +90,32 @@ class RegularisedL2(AbstractStatelessObjective):
         self, model: LatentVariableModel, batch: Batch, *, step: Int[Array, ""], key: PRNGKeyArray
     ) -> tuple[Scalar, Metrics]:
         """Metrics: `reconstruction`, `latent_square` (½‖z‖²) and `weight_square` (‖θ‖²)."""
-        del step, key
-        z, reconstruction = _points(model, batch)
+        del step
+        z, fit, reconstruction = _points(model, batch, key)
         latent = 0.5 * jnp.mean(jnp.sum(jnp.square(z), axis=-1))
         network = model.decoder.network if isinstance(model.decoder, Decoder) else model.decoder
         weights = _sum_of_squares(network)
-        loss = self.beta * latent + self.decay * weights - reconstruction
+        loss = self.beta * latent + self.decay * weights - fit
         found = {"reconstruction": reconstruction, "latent_square": latent}
         return loss, {**found, "weight_square": weights}
 
 
-def _points(model: LatentVariableModel, batch: Batch) -> tuple[Float[Array, "rows latent"], Scalar]:
-    """The latent of each row, and the average of log p(x|z)."""
+def _points(
+    model: LatentVariableModel, batch: Batch, key: PRNGKeyArray
+) -> tuple[Float[Array, "rows latent"], Scalar, Scalar]:
+    """The latent of each row; what training raises; and the average of log p(x|z) in it."""
 
     def of_datum(
-        x: Array, mask: Array | None, condition: Array | None
-    ) -> tuple[Float[Array, " latent"], Scalar]:
+        x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
+    ) -> tuple[Float[Array, " latent"], Scalar, Scalar]:
         z = model.encode(x, condition).mean
-        return z, model.log_likelihood(x, z, mask, condition)
+        reconstruction = model.log_likelihood(x, z, mask, condition)
+        missingness = log_missingness(model, x, z, key, mask, condition)
+        terms = ElboTerms(reconstruction, jnp.zeros(()), None, missingness)
+        return z, jnp.asarray(terms.fit), reconstruction
 
-    z, reconstruction = jax.vmap(of_datum)(batch.x, batch.mask, batch.condition)
-    return z, jnp.mean(reconstruction)
+    z, fit, reconstruction = map_rows(of_datum, batch, key)
+    return z, jnp.mean(fit), jnp.mean(reconstruction)
 
 
 def _sum_of_squares(module: Any) -> Scalar:

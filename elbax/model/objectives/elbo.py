@@ -64,7 +64,7 @@ class NegativeELBO(AbstractStatelessObjective):
         """
         mean = batch_terms(model, batch, key, self.samples, self.kl)
         beta = self.beta(step) if callable(self.beta) else self.beta
-        loss = beta * self._charged(mean) - mean.reconstruction
+        loss = beta * self._charged(mean) - mean.fit
         return loss, metrics(mean)
 
     def _charged(self, mean: ElboTerms) -> Scalar:

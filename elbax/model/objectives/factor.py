@@ -75,7 +75,7 @@ class FactorVAE(AbstractStatelessObjective):
         # The model's side of the game: the discriminator is what it is.
         logits = jax.vmap(jax.lax.stop_gradient(self.discriminator))(z)
         total_correlation = jnp.mean(logits[:, 0] - logits[:, 1])
-        loss = self.gamma * total_correlation - mean.elbo
+        loss = self.gamma * total_correlation - mean.bound
         # The discriminator's: the draws are what they are. It adds a gradient, and nothing to the
         # loss that training is judged by.
         game = self._cross_entropy(jax.lax.stop_gradient(z), order)

@@ -90,6 +90,7 @@ class GECO(AbstractObjective):
         average = jnp.where(step == 0, now, average)
         multiplier = jnp.exp(state.log_multiplier)
         loss = mean.kl + multiplier * elements * constraint
+        loss = loss + (mean.reconstruction - mean.fit)  # the mechanism of missing cells, if any
         log_multiplier = jnp.clip(state.log_multiplier + self.speed * average, -_MOST, _MOST)
         found = {"multiplier": multiplier, "constraint": now}
         moved = GecoState(log_multiplier, average)

@@ -6,6 +6,7 @@ zero where k = 1, and hides the signal where k is large (Rainforth et al. 2018).
 objectives here follow the draws alone.
 """
 
+import dataclasses
 import math
 from typing import ClassVar, Literal
 
@@ -19,7 +20,15 @@ from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.interfaces import Batch, Latent, Metrics, PosteriorNeed
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.objectives.stateless import AbstractStatelessObjective
-from elbax.model.objectives.terms import ElboTerms, check_samples, draws, map_rows, mean, metrics
+from elbax.model.objectives.terms import (
+    ElboTerms,
+    check_samples,
+    draws,
+    log_missingness,
+    map_rows,
+    mean,
+    metrics,
+)
 
 
 class AbstractImportanceWeighted(AbstractStatelessObjective):
@@ -56,8 +65,8 @@ class AbstractImportanceWeighted(AbstractStatelessObjective):
             else:
                 terms, kl_per_latent = self._along_paths(model, x, key, mask, condition)
                 average = mean(terms)
-                average = ElboTerms(average.reconstruction, average.kl, kl_per_latent)
-            return jax.nn.logsumexp(terms.elbo) - math.log(self.samples), average
+                average = dataclasses.replace(average, kl_per_latent=kl_per_latent)
+            return jax.nn.logsumexp(terms.bound) - math.log(self.samples), average
 
         bounds, terms = map_rows(of_datum, batch, key)
         bound = jnp.mean(bounds)
@@ -75,15 +84,16 @@ class AbstractImportanceWeighted(AbstractStatelessObjective):
         q, p = model.encode(x, condition), model.prior_distribution(condition)
         fixed = jax.lax.stop_gradient(q)
 
-        def weigh(z: Latent) -> ElboTerms:
+        def weigh(z: Latent, key: PRNGKeyArray) -> ElboTerms:
             reconstruction = model.log_likelihood(x, z, mask, condition)
-            return ElboTerms(reconstruction, fixed.log_prob(z) - p.log_prob(z), None)
+            missingness = log_missingness(model, x, z, key, mask, condition)
+            return ElboTerms(reconstruction, fixed.log_prob(z) - p.log_prob(z), None, missingness)
 
         keys = key[None] if self.samples == 1 else jax.random.split(key, self.samples)
         z = jax.vmap(lambda key: sample(q, key))(keys)
         if self.gradient == "doubly":
-            z = _scale_gradient(z, jax.nn.softmax(jax.vmap(weigh)(z).elbo))
-        return jax.vmap(weigh)(z), kl_per_dimension(q, p)
+            z = _scale_gradient(z, jax.nn.softmax(jax.vmap(weigh)(z, keys).bound))
+        return jax.vmap(weigh)(z, keys), kl_per_dimension(q, p)
 
 
 class ImportanceWeightedELBO(AbstractImportanceWeighted):

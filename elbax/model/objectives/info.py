@@ -57,6 +57,6 @@ class InfoVAE(AbstractStatelessObjective):
         posterior_key, prior_key = jax.random.split(key)
         z, mean = batch_draws(model, batch, posterior_key)
         mmd = maximum_mean_discrepancy(z, prior_draws(model, batch, prior_key), self.kernel)
-        loss = (1.0 - self.alpha) * mean.kl - mean.reconstruction
+        loss = (1.0 - self.alpha) * mean.kl - mean.fit
         loss = loss + (self.alpha + self.scale - 1.0) * mmd
         return loss, {**metrics(mean), "mmd": mmd}

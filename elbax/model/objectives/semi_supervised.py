@@ -119,6 +119,6 @@ def _bounds(
     """The bound on log p(x, y) of one datum for each y, at the same noise."""
 
     def of_class(condition: Array) -> Scalar:
-        return jnp.asarray(elbo_terms(model, x, key, mask, condition).elbo)
+        return jnp.asarray(elbo_terms(model, x, key, mask, condition).bound)
 
     return jax.vmap(of_class)(jnp.eye(classes)) - jnp.log(classes)

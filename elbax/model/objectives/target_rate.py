@@ -45,5 +45,5 @@ class TargetRate(AbstractStatelessObjective):
         """Metrics as `NegativeELBO`'s, and `target_rate`, which is C."""
         mean = batch_terms(model, batch, key, self.samples)
         rate = jnp.asarray(self.rate(step) if callable(self.rate) else self.rate, mean.kl.dtype)
-        loss = self.gamma * jnp.abs(mean.kl - rate) - mean.reconstruction
+        loss = self.gamma * jnp.abs(mean.kl - rate) - mean.fit
         return loss, {**metrics(mean), "target_rate": rate}

@@ -27,16 +27,31 @@ class ElboTerms(eqx.Module):
         kl: KL(q(z|x) ‖ p(z)): exact where the table of closed forms has the pair; otherwise, or
             where it was asked for, log q(z) − log p(z) at the same draw.
         kl_per_latent: The same for each dimension, where both factorise; else None.
+        missingness: log p(s | x_observed, z) at the same draw, which cells were observed; None
+            where that is at random.
     """
 
     reconstruction: Scalar
     kl: Scalar
     kl_per_latent: Float[Array, " latent"] | None
+    missingness: Scalar | None = None
 
     @property
     def elbo(self) -> Shaped[Array | np.ndarray, "..."]:
-        """The bound itself: reconstruction − kl."""
+        """The bound on log p of the observed cells: reconstruction − kl."""
         return self.reconstruction - self.kl
+
+    @property
+    def fit(self) -> Shaped[Array | np.ndarray, "..."]:
+        """What training raises: the reconstruction, and where there is one the mechanism's term."""
+        if self.missingness is None:
+            return self.reconstruction
+        return self.reconstruction + self.missingness
+
+    @property
+    def bound(self) -> Shaped[Array | np.ndarray, "..."]:
+        """The bound on log p of the observed cells and of which they are: fit − kl."""
+        return self.fit - self.kl
 
 
 def elbo_terms(
@@ -89,7 +104,20 @@ def draw(
         z, log_q = sample_and_log_prob(q, key)
         divergence = log_q - p.log_prob(z)
     reconstruction = model.log_likelihood(x, z, mask, condition)
-    return q, z, ElboTerms(reconstruction, divergence, kl_per_dimension(q, p))
+    missingness = log_missingness(model, x, z, key, mask, condition)
+    return q, z, ElboTerms(reconstruction, divergence, kl_per_dimension(q, p), missingness)
+
+
+def log_missingness(
+    model: LatentVariableModel,
+    x: Array,
+    z: Latent,
+    key: PRNGKeyArray,
+    mask: Array | None,
+    condition: Array | None,
+) -> Scalar | None:
+    """`LatentVariableModel.log_missingness` at a draw z, by a key that follows from that draw's."""
+    return model.log_missingness(x, z, jax.random.fold_in(key, 1), mask, condition)
 
 
 def draws(
@@ -157,10 +185,15 @@ def mean(terms: ElboTerms) -> ElboTerms:
 
 
 def metrics(mean: ElboTerms) -> Metrics:
-    """What is reported of an average: `elbo`, `reconstruction`, `kl`, perhaps `kl_per_latent`."""
+    """What is reported of an average: `elbo`, `reconstruction`, `kl`.
+
+    And `kl_per_latent` and `missingness`, where there are such.
+    """
     found = {"elbo": mean.elbo, "reconstruction": mean.reconstruction, "kl": mean.kl}
     if mean.kl_per_latent is not None:
         found["kl_per_latent"] = mean.kl_per_latent
+    if mean.missingness is not None:
+        found["missingness"] = mean.missingness
     return found
 
 

@@ -94,7 +94,7 @@ class BetaTC(AbstractStatelessObjective):
         factors = (self.alpha, self.beta, self.gamma)
         average = mean(terms)
         penalty = sum(f * part for f, part in zip(factors, parts.values(), strict=True))
-        loss = penalty - average.reconstruction
+        loss = penalty - jnp.asarray(average.fit)
         return loss, {**metrics(average), **parts}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from elbax import evaluate
@@ -23,7 +24,8 @@ def draw(run: Run, columns: Sequence[Column], x: np.ndarray, *, seed: int) -> np
     Column after column a logistic regression of "missing" on the row, its holes filled with their
     reconstructions, and on what is missing of the columns before (a classifier chain, Read et al.
     2011). It follows holes that depend on other cells and holes that come together; that a cell is
-    missing because of its own value no table shows.
+    missing because of its own value no table shows. A run that was trained with a mechanism
+    (--missing) has its holes by that.
 
     Args:
         run: A run on a table.
@@ -46,9 +48,12 @@ def draw(run: Run, columns: Sequence[Column], x: np.ndarray, *, seed: int) -> np
             "with_missing (--with-missing) draws holes as the training rows have them, and "
             f"{run.path} was trained on a table without any: leave it out"
         )
+    rng = np.random.default_rng(seed)
+    if run.model.mechanism is not None:
+        chance = jax.vmap(run.model.mechanism.probability)(jnp.asarray(x))
+        return rng.random(x.shape) < np.asarray(chance)
     _, reconstructed = evaluate.reconstruct(run.model, rows, jax.random.key(seed))
     seen, new = (_features(columns, a) for a in (np.where(unknown, reconstructed, rows), x))
-    rng = np.random.default_rng(seed)
     found = np.zeros(x.shape, bool)
     for j in range(len(columns)):
         share = missing[:, j].mean()
