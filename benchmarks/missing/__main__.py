@@ -39,6 +39,7 @@ def main() -> int:
 
     environment.prepare()
     waiting = [unit for unit in _units(arguments) if not unit.path.exists()]
+    RESULTS.mkdir(exist_ok=True)
     started, described = time.monotonic(), machine.describe()
     for done, unit in enumerate(waiting):
         if time.monotonic() - started > arguments.seconds:

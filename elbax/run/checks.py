@@ -81,8 +81,8 @@ def _check_holes(dataset: Dataset, options: Options) -> None:
         )
     if options.data.constraint:
         raise ValueError(
-            f"missing (--missing) is {chosen.name}, of columns as they are, and --constraint models "
-            "others in their place: leave one of them out"
+            f"missing (--missing) is {chosen.name}, of columns as they are, and --constraint has "
+            "others modelled in their place: leave one of them out"
         )
 
 
