@@ -317,12 +317,16 @@ def _of_table(
         raw = Raw(table.name, table.source, {"all": coded.part}, where={"all": table.source})
     label, names = _labels(raw)
     ends = np.cumsum([len(part.x) for part in raw.parts.values()])[:-1]
-    rows = dict(zip(raw.parts, np.split(coded.part.x, ends), strict=True))
-    parts = {name: Part(x, label[name]) for name, x in rows.items()}
+    # The numbers of the rows are split, and the rows then taken once.
+    rows = np.split(np.arange(len(coded.part.x))[:, None], ends)
+    parts = {name: Part(x, label[name]) for name, x in zip(raw.parts, rows, strict=True)}
     made, line = split(raw, parts, validation, seed, check=check)
-    fitted = coded.columns
+    fitted, x = coded.columns, coded.part.x
     if asked.columns is None:
-        fitted, made = tables.fit(coded.columns, made)
+        fitted = tables.fit(coded.columns, x, made["train"].x[:, 0])
+        made = {k: p._replace(x=tables.scaled(fitted, x, p.x[:, 0])) for k, p in made.items()}
+    else:
+        made = {k: p._replace(x=x[p.x[:, 0]]) for k, p in made.items()}
     known = json.dumps([column.meaning() for column in fitted])
     return Dataset(
         name=table.name,

@@ -5,7 +5,7 @@ the training rows alone.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -91,32 +91,28 @@ def find_columns(
             )
         return _matrix(table, kinds, label, check=check)
     coded = Coded(Part(np.empty(0)), ())
-    found = _each(table, kinds, labels, coded, check=check)
-    if not found:
-        whys = "; ".join(f"{shown(name)}: {why}" for name, why in list(coded.ignored.items())[:3])
-        raise DataError(f"{table.source}: no column is left to be modelled ({whys})")
+    each: Iterable[tuple[Column, Cells]] = _each(table, kinds, labels, coded, check=check)
     missing = None
     if constraints:
+        found = {column.name: (column, cells) for column, cells in each}
         missing = np.stack([np.isnan(cells.numbers) for _, cells in found.values()], axis=1)
-        try:
-            found, notes = _constrained(table, found, kinds, constraints)
-        except DataError as problem:
-            if check:
-                raise
-            coded.problems.append(str(problem))
-        else:
-            coded.notes.extend(notes)
-    x = [one.encode(column, cells, table.source) for column, cells in found.values()]
-    columns = tuple(column for column, _ in found.values())
-    part = Part(np.stack(x, axis=1), label)
-    return replace(coded, part=part, columns=columns, missing=missing)
+        each = _constrained(table, found, kinds, constraints, coded, check=check)
+    # Column after column into one array: of a large table there is no second copy.
+    x, columns = np.empty((len(table.columns), table.rows)), []
+    for column, cells in each:
+        x[len(columns)] = one.encode(column, cells, table.source)
+        columns.append(column)
+    if not columns:
+        whys = "; ".join(f"{shown(name)}: {why}" for name, why in list(coded.ignored.items())[:3])
+        raise DataError(f"{table.source}: no column is left to be modelled ({whys})")
+    part = Part(x[: len(columns)].T, label)
+    return replace(coded, part=part, columns=tuple(columns), missing=missing)
 
 
 def _each(
     table: Table, kinds: Mapping[str, str], labels: str | None, coded: Coded, *, check: bool
-) -> dict[str, tuple[Column, Cells]]:
+) -> Iterator[tuple[Column, Cells]]:
     """Each column by itself; what is left out, and what is worth a word, is added to `coded`."""
-    found: dict[str, tuple[Column, Cells]] = {}
     for place, (name, array) in enumerate(table.columns.items()):
         asked = kinds.get(name)
         if name == labels or asked == IGNORE:
@@ -129,7 +125,7 @@ def _each(
             if why is not None:
                 coded.ignored[name] = why
                 continue
-            found[name] = infer(name, cells, asked, table.mends), cells
+            column = infer(name, cells, asked, table.mends)
         except UnusableColumn as problem:
             if asked is not None and check:
                 raise ColumnError(f"{table.source}: {problem}") from None
@@ -142,7 +138,7 @@ def _each(
             coded.ignored[name] = str(problem).removeprefix(f"column {shown(repr(name))} ")
         else:
             coded.notes.extend(_notes(name, cells, table.mends))
-    return found
+            yield column, cells
 
 
 def _constrained(
@@ -150,15 +146,24 @@ def _constrained(
     found: Mapping[str, tuple[Column, Cells]],
     kinds: Mapping[str, str],
     constraints: Sequence[str],
-) -> tuple[dict[str, tuple[Column, Cells]], list[str]]:
-    """The columns with those that follow from others in relation to these, and a word of each.
+    coded: Coded,
+    *,
+    check: bool,
+) -> list[tuple[Column, Cells]]:
+    """The columns with those that follow from others in relation to these; notes are added.
 
     Raises:
         DataError: a constraint that is none, that rows break, or that does not go with the others.
     """
     cells = {name: read for name, (_, read) in found.items()}
-    related = constraint_tools.relate(constraints, table, cells)
-    made, notes = dict(found), []
+    try:
+        related = constraint_tools.relate(constraints, table, cells)
+    except DataError as problem:
+        if check:
+            raise
+        coded.problems.append(str(problem))
+        return [*found.values()]
+    made = dict(found)
     for name, relation in related.relations.items():
         distance = related.distances[name]
         if relation.slack == 0:
@@ -167,7 +172,8 @@ def _constrained(
             column = infer(name, distance, kinds.get(name))
         made[name] = replace(column, relation=relation), distance
         what = "follows" if relation.slack == 0 else "is modelled by its distance"
-        notes.append(f"{shown(name)}: {what} from {listed(relation.others)} ({relation.text})")
+        others = listed(relation.others)
+        coded.notes.append(f"{shown(name)}: {what} from {others} ({relation.text})")
     for name, ends in related.ranges.items():
         column, read = made[name]
         if column.relation is None:
@@ -177,21 +183,28 @@ def _constrained(
     for name in constraint_tools.deduce(columns, numbers):
         holes = int(np.isnan(cells[name].numbers).sum() - np.isnan(numbers[name]).sum())
         made[name] = made[name][0], replace(cells[name], numbers=numbers[name])
-        notes.append(f"{shown(name)}: {counted(holes, 'missing cell')} follow from the others")
-    return made, notes
+        gone = counted(holes, "missing cell")
+        coded.notes.append(f"{shown(name)}: {gone} follow from the others")
+    return [*made.values()]
 
 
 def _matrix(
     table: Table, kinds: Mapping[str, str], label: np.ndarray | None, *, check: bool
 ) -> Coded:
     """An array's columns: kinds by the rule of a feature matrix, or as asked."""
-    cells = {name: read_cells(array, name, table.missing) for name, array in table.columns.items()}
     ignored = {name: "as asked" for name, kind in kinds.items() if kind == IGNORE}
-    ignored |= {name: "no observed cell" for name, c in cells.items() if len(c.observed) == 0}
-    left = {name: read for name, read in cells.items() if name not in ignored}
+    by_column, left, notes = np.empty((len(table.columns), table.rows)), [], []
+    for name, array in table.columns.items():
+        cells = read_cells(array, name, table.missing)
+        if len(cells.observed) == 0:
+            ignored[name] = "no observed cell"
+        elif name not in ignored:
+            by_column[len(left)] = cells.numbers
+            left.append(name)
+            notes.extend(_notes(name, cells, table.mends))
     if not left:
         raise DataError(f"{table.source}: no column is left to be modelled")
-    x = np.stack([read.numbers for read in left.values()], axis=1)
+    x = by_column[: len(left)].T
     problems: list[str] = []
     try:
         columns = infer_matrix(tuple(left), x, {n: k for n, k in kinds.items() if n in left})
@@ -201,7 +214,6 @@ def _matrix(
         problems.append(str(problem))
         x = np.where(np.abs(x) <= LARGEST, x, np.nan)
         columns = infer_matrix(tuple(left), x)
-    notes = [note for name, read in left.items() for note in _notes(name, read, table.mends)]
     return Coded(Part(x, label), columns, ignored, notes, problems)
 
 
@@ -246,26 +258,34 @@ def sentinel(observed: np.ndarray) -> tuple[float, int, float] | None:
     return None
 
 
-def fit(
-    columns: Sequence[Column], parts: Mapping[str, Part]
-) -> tuple[tuple[Column, ...], dict[str, Part]]:
-    """Shift and scale by the training rows, and all parts shifted and scaled, as float32.
+def fit(columns: Sequence[Column], x: np.ndarray, train: np.ndarray | slice) -> tuple[Column, ...]:
+    """The columns with the shift and the scale of the training rows.
 
     The resolution and the range are those of all rows, as the kinds are.
+
+    Args:
+        columns: what `find_columns` found.
+        x: (n, d) all rows.
+        train: which of them are training rows.
 
     Raises:
         ColumnError: a column of numbers has no observed training cell.
     """
-    train, whole = parts["train"].x, np.concatenate([part.x for part in parts.values()])
-    fitted = tuple(
-        one.fit(one.observe(column, whole[:, i]), train[:, i]) for i, column in enumerate(columns)
+    return tuple(
+        one.fit(one.observe(column, x[:, i]), x[train, i]) for i, column in enumerate(columns)
     )
-    shift = np.array([column.shift for column in fitted])
-    scale = np.array([column.scale for column in fitted])
-    scaled = {
-        name: part._replace(x=_single((part.x - shift) / scale)) for name, part in parts.items()
-    }
-    return fitted, scaled
+
+
+def scaled(columns: Sequence[Column], x: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:
+    """Some of the rows shifted and scaled, as float32.
+
+    Args:
+        columns: what `fit` gave.
+        x: (n, d) all rows.
+        rows: which.
+    """
+    found = [_single((x[rows, i] - c.shift) / c.scale) for i, c in enumerate(columns)]
+    return np.stack(found, axis=1)
 
 
 def _single(x: np.ndarray) -> np.ndarray:

@@ -204,10 +204,11 @@ class TableReading:
 
         kinds = _kinds([*x.table.columns], estimator.likelihood)
         coded = tables.find_columns(x.table, kinds, None, check=True)
-        columns, parts = tables.fit(coded.columns, {"train": coded.part})
+        columns = tables.fit(coded.columns, coded.part.x, slice(None))
         aside = (f"left out {shown(name)}: {why}" for name, why in coded.ignored.items())
         like = nw.from_native(x.native, eager_only=True).head(0).to_native()
-        return Found(cls(columns, like), parts["train"].x, (*aside, *coded.notes))
+        rows = tables.scaled(columns, coded.part.x, slice(None))
+        return Found(cls(columns, like), rows, (*aside, *coded.notes))
 
     @property
     def kept(self) -> np.ndarray:
