@@ -55,7 +55,7 @@ def scaling_of(parts: Sequence[np.ndarray], dtype: np.dtype, *, images: bool) ->
     train = parts[0]
     if train.dtype == np.uint8:
         return Scaling()
-    ends = [(p.min(initial=np.inf), p.max(initial=-np.inf)) for p in parts]
+    ends = [(np.nanmin(p, initial=np.inf), np.nanmax(p, initial=-np.inf)) for p in parts]
     low, high = float(min(e[0] for e in ends)), float(max(e[1] for e in ends)) + 0.0
     if not np.isfinite([low, high]).all() or 0 <= low <= high <= 1:
         return Scaling()
@@ -68,7 +68,8 @@ def scaling_of(parts: Sequence[np.ndarray], dtype: np.dtype, *, images: bool) ->
         return Scaling(
             0.0, most, True, f"{dtype.name} from {low:g} to {high:g} read as grey levels"
         )
-    mean, spread = _moments(train)
+    holes = np.isnan(train)
+    mean, spread = _moments(train[~holes] if holes.any() else train)
     by = f"mean {mean:.6g} and deviation {spread:.6g}"
     words = f"real values from {low:g} to {high:g}, standardised by the training rows' {by}"
     return Scaling(mean, spread if spread > 0 else 1.0, False, words)
@@ -161,12 +162,8 @@ def to_numbers(x: np.ndarray, where: str, *, check: bool = True) -> tuple[np.nda
     Raises:
         DataError: complex numbers, text, dates, objects, records; overflow of float32.
     """
-    if np.ma.isMaskedArray(x) and np.ma.is_masked(x):
-        raise DataError(
-            f"{where} is a masked array with {counted(int(np.ma.getmaskarray(x).sum()), 'cell')} "
-            "masked: missing pixels are not modelled; fill or drop them (vectors (n, d) may have "
-            "holes)"
-        )
+    if np.ma.isMaskedArray(x) and np.ma.is_masked(x) and x.dtype.kind in "buif":
+        x = np.ma.filled(x.astype(np.promote_types(x.dtype, np.float32)), np.nan)
     x = np.asarray(x)
     kind = x.dtype.kind
     if kind == "b":
@@ -231,32 +228,42 @@ def place_of(hit: np.ndarray, first_row: int = 0) -> str:
 
 
 def check_finite(x: np.ndarray, where: str) -> None:
-    """Refuse NaN and infinity, with their count and the first place.
+    """Refuse infinity, with its count and the first place; NaN is an element not observed.
 
     Raises:
-        DataError: there is at least one.
+        DataError: there is at least one, or no element was observed.
     """
     if x.dtype == np.uint8:
         return
-    for test, what, mend in (
-        (
-            np.isnan,
-            "missing (NaN)",
-            "missing pixels are not modelled: fill or drop those rows",
-        ),
-        (np.isinf, "infinite", "mend or drop those rows"),
-    ):
-        count, first = 0, ""
-        for rows in row_chunks(x):
-            hit = test(x[rows])
-            found = int(hit.sum())
-            if found and not count:
-                first = place_of(hit, rows.start)
-            count += found
-        if count:
-            raise DataError(
-                f"{where} has {counted(count, f'{what} value')}, the first at {first}: {mend}"
-            )
+    count, missing, first = 0, 0, ""
+    for rows in row_chunks(x):
+        hit = np.isinf(x[rows])
+        found = int(hit.sum())
+        if found and not count:
+            first = place_of(hit, rows.start)
+        count += found
+        missing += int(np.isnan(x[rows]).sum())
+    if count:
+        raise DataError(
+            f"{where} has {counted(count, 'infinite value')}, the first at {first}: mend them, or "
+            "set them to NaN to have them taken as missing"
+        )
+    if missing and missing == x.size:
+        raise DataError(f"{where} holds nothing but missing values (NaN): there is nothing to read")
+
+
+def holes_in_words(parts: Sequence[np.ndarray]) -> str:
+    """``3,210 pixels (5.1%) of 200 images are missing``; nothing where all were observed."""
+    cells = rows = 0
+    for x in parts:
+        for some in row_chunks(x) if x.dtype != np.uint8 else ():
+            missing = np.isnan(x[some]).reshape(len(x[some]), -1).sum(axis=1)
+            cells, rows = cells + int(missing.sum()), rows + int(np.count_nonzero(missing))
+    if not cells:
+        return ""
+    cell, row = ("pixel", "image") if parts[0].ndim > 2 else ("cell", "row")
+    share = cells / sum(x.size for x in parts)
+    return f"{counted(cells, cell)} ({share:.1%}) of {counted(rows, row)} missing (NaN)"
 
 
 def to_labels(y: np.ndarray, n: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:

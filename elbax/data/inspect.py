@@ -234,7 +234,7 @@ def check_support(dataset: Dataset, likelihood: str) -> None:
             every other one this looks at finite values only (its `support` says more).
 
     Raises:
-        DataError: NaN or infinity, with count and first place (in the file or array that was split
+        DataError: infinity, with count and first place (in the file or array that was split
             where `Split.index` tells, otherwise in the first split that has any); under these two
             values outside [0, 1]; bytes given as floats 0–255 are named as such.
     """

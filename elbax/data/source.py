@@ -13,6 +13,7 @@ from elbax.data import tables
 from elbax.data.arrays import (
     Scaling,
     check_finite,
+    holes_in_words,
     image_shape,
     is_levels,
     scaling_of,
@@ -98,6 +99,12 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """Shape of one datum: (h, w, c) or (d,)."""
         return self.train.x.shape[1:]
+
+    @property
+    def holes(self) -> bool:
+        """Whether elements of images, or of vectors of one scale, were not observed: are NaN."""
+        parts = (self.train.x, self.validation.x, self.test.x)
+        return not self.columns and bool(holes_in_words(parts))
 
     @property
     def scale(self) -> float:
@@ -292,7 +299,7 @@ def _of_array(raw: Raw, binarize: str, held: int | None, seed: int, *, check: bo
         levels=levels,
         label_names=names,
         scaling=scaling,
-        notes=(scaling.words,) if scaling.words else (),
+        notes=tuple(words for words in (scaling.words, holes_in_words(in_order)) if words),
     )
 
 

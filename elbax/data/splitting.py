@@ -102,6 +102,11 @@ def binarise(x: np.ndarray, scale: float, stream: int, where: str) -> np.ndarray
         DataError: a value is not a probability after scaling.
     """
     check_finite(x, where)
+    if x.dtype != np.uint8 and np.isnan(x).any():
+        raise DataError(
+            f"{where} has missing values (NaN), which static binarisation cannot keep: give "
+            "--binarize dynamic"
+        )
     check_probabilities(x, scale, where)
     bits = _raw_stream(_BINARIZE_KEY, stream)
     out = np.empty(x.shape, np.uint8)
@@ -130,11 +135,13 @@ def check_probabilities(
     low, high, whole, first = np.inf, -np.inf, True, ""
     for rows in row_chunks(x):
         chunk = x[rows]
-        outside = ~((chunk >= 0) & (chunk * scale <= 1))
+        missing = np.isnan(chunk)
+        outside = ~((chunk >= 0) & (chunk * scale <= 1) | missing)
         if outside.any() and not first:
             first = place_of(outside, rows.start)
-        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
-        whole = whole and bool(np.all(chunk == np.round(chunk)))
+        low = min(low, float(np.nanmin(chunk, initial=np.inf)))
+        high = max(high, float(np.nanmax(chunk, initial=-np.inf)))
+        whole = whole and bool(np.all((chunk == np.round(chunk)) | missing))
     if not first:
         return
     if low >= 0 and high <= 255 and (whole or (x.ndim == 4 and high > 16)):

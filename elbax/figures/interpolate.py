@@ -13,7 +13,7 @@ from elbax.figures.needs import held_out
 from elbax.model.compatibility import latent_kind
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
-from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
+from elbax.util.mosaic import about_holes, display_range, gap_for, mosaic, to_rgb
 
 PAIRS, STEPS = 5, 9
 
@@ -54,7 +54,8 @@ def figure(run: Run) -> Figure:
         "the way from the mean of one's q(z|x) to the other's. The straight way passes nearer to "
         "the origin, where a normal prior of many dimensions has little mass; the spherical one "
         "turns instead (White 2016, arXiv:1609.04468)."
-        + (" All under the label of the left one." if model.condition_dim else ""),
+        + (" All under the label of the left one." if model.condition_dim else "")
+        + about_holes(originals),
         run.name,
     )
     axes = drawing.subplots()

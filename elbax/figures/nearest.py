@@ -85,7 +85,7 @@ def find(run: Run) -> Neighbours:
     if not (len(real) and len(new)):
         which = "held-out" if len(real) else "training"
         raise FigureUnavailable(
-            f"nearest compares whole rows, and every {which} row of this table has missing cells"
+            f"nearest compares whole rows, and every {which} row of these data has missing cells"
         )
     real, new = preprocess(model, real), preprocess(model, new)
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
@@ -100,7 +100,7 @@ def find(run: Run) -> Neighbours:
 
 
 def _whole(rows: np.ndarray) -> np.ndarray:
-    """The rows of a table without missing cells; of other data all."""
+    """The rows without missing cells."""
     if rows.dtype == np.uint8:
         return rows
     return rows[~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)]

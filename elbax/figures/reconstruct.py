@@ -13,6 +13,7 @@ from elbax.figures.needs import held_out
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.mosaic import (
+    about_holes,
     display_range,
     gap_for,
     interleave,
@@ -48,7 +49,7 @@ def _sheet(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Fi
         " Each is binarised, as the encoder saw it."
         if run.model.preprocessing.binarize == "dynamic"
         else ""
-    )
+    ) + about_holes(originals)
     latents = run.model.latent_dim
     inches = 9.9
     tall = inches * image.shape[0] / image.shape[1] + 0.35

@@ -15,7 +15,7 @@ from elbax.figures.needs import held_out
 from elbax.model.priors import StandardNormal
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
-from elbax.util.mosaic import display_range, gap_for, mosaic, to_rgb
+from elbax.util.mosaic import about_holes, display_range, gap_for, mosaic, to_rgb
 from elbax.util.words import minus
 
 STEPS, REACH = 11, 2.5  # places along a latent, in standard deviations either way
@@ -49,6 +49,7 @@ def figure(run: Run) -> Figure:
     inches = 9.0
     left_out = model.latent_dim - len(order)
     more = f" The {left_out} others are left out." if left_out else ""
+    more += about_holes(datum[0])
     drawing = page(
         inches + 0.7,
         inches * image.shape[0] / image.shape[1] + 0.4,

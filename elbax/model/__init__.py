@@ -45,6 +45,7 @@ from elbax.model.networks.dense import GatedMLP as GatedMLP
 from elbax.model.networks.dense import NormalizedMLP as NormalizedMLP
 from elbax.model.networks.dense import ResidualMLP as ResidualMLP
 from elbax.model.networks.dense import check_network as check_network
+from elbax.model.networks.holes import HoledNetwork as HoledNetwork
 from elbax.model.networks.images import ConvDecoder as ConvDecoder
 from elbax.model.networks.images import ConvEncoder as ConvEncoder
 from elbax.model.networks.pairs import ConvPair as ConvPair

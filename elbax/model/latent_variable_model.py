@@ -91,7 +91,8 @@ class LatentVariableModel(eqx.Module):
 
     All methods take one datum, already preprocessed; use `jax.vmap` for many, and build and consume
     a distribution inside the same `vmap`. An element that is NaN was not observed: the likelihood
-    leaves it out, and the encoder's network has to fill it (`elbax.model.ColumnNetwork` does).
+    leaves it out, and the encoder's network has to fill it (`elbax.model.ColumnNetwork` does, and
+    `elbax.model.HoledNetwork`).
 
     Attributes:
         prior: p(z).

@@ -44,7 +44,9 @@ class Preprocessing(eqx.Module):
         if self.scale != 1.0:
             x = x * self.scale
         if self.binarize == "dynamic" and key is not None:
-            x = jax.random.bernoulli(key, x).astype(dtype)
+            drawn = jax.random.bernoulli(key, x).astype(dtype)
+            whole = not jnp.issubdtype(stored.dtype, jnp.floating)
+            x = drawn if whole else jnp.where(jnp.isnan(x), x, drawn)  # a hole stays one
         return x.reshape(stored.shape)
 
     def in_own_units(self, log_density: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -31,7 +31,7 @@ from elbax.model.latent_variable_model import (
     LatentVariableModel,
 )
 from elbax.model.missingness import AtRandom
-from elbax.model.networks import columns, dense, images
+from elbax.model.networks import columns, dense, holes, images
 from elbax.model.objectives.terms import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 from elbax.util import files, words
@@ -239,7 +239,7 @@ def _allowed() -> dict[str, type]:
         kind.__name__: kind
         for kind in (LatentVariableModel, Preprocessing, NeuralFlow, eqx.nn.LayerNorm)
     }
-    for module in (dense, images, columns):
+    for module in (dense, images, columns, holes):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 found[kind.__name__] = kind

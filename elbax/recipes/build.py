@@ -46,6 +46,7 @@ def build(
     keep_best: bool = False,
     preprocessing: Preprocessing = Preprocessing(),  # noqa: B008 - frozen
     features: ColumnFeatures | None = None,
+    holed: bool = False,
     classes: int = 0,
     share_programs: bool = False,
 ) -> Trainer:
@@ -62,6 +63,7 @@ def build(
         preprocessing: How a stored value becomes the number that the likelihood is of
             (`elbax.recipes.compose.reading`).
         features: What the encoder sees of a table's columns; None elsewhere.
+        holed: Whether elements of other data are missing, NaN.
         classes: How many labels there are, where the model is conditioned on them or classifies.
         share_programs: Whether all builds of the same composition share one objective, one
             optimiser and their compiled programs. An objective's own weights are then the same
@@ -80,6 +82,7 @@ def build(
         data=rows[:: -(-len(rows) // _STARTS)] if wants_data(model) else None,
         features=features,
         holes=() if features is None else tuple(np.isnan(rows).mean(axis=0).tolist()),
+        holed=holed,
         classes=classes,
         classify=parts.find("objective", training.objective.name).constructor.needs_labels,
         key=model_key,

@@ -24,6 +24,7 @@ from elbax.model.latent_variable_model import (
     LatentVariableModel,
 )
 from elbax.model.networks.columns import ColumnFeatures, ColumnNetwork
+from elbax.model.networks.holes import HoledNetwork
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL, Support
 from elbax.recipes import parts
@@ -46,6 +47,7 @@ def compose(
     data: Array | np.ndarray | None = None,
     features: ColumnFeatures | None = None,
     holes: tuple[float, ...] = (),
+    holed: bool = False,
     classes: int = 0,
     classify: bool = False,
     key: PRNGKeyArray,
@@ -63,6 +65,7 @@ def compose(
             them starts at random.
         features: What the encoder sees of a table's columns, and what they are; None elsewhere.
         holes: The share of each column's training cells that are missing, for a mechanism.
+        holed: Whether elements of other data are missing (NaN), so that the encoder is told which.
         classes: How many labels there are, where encoder, decoder and prior are conditioned on the
             label, a one-hot vector; 0: the model is not conditional.
         classify: Whether the encoder has a classifier beside, for labels that are known of some
@@ -101,10 +104,11 @@ def compose(
     )
     count, latents = posterior.parameter_count, options.latent_dim + classes
     encoder: Any = Encoder(
-        _encoder(network, shape, count, features, encoder_key, classes), posterior
+        _encoder(network, shape, count, features, encoder_key, classes, holed=holed), posterior
     )
     if classify:
-        classifier = _encoder(network, shape, classes, features, jax.random.fold_in(encoder_key, 1))
+        own = jax.random.fold_in(encoder_key, 1)
+        classifier = _encoder(network, shape, classes, features, own, holed=holed)
         encoder = ClassifyingEncoder(classifier, encoder, classes)
     return LatentVariableModel(
         prior=prior,
@@ -227,8 +231,14 @@ def _encoder(
     features: ColumnFeatures | None,
     key: PRNGKeyArray,
     condition_dim: int = 0,
+    *,
+    holed: bool,
 ) -> Any:
-    """The encoder's network; of a table it sees the columns' features."""
+    """The encoder's network; of a table it sees the columns' features, of holes where they are."""
+    if features is None and holed:
+        seen = HoledNetwork.seen_shape(shape)
+        inner = pair.encoder(seen, out_size, condition_dim=condition_dim, key=key)
+        return HoledNetwork(shape, inner)
     if features is None:
         return pair.encoder(shape, out_size, condition_dim=condition_dim, key=key)
     inner = pair.encoder((features.size,), out_size, condition_dim=condition_dim, key=key)

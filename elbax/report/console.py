@@ -76,6 +76,8 @@ class Console:
     def planned(self, plan: Plan, parameters: int) -> None:
         """What the data are and what the model is."""
         self.note(f"data    {data_in_words(plan)}")
+        if plan.dataset.holes:
+            self.note(f"        {plan.dataset.notes[-1]}")
         self.note(f"model   {model_in_words(plan, parameters)}")
         self.note(f"        {likelihood_in_words(plan)}")
         if plan.dataset.columns:

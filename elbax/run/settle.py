@@ -219,7 +219,8 @@ def _levels(dataset: Dataset, binarize: str, asked: int | None) -> dict[str, Any
 
 
 def _stored(dataset: Dataset) -> list[np.ndarray]:
-    return [part.x for part in (dataset.train, dataset.validation, dataset.test)]
+    parts = [part.x for part in (dataset.train, dataset.validation, dataset.test)]
+    return [x if x.dtype == np.uint8 else x[~np.isnan(x)] for x in parts]
 
 
 def of_run(run: Run, *, iterations: int | None = None) -> Plan:
@@ -446,4 +447,4 @@ def is_grey(dataset: Dataset) -> bool:
     x = dataset.train.x
     if x.dtype == np.uint8:
         return dataset.levels > 1
-    return not bool(np.all((x == 0) | (x == 1)))
+    return not bool(np.all((x == 0) | (x == 1) | np.isnan(x)))

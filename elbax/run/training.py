@@ -39,6 +39,7 @@ def build(plan: Plan) -> Trainer:
         keep_best=len(plan.dataset.validation) > 0,
         preprocessing=plan.preprocessing,
         features=tables.features(plan.dataset),
+        holed=plan.dataset.holes,
         classes=plan.classes,
     )
     environment.release_memory()

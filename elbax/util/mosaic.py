@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+HOLE = (0.902, 0.624, 0.0)  # the orange of figures: a pixel that was not observed
+
 
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether a datum of this shape is drawn as a picture: (h, w) or (h, w, channels)."""
@@ -27,7 +29,7 @@ def to_rgb(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
         limits: the values that become 0 and 1; what lies beyond is clipped.
 
     Returns:
-        (n, h, w, 3).
+        (n, h, w, 3); a pixel of which a channel is NaN has the colour `HOLE`.
     """
     low, high = limits
     unit = np.clip((np.asarray(images, dtype=np.float32) - low) / (high - low), 0.0, 1.0)
@@ -35,7 +37,13 @@ def to_rgb(images: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
         unit = unit[..., None]
     if unit.shape[-1] not in (3, 4):
         unit = np.repeat(unit.mean(axis=-1, keepdims=True), 3, axis=-1)
-    return unit[..., :3]
+    unit = unit[..., :3]
+    return np.where(np.isnan(unit).any(axis=-1, keepdims=True), np.array(HOLE, np.float32), unit)
+
+
+def about_holes(images: np.ndarray) -> str:
+    """A sentence for the caption of images that hold NaN; nothing for others."""
+    return " Orange pixels were not observed." if np.isnan(images).any() else ""
 
 
 def interleave(even: np.ndarray, odd: np.ndarray, columns: int) -> np.ndarray:

@@ -104,6 +104,13 @@ def holes() -> np.ndarray:
     return x
 
 
+def gaps() -> np.ndarray:
+    """Images in Kelvin of which a fifth of the pixels were not observed."""
+    x = 280 + 20 * spots()
+    x[np.random.default_rng(6).random(x.shape) < 0.2] = np.nan
+    return x
+
+
 def marked() -> str:
     """Numbers and categories among which stand marks of missing cells."""
     table = people().astype(object)
@@ -183,6 +190,7 @@ CASES: dict[str, Callable[[Path], Path]] = {
     "signed bytes": array("int8", lambda: (200 * spots() - 100).astype(np.int8)),
     "16-bit images": array("uint16", lambda: (65_535 * spots()).astype(np.uint16)),
     "grey levels as floats": array("grey", lambda: (255 * spots()).astype(np.float32)),
+    "images with holes": array("gaps", gaps),
     "few images": array("few", lambda: (255 * spots(24)).astype(np.uint8)),
     "TIFF": images("tif", grey),
     "TIFF of floats": images("tif", lambda one: Image.fromarray(one.astype(np.float32) * 40 - 5)),

@@ -92,24 +92,23 @@ def test_support(grey):
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
-@pytest.mark.parametrize(("value", "word"), [(np.nan, "missing"), (-np.inf, "infinite")])
-def test_support_refuses_what_inspection_let_pass(likelihood, value, word):
+def test_support_refuses_what_inspection_let_pass(likelihood):
     x = np.zeros((10, 1, 2))
-    x[3, 0, 1] = value
-    with pytest.raises(DataError, match=rf"^array has 1 {word}.* value, the first at image 3, p"):
+    x[3, 0, 1] = -np.inf
+    with pytest.raises(DataError, match=r"^array has 1 infinite value, the first at image 3, p"):
         check_support(load(x, check=False), likelihood)
 
 
 def test_support_counts_over_the_splits_and_names_the_row_of_the_file(tmp_path):
     x = np.zeros((50, 2, 2), np.float32)
-    x[3::2, 1, 0] = np.nan
+    x[3::2, 1, 0] = np.inf
     dataset = load(x, check=False)
     with pytest.raises(
-        DataError, match=r"^array has 24 missing.*the first at image 3, pixel \(1, 0"
+        DataError, match=r"^array has 24 infinite.*the first at image 3, pixel \(1, 0"
     ):
         check_support(dataset, "normal")
     with pytest.raises(DataError, match=r"the first at image 3, pixel \(1, 0"):
-        check_support(load(np.where(np.isnan(x), -0.5, x)), "bernoulli")
+        check_support(load(np.where(np.isinf(x), -0.5, x)), "bernoulli")
     for part in (dataset.train, dataset.validation, dataset.test, dataset.split("all")):
         np.testing.assert_array_equal(part.x[..., 0], x[part.index])
     # A file that comes split has no one order: its splits are named.

@@ -256,7 +256,6 @@ def test_unknown_binarisation(grey):
         (np.array([[None, 1]] * 10, object), "Python objects"),
         (np.zeros((10, 2), "M8[s]"), "dates"),
         (np.zeros((10, 2), [("a", "f4")]), "records"),
-        (np.ma.masked_equal(np.eye(10)[:, None], 1.0), "masked array with 10 cells"),
     ],
 )
 def test_arrays_that_are_refused(array, message):
@@ -265,16 +264,44 @@ def test_arrays_that_are_refused(array, message):
     assert_one_line(error)
 
 
-def test_nan_is_counted_and_placed_in_the_rows_of_the_file():
+def test_infinity_is_counted_and_placed_in_the_rows_of_the_file():
     x = np.zeros((40, 5), np.float32)
-    x[13, 2] = x[17, 0] = x[17, 4] = np.nan
-    with pytest.raises(DataError, match=r"3 missing \(NaN\) values, .* image 13, pixel \(0, 2\)"):
+    x[13, 2] = x[17, 0] = x[17, 4] = np.inf
+    with pytest.raises(DataError, match=r"3 infinite values, .* image 13, pixel \(0, 2\)"):
         load(x[:, None, :])
     with pytest.raises(DataError, match=r"image 13, pixel \(0, 0\), channel 2"):
         load(x[:, None, None, :4])
 
 
-def test_nan_beyond_the_first_chunk_is_placed():
+def test_missing_pixels_are_kept_and_left_out_of_the_scaling():
+    rng = np.random.default_rng(0)
+    x = rng.normal(280, 20, (60, 4, 4))
+    holes = rng.random(x.shape) < 0.2
+    holed = np.where(holes, np.nan, x)
+    dataset = load(holed)
+    assert dataset.holes
+    assert not load(x).holes
+    everything = dataset.split("all")
+    np.testing.assert_array_equal(np.isnan(everything.x[..., 0]), holes[everything.index])
+    train = holed[dataset.train.index]
+    assert dataset.scaling.shift == pytest.approx(np.nanmean(train), rel=1e-6)
+    assert dataset.scaling.unit == pytest.approx(np.nanstd(train), rel=1e-6)
+    count, images = holes.sum(), holes.any(axis=(1, 2)).sum()
+    assert (
+        f"{count:,} pixels ({holes.mean():.1%}) of {images} images missing (NaN)" in dataset.notes
+    )
+    masked = load(np.ma.array(x, mask=holes))
+    assert masked.fingerprint == dataset.fingerprint
+    levels = np.ma.array(rng.integers(0, 256, x.shape).astype(np.uint8), mask=holes)
+    grey = load(levels)
+    assert (grey.scale, np.isnan(grey.split("all").x).sum()) == (1 / 255, count)
+    with pytest.raises(DataError, match="nothing but missing values"):
+        load(np.full((9, 2, 2), np.nan))
+    with pytest.raises(DataError, match="static binarisation cannot keep: give --binarize dynamic"):
+        load(np.where(holes, np.nan, rng.random(x.shape)), binarize="static")
+
+
+def test_infinity_beyond_the_first_chunk_is_placed():
     x = np.zeros((3000, 1, 1000), np.float32)
     x[2500, 0, 7] = np.inf
     with pytest.raises(DataError, match=r"1 infinite value, the first at image 2,500, pixel "):

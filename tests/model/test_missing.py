@@ -12,11 +12,13 @@ from elbax.evaluate import annealed, elbo, importance, prior
 from elbax.model import (
     MLP,
     Batch,
+    Bernoulli,
     ColumnFeatures,
     ColumnNetwork,
     Decoder,
     DiagonalNormal,
     Encoder,
+    HoledNetwork,
     LatentVariableModel,
     Mixed,
     NegativeELBO,
@@ -198,3 +200,49 @@ def test_a_model_of_columns_is_saved_and_loaded(tmp_path):
     assert again.encoder.network.features == ColumnFeatures(KINDS, x)
     key = jax.random.key(0)
     np.testing.assert_array_equal(elbo(again, x, key=key).elbo, elbo(model, x, key=key).elbo)
+
+
+# --- images ------------------------------------------------------------------------------------
+
+
+def test_a_network_sees_zeros_in_the_holes_and_where_they_are(tmp_path):
+    shape = (2, 3, 2)
+    assert HoledNetwork.seen_shape(shape) == (2, 3, 4)
+    inner = MLP(24, (8,), 4, "tanh", key=jax.random.key(0))
+    network = HoledNetwork(shape, inner)
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    holes = np.random.default_rng(1).random(shape) < 0.4
+    seen = np.concatenate([np.where(holes, 0, x), ~holes], axis=-1).astype(np.float32)
+    holed = jnp.asarray(np.where(holes, np.nan, x))
+    np.testing.assert_array_equal(network(holed), inner(jnp.asarray(seen)))
+    gradients = eqx.filter_grad(lambda network: jnp.sum(network(holed)))(network)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(eqx.filter(gradients, eqx.is_array)))
+    # A condition follows the flattened datum.
+    conditional = HoledNetwork(shape, MLP(27, (8,), 4, "tanh", key=jax.random.key(0)))
+    label = jnp.asarray([0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(
+        conditional(jnp.concatenate([holed.ravel(), label])),
+        conditional.network(jnp.concatenate([seen.ravel(), label])),
+    )
+
+
+def test_a_model_of_images_with_holes_is_saved_and_bounds_the_observed_alone(tmp_path):
+    shape, keys = (2, 2, 1), jax.random.split(jax.random.key(0))
+    family = Bernoulli(shape)
+    model = LatentVariableModel(
+        StandardNormal(2),
+        Encoder(HoledNetwork(shape, MLP(8, (8,), 4, "tanh", key=keys[0])), DiagonalNormal(2)),
+        Decoder(MLP(2, (8,), family.parameter_count, "tanh", key=keys[1]), family),
+    )
+    x = np.array([0.0, np.nan, 1.0, np.nan], np.float32).reshape(1, *shape)
+    save_model(tmp_path / "m.safetensors", model)
+    again = load_model(tmp_path / "m.safetensors")
+    noise = {"key": jax.random.key(1), "samples": 4000}
+    found = importance(model, x, **noise).log_likelihood[0]
+    assert importance(again, x, **noise).log_likelihood[0] == found
+    # log p(x1 = 0, x3 = 1) by quadrature over z.
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    grid = np.stack(np.meshgrid(nodes, nodes), axis=-1).reshape(-1, 2).astype(np.float32)
+    p = np.asarray(jax.vmap(lambda z: model.decode(z).mean)(jnp.asarray(grid))).reshape(-1, 4)
+    mass = np.outer(weights, weights).ravel() / weights.sum() ** 2
+    assert found == pytest.approx(np.log(np.sum(mass * (1 - p[:, 0]) * p[:, 2])), abs=0.01)

@@ -56,7 +56,7 @@ def test_a_table_without_a_whole_row_has_no_neighbours(trained):
     train[np.arange(len(train)), np.arange(len(train)) % 4] = np.nan
     split = dataclasses.replace(run.dataset.train, x=train)
     run.__dict__["dataset"] = dataclasses.replace(run.dataset, train=split)
-    with pytest.raises(ValueError, match="every training row of this table has missing cells"):
+    with pytest.raises(ValueError, match="every training row of these data has missing cells"):
         run.figure("nearest")
 
 

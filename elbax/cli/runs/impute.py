@@ -21,15 +21,17 @@ class Arguments(Checked):
 
     Numbers get the posterior mean, the others the most probable category. Beside OUT stands
     OUT.intervals.csv: for each filled cell the central 90% interval of a number, or the
-    probability of the category.
+    probability of the category. Images with missing pixels, NaN in a .npy, are filled likewise;
+    their intervals are the arrays lower and upper of OUT.intervals.npz.
     """
 
     run: Annotated[Path, POSITIONAL]
-    """The run's folder; it was trained on a table."""
+    """The run's folder; it was trained on a table, or on data with holes."""
     data: Path
-    """The table to fill; of a run on an array (n, d), also .npy."""
+    """The table to fill; of a run on an array (n, d) also .npy, of one on images that alone."""
     out: Path
-    """The file to write: .csv, .tsv, .parquet or .feather; of an array also .npy."""
+    """The file to write: .csv, .tsv, .parquet or .feather; of an array also .npy, of images that
+    alone."""
     draws: Count = 200
     """Importance draws of the latents for each row."""
     multiple: Annotated[int, Bounds(0, 400)] = 0
@@ -48,7 +50,8 @@ def main(arguments: Arguments) -> None:
 
     columns = tables.columns_of(run.config)
     if not columns:
-        raise ValueError(f"{run.path} was trained on {run.config['data']['name']}, no table")
+        _fill_array(run, arguments)
+        return
     matrix = run.config["data"]["kind"] == "vectors"
     outputs.check_target(arguments.out, (*tables.FORMATS, ".npy") if matrix else tables.FORMATS)
     table = imputation.read(arguments.data, run.config)
@@ -65,10 +68,28 @@ def main(arguments: Arguments) -> None:
     written = imputation.write(
         filled, arguments.data, arguments.out, run.config["data"].get("header")
     )
-    doubtful = f"; {filled.doubtful:,} rows with few effective draws: give more --draws"
-    print(
-        f"{arguments.out}: {filled.cells:,} cells filled in {filled.rows:,} of {table.rows:,} rows"
-        f"{doubtful if filled.doubtful else ''}"
-    )
+    _say(arguments.out, filled.cells, filled.rows, table.rows, filled.doubtful)
     for path in written:
         print(path)
+
+
+def _fill_array(run: Run, arguments: Arguments) -> None:
+    from elbax.run.use import array_imputation, outputs
+
+    outputs.check_target(arguments.out, (".npy",))
+    filled = array_imputation.fill(
+        run,
+        arguments.data,
+        draws=arguments.draws,
+        multiple=arguments.multiple,
+        seed=arguments.seed,
+    )
+    written = array_imputation.write(filled, arguments.out)
+    _say(arguments.out, filled.cells, filled.filled, filled.rows, filled.doubtful)
+    for path in written:
+        print(path)
+
+
+def _say(out: Path, cells: int, filled: int, rows: int, doubtful: int) -> None:
+    few = f"; {doubtful:,} rows with few effective draws: give more --draws" if doubtful else ""
+    print(f"{out}: {cells:,} cells filled in {filled:,} of {rows:,} rows{few}")

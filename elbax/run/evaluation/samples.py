@@ -25,7 +25,7 @@ def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
 
     model, key = task.run.model, task.key
     rows = stored(task.rows)[:SAMPLE_ROWS]
-    if task.run.dataset.columns and np.isnan(rows).any():
+    if np.isnan(rows).any():
         raise ValueError(
             "the estimator samples compares whole rows, and these have missing cells: leave it "
             "out, or give --data without any"
@@ -34,7 +34,9 @@ def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     # by itself would be told from them by its grain alone.
     binary = bounds.quantity(model, rows) == "log-mass"
     drawn = apply.sample(model, len(rows), seed=task.seed, draw=binary)["x"]
-    train = preprocess(model, task.run.dataset.train.x[:PROBE_ROWS], jax.random.fold_in(key, 1))
+    train = task.run.dataset.train.x[:PROBE_ROWS]
+    train = train[~np.isnan(train).reshape(len(train), -1).any(axis=1)]
+    train = preprocess(model, train, jax.random.fold_in(key, 1))
     space = _feature_space(task, train)
     real, generated = space(preprocess(model, rows, key)), space(drawn)
     shares = distances.precision_recall_density_coverage(real, generated)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from elbax.model.latent_variable_model import Decoder
+from elbax.model.latent_variable_model import ClassifyingEncoder, Decoder, Encoder
+from elbax.model.networks.holes import HoledNetwork
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL
 from elbax.run import checks, settle
@@ -48,6 +49,7 @@ def on(
                 f"on {shape_in_words(run.model.shape)}: give data of that shape"
             )
         checks.check_values(dataset, run.likelihood, chosen)
+        _check_holes(run, dataset, data)
     if chosen != run.binarize:
         grey = _read(run, data, "none") if chosen == "static" else dataset
         _check_binarize(run, chosen, grey)
@@ -69,6 +71,23 @@ def _read(
     reading = dataclasses.replace(run.options.data, binarize=how)
     options = dataclasses.replace(run.options, data=reading)
     return settle.load_again(run.config, options, changed=how != run.binarize)
+
+
+def _check_holes(run: Run, dataset: Dataset, data: str) -> None:
+    """Refuses holes that the run's encoder does not know of.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    encoder: Any = run.model.encoder
+    while isinstance(encoder, ClassifyingEncoder):
+        encoder = encoder.encoder
+    knows = not isinstance(encoder, Encoder) or isinstance(encoder.network, HoledNetwork)
+    if dataset.holes and not knows:
+        raise ValueError(
+            f"{data} has missing values (NaN), and {run.path} was trained on data without any: "
+            "train on data of which some are missing"
+        )
 
 
 def _check_binarize(run: Run, chosen: Binarize, grey: Dataset) -> None:
