@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Scalar
+from jaxtyping import Array, Bool, Float, Int, Scalar
 
 from elbax.model.latent_variable_model import LatentVariableModel
 
@@ -23,6 +23,12 @@ class Equations(eqx.Module):
     coefficients: Float[Array, "... equations elements"]
     totals: Float[Array, "... equations"]
     pivots: Int[Array, "... equations"]
+
+    @property
+    def tied(self) -> Bool[Array, " elements"]:
+        """Which elements of one datum stand in an equation."""
+        there = ~jnp.isnan(self.totals)[:, None]
+        return jnp.any(there & (self.coefficients != 0), axis=0)
 
     def solved(self, x: Float[Array, " elements"]) -> Float[Array, " elements"]:
         """One datum with the pivots solved for, one equation after the other."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from elbax.evaluate.equations import Equations
 from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -52,6 +53,7 @@ def impute(
     samples: int = 200,
     multiple: int = 1,
     numbers: np.ndarray | None = None,
+    equations: Equations | None = None,
 ) -> Imputation:
     """Fills the cells that are NaN by self-normalised importance sampling.
 
@@ -69,6 +71,7 @@ def impute(
         samples: Importance draws a row.
         multiple: How many completed rows are drawn, at most 400.
         numbers: What the rows' keys are made of (see `map_rows`); by default their places.
+        equations: What the missing cells of each row keep to besides, of flat rows.
 
     Raises:
         ValueError: There are no rows or draws, or more completed rows than 400.
@@ -78,28 +81,38 @@ def impute(
             f"{len(rows)} rows, {samples} draws and {multiple} completed rows; give at least one "
             f"of each, and at most {DRAWS} completed rows"
         )
-    found = map_rows(_of_row(samples, multiple), model, rows, key, tile=_ROWS, numbers=numbers)
-    return Imputation(*found)
+    each = 0
+    if equations is not None:
+        each, rows = equations.totals.shape[1], equations.packed(rows)
+    of_row = _of_row(samples, multiple, each)
+    return Imputation(*map_rows(of_row, model, rows, key, tile=_ROWS, numbers=numbers))
 
 
 @functools.cache
-def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
+def _of_row(samples: int, multiple: int, equations_each: int) -> Callable[..., tuple[Array, ...]]:
     def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> tuple[Array, ...]:
         latent, choice, cells = jax.random.split(key, 3)
+        row, equations = Equations.unpacked(row, equations_each)
         x = model.preprocessing(row)
+        seen = ~jnp.isnan(x)
         q, p = model.encode(x), model.prior_distribution()
 
-        def draw(key: PRNGKeyArray) -> tuple[Any, Array, Any]:
+        def draw(key: PRNGKeyArray) -> tuple[Any, Array, Any, Any]:
             z, log_q = sample_and_log_prob(q, key)
             log_p = model.log_likelihood(x, z) + p.log_prob(z)
             cell_key = jax.random.fold_in(key, 1)
             missingness = model.log_missingness(x, z, cell_key)
             if missingness is not None:
                 log_p = log_p + missingness
-            return z, log_p - log_q, _expected(_of_missing(model, z, cell_key))
+            solved = None
+            if equations is not None:
+                whole = jnp.where(seen, x, model.decode(z).sample(jax.random.fold_in(key, 2)))
+                solved = equations.solved(whole)
+                log_p = log_p + equations.log_weight(model, solved, z)
+            return z, log_p - log_q, _expected(_of_missing(model, z, cell_key)), solved
 
         keys = jax.random.split(latent, samples)
-        z, log_weights, expected = jax.vmap(draw)(keys)
+        z, log_weights, expected, solved = jax.vmap(draw)(keys)
         weights = jax.nn.softmax(log_weights)
         averaged = jax.tree.map(lambda e: jnp.tensordot(weights, e, axes=1), expected)
         value, share = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
@@ -111,8 +124,10 @@ def _of_row(samples: int, multiple: int) -> Callable[..., tuple[Array, ...]]:
             return _of_missing(model, one, jax.random.fold_in(keys[i], 1)).sample(key)
 
         drawn = jax.vmap(fill)(chosen, jax.random.split(cells, DRAWS))
+        if equations is not None:  # cells that hang together were drawn together
+            value = jnp.where(equations.tied, weights @ solved, value)
+            drawn = jnp.where(equations.tied, solved[chosen], drawn)
         ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
-        seen = ~jnp.isnan(x)
         filled = [jnp.where(seen, x, a) for a in (value, ends[0], ends[1])]
         return (
             *filled,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from elbax.evaluate.equations import Equations
 from elbax.evaluate.imputation import DRAWS, impute
 from elbax.model import MLP, Decoder, Encoder, LatentVariableModel, Mixed
 from tests.linear_gaussian import LinearGaussian, example
@@ -82,3 +83,30 @@ def test_a_row_depends_on_no_other_and_numbers_are_checked():
     )
     with pytest.raises(ValueError, match="at most 400"):
         impute(model, x, key=key, multiple=401)
+
+
+def test_cells_that_an_equation_ties_are_those_of_the_conditional_normal():
+    """Rows with the same two cells missing, of which one keeps to an equation and one does not."""
+    oracle, model, x = holed()
+    rows = np.stack([x[2], x[2]])
+    factors, total = np.array([0.0, 0.0, 1.0, -2.0]), 0.7
+    equations = Equations(
+        jnp.tile(factors, (2, 1, 1)), jnp.array([[total], [np.nan]]), jnp.array([[2], [2]])
+    )
+    key = jax.random.key(0)
+    found = impute(model, rows, key=key, samples=5000, multiple=DRAWS, equations=equations)
+    np.testing.assert_allclose(found.draws[0] @ factors, total, atol=1e-5)
+    assert found.value[0] @ factors == pytest.approx(total, abs=1e-5)
+    seen = np.stack([np.eye(4)[0], np.eye(4)[1], factors])
+    covariance = oracle.weight @ oracle.weight.T + oracle.scale**2 * np.eye(4)
+    gain = covariance @ seen.T @ np.linalg.inv(seen @ covariance @ seen.T)
+    mean = oracle.bias + gain @ (np.array([*rows[0, :2], total]) - seen @ oracle.bias)
+    deviation = np.sqrt(np.diag(covariance - gain @ seen @ covariance))
+    for j in (2, 3):
+        error = 5 * deviation[j] / np.sqrt(found.effective_sample_size[0])
+        assert abs(found.value[0, j] - mean[j]) < error
+        for end, quantile in ((found.lower, 0.05), (found.upper, 0.95)):
+            wanted = mean[j] + deviation[j] * norm.ppf(quantile)
+            assert abs(end[0, j] - wanted) < 0.45 * deviation[j]
+    free = impute(model, rows, key=key, samples=5000)
+    np.testing.assert_allclose(found.value[1], free.value[1], atol=1e-6)

@@ -16,7 +16,7 @@ from elbax.data.formats import tables as files
 from elbax.data.formats.files import read_path
 from elbax.evaluate.imputation import Imputation, impute
 from elbax.run import labels
-from elbax.run.use import tables
+from elbax.run.use import equations, tables
 from elbax.util.words import shown
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def fill(
     rows = data_tables.encode(table, columns, unseen)
     x, missing = rows.x, rows.missing
     key = jax.random.key(seed)
-    found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple))
+    tied = equations.of_rows(columns, rows)
+    found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple), equations=tied)
     filled = missing.any(axis=1)
     few = (found.effective_sample_size < min(_FEW, draws)) & filled
     return Filled(
