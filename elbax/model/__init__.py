@@ -98,3 +98,6 @@ from elbax.model.serialise import read_metadata as read_metadata
 from elbax.model.serialise import save_model as save_model
 from elbax.model.support import Support as Support
 from elbax.model.support import check_support as check_support
+from elbax.util import environment
+
+environment.keep_programs()  # before anything is compiled

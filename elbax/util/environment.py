@@ -14,13 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_PROGRAMS = 300_000_000  # bytes of compiled programs on disk: those of some hundred runs
+
 
 class DeviceError(ValueError):
     """The device that was asked for isn't there: one line with the mend."""
 
 
 def prepare(device: str | None = None) -> None:
-    """Sets the environment for jax; later calls, and calls after jax was imported, change nothing.
+    """Sets the environment for jax; once it is imported, its device stays what it was.
 
     Args:
         device: "cpu", "gpu", or None for the best that there is.
@@ -28,17 +30,63 @@ def prepare(device: str | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's C++ chatter
     if device is not None and "jax" not in sys.modules:
         os.environ["JAX_PLATFORMS"] = _gpu_platform() if device == "gpu" else device
-    if "jax" not in sys.modules and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = cache_folder() / "jax"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return  # a home that can't be written costs a second of compilation, nothing else
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    keep_programs()
     for name in ("jax", "absl", "orbax"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def keep_programs() -> None:
+    """Has jax keep compiled programs on disk, where nobody has chosen a folder for them.
+
+    Whoever imports `elbax.model` has it: the command line, Python, the estimators, their workers.
+    Where jax was imported before, its configuration is changed, for nothing else would tell it.
+    """
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
+    jax = sys.modules.get("jax")
+    chosen = jax.config.jax_compilation_cache_dir if jax is not None else None
+    if chosen or os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    try:
+        folder = cache_folder() / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        bound(folder, _PROGRAMS)
+    except (OSError, ImportError):
+        return  # a home that can't be written costs seconds of compilation, nothing else
+    _configure(
+        jax_compilation_cache_dir=str(folder),
+        jax_persistent_cache_min_compile_time_secs=0.0,  # a hundred small ones take long too
+    )
+
+
+def _configure(**settings: Any) -> None:
+    """Sets what jax reads when it is imported, or changes it where it is imported already."""
+    jax = sys.modules.get("jax")
+    for name, value in settings.items():
+        if jax is None:
+            os.environ.setdefault(name.upper(), str(value))
+        elif name.upper() not in os.environ:
+            jax.config.update(name, value)
+    if jax is not None:  # which asks for its folder once, at the first program
+        from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+        reset_cache()
+
+
+def bound(folder: Path, limit: int) -> None:
+    """Keeps the files of a folder below so many bytes: those go first that nobody read for long.
+
+    (jax has a limit of its own, under which each read takes a lock: parallel workers would wait.)
+    """
+    with os.scandir(folder) as entries:
+        found = [(entry.path, entry.stat()) for entry in entries if entry.is_file()]
+    surplus = sum(stat.st_size for _, stat in found) - limit
+    if surplus <= 0:
+        return
+    surplus += limit // 4  # not at every start
+    for path, stat in sorted(found, key=lambda one: max(one[1].st_atime, one[1].st_mtime)):
+        if surplus > 0:
+            Path(path).unlink(missing_ok=True)  # another process may have been faster
+            surplus -= stat.st_size
 
 
 def device(name: str | None) -> Any:
