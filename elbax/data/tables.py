@@ -284,11 +284,11 @@ def scaled(columns: Sequence[Column], x: np.ndarray, rows: np.ndarray | slice) -
         x: (n, d) all rows.
         rows: which.
     """
-    found = [_single((x[rows, i] - c.shift) / c.scale) for i, c in enumerate(columns)]
+    found = [single((x[rows, i] - c.shift) / c.scale) for i, c in enumerate(columns)]
     return np.stack(found, axis=1)
 
 
-def _single(x: np.ndarray) -> np.ndarray:
+def single(x: np.ndarray) -> np.ndarray:
     """As float32: what is beyond it, such as an error of typing, is its largest number."""
     largest = np.finfo(np.float32).max
     return np.clip(x, -largest, largest).astype(np.float32)
@@ -380,7 +380,7 @@ def encode(
             f"{table.source} has categories that training did not see: {'; '.join(offences)} "
             f"(rows counted from 0): {table.mends.unseen}"
         )
-    return Rows(_single(np.stack(encoded, axis=1)), np.stack(missing, axis=1), own)
+    return Rows(single(np.stack(encoded, axis=1)), np.stack(missing, axis=1), own)
 
 
 def _related(columns: Sequence[Column]) -> dict[str, Column]:
@@ -508,69 +508,7 @@ def discrete(columns: Sequence[Column]) -> np.ndarray:
     return np.array([column.discrete for column in columns])
 
 
-# --- a feature matrix --------------------------------------------------------------------------
-
-
-def find_matrix_columns(
-    names: Sequence[str], x: np.ndarray, kinds: str | Sequence[str] | Mapping[str, str] | None
-) -> tuple[Column, ...]:
-    """What the columns of a feature matrix are, shift and scale included.
-
-    Args:
-        names: what messages call them.
-        x: the training rows, (n, d); NaN where not observed.
-        kinds: a kind (or the likelihood's name) for all columns, one for each, or for some by name;
-            "mixed" finds them as a table's are found (`elbax.data.kinds.infer`), None and what has
-            no name here as `infer_matrix` says.
-
-    Raises:
-        DataError: an unknown kind, one that a column's numbers are not of, or a column that cannot
-            be used.
-    """
-    x = np.asarray(x, np.float64)
-    if kinds == "mixed":
-        columns = [infer(name, Cells(cells)) for name, cells in zip(names, x.T, strict=True)]
-    else:
-        if not isinstance(kinds, Mapping):
-            each = [kinds] * len(names) if isinstance(kinds, str) else kinds or ()
-            kinds = dict(zip(names, map(str, each), strict=bool(each)))
-        asked = {name: check_kind(name, kind) for name, kind in kinds.items()}
-        columns = infer_matrix(names, x, asked)
-    pairs = zip(columns, x.T, strict=True)
-    fitted = []
-    for column, cells in pairs:
-        numbers = one.encode(column, Cells(cells), "X")
-        fitted.append(one.fit(one.observe(column, numbers), numbers))
-    return tuple(fitted)
-
-
-def encode_matrix(columns: Sequence[Column], x: np.ndarray) -> np.ndarray:
-    """Rows of a feature matrix as they are modelled: (n, d) float32, NaN where not observed.
-
-    Raises:
-        ColumnError: a number that its column's kind does not have.
-    """
-    pairs = zip(columns, np.asarray(x, np.float64).T, strict=True)
-    try:
-        return _single(np.stack([one.encode(c, Cells(cells), "X") for c, cells in pairs], axis=1))
-    except UnseenCategory as problem:
-        raise UnseenCategory(f"X has categories that training did not see: {problem}") from None
-
-
-def decode_matrix(
-    columns: Sequence[Column], rows: np.ndarray, *, rounded: bool = False
-) -> np.ndarray:
-    """Modelled numbers in the columns' own units, (n, d) float64.
-
-    Args:
-        columns: what the columns are.
-        rows: (n, d) modelled numbers.
-        rounded: as the training cells are, to their resolution and within their range: of draws,
-            not of means.
-    """
-    convert = one.as_written if rounded else one.in_own_units
-    pairs = zip(columns, rows.T, strict=True)
-    return np.stack([convert(column, numbers) for column, numbers in pairs], axis=1)
+# --- in words ----------------------------------------------------------------------------------
 
 
 def families_in_words(columns: Sequence[Column]) -> str:

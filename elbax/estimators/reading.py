@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from elbax.data import Column, tables
+from elbax.data import Column, matrix, tables
 from elbax.data.formats import tables as files
 from elbax.data.kinds import IGNORE
 from elbax.data.mends import Mends
@@ -123,7 +123,7 @@ class MatrixReading:
         names = [name for name, keep in zip(names, kept, strict=True) if keep]
         known = {name: kind for name, kind in kinds.items() if name in names}
         mixed = isinstance(likelihood, str) and likelihood == "mixed"
-        columns = tables.find_matrix_columns(names, x[:, kept], "mixed" if mixed else known)
+        columns = matrix.find_columns(names, x[:, kept], "mixed" if mixed else known)
         reading = cls(columns, kept)
         return Found(reading, reading.encode(x), ())
 
@@ -133,11 +133,11 @@ class MatrixReading:
         Raises:
             ValueError: A number that its column's kind does not have.
         """
-        return tables.encode_matrix(self.columns, x[:, self.kept])
+        return matrix.encode(self.columns, x[:, self.kept])
 
     def decode(self, rows: np.ndarray, *, drawn: bool = False) -> np.ndarray:
         """Modelled numbers as rows of X, float64; draws at the resolution of the training cells."""
-        return tables.decode_matrix(self.columns, rows, rounded=drawn)
+        return matrix.decode(self.columns, rows, rounded=drawn)
 
     def fill(self, x: np.ndarray, cells: np.ndarray, holes: np.ndarray) -> np.ndarray:
         """X with modelled numbers in the holes of its modelled columns, and 0 in the other ones."""

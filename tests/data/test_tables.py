@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from elbax.data import Column, DataError, load, tables
+from elbax.data import Column, DataError, load, matrix, tables
 from elbax.data.cells import read_cells
 from elbax.data.columns import in_own_units
 from elbax.data.formats import tables as files
@@ -432,9 +432,9 @@ def test_a_polars_table_is_read_as_the_same_pandas_table():
 # --- a feature matrix --------------------------------------------------------------------------
 
 
-def matrix(kinds, *columns):
+def columns_of(kinds, *columns):
     names = [f"x{i}" for i in range(len(columns))]
-    return tables.find_matrix_columns(names, np.array(columns, float).T, kinds)
+    return matrix.find_columns(names, np.array(columns, float).T, kinds)
 
 
 @pytest.mark.parametrize(
@@ -447,15 +447,15 @@ def matrix(kinds, *columns):
     ],
 )
 def test_the_rule_of_a_matrix(columns, kinds):
-    assert [column.kind for column in matrix(None, *columns)] == kinds
+    assert [column.kind for column in columns_of(None, *columns)] == kinds
 
 
 def test_a_matrix_is_taken_for_what_is_asked():
     grades, incomes = [1, 2, 5, 2], [0.1, 1, 10, 100]
-    kinds = [c.likelihood for c in matrix(["ordinal", "log-normal"], grades, incomes)]
+    kinds = [c.likelihood for c in columns_of(["ordinal", "log-normal"], grades, incomes)]
     assert kinds == ["ordinal-3", "log-normal"]
-    assert [c.kind for c in matrix("mixed", grades, incomes)] == ["ordinal", "positive"]
-    assert matrix("ordinal-6", grades)[0].categories == (0, 1, 2, 3, 4, 5)
+    assert [c.kind for c in columns_of("mixed", grades, incomes)] == ["ordinal", "positive"]
+    assert columns_of("ordinal-6", grades)[0].categories == (0, 1, 2, 3, 4, 5)
     for asked, numbers, message in [
         ("ordinal-5", grades, "holds 5: it cannot be ordinal-5, whose codes are 0 to 4"),
         ("bernoulli", grades, "holds 2: it cannot be bernoulli, which is of numbers from 0 to 1"),
@@ -463,19 +463,19 @@ def test_a_matrix_is_taken_for_what_is_asked():
         ("gauss", grades, "'x0' is to be 'gauss'"),
     ]:
         with pytest.raises(DataError, match=message):
-            matrix(asked, numbers)
+            columns_of(asked, numbers)
 
 
 def test_a_matrix_there_and_back():
     rng = np.random.default_rng(0)
     x = np.stack([rng.normal(5, 2, 50), np.exp(rng.normal(8, 1, 50)), rng.integers(1, 4, 50)], 1)
     x[3] = np.nan
-    columns = tables.find_matrix_columns(["a", "b", "c"], x, ["student-t", "positive", "ordinal"])
-    rows = tables.encode_matrix(columns, x)
+    columns = matrix.find_columns(["a", "b", "c"], x, ["student-t", "positive", "ordinal"])
+    rows = matrix.encode(columns, x)
     np.testing.assert_allclose(np.nanmean(rows[:, 0]), 0, atol=1e-6)
     np.testing.assert_allclose(np.nanstd(rows[:, 0]), 1, rtol=1e-6)
     np.testing.assert_allclose(np.nanmean(np.log(rows[:, 1])), 0, atol=1e-6)
     assert set(np.unique(rows[~np.isnan(rows[:, 2]), 2])) == {0, 1, 2}
-    np.testing.assert_allclose(tables.decode_matrix(columns, rows), x, rtol=1e-6)
+    np.testing.assert_allclose(matrix.decode(columns, rows), x, rtol=1e-6)
     # Between two codes lie the numbers between their values, as of a mean.
-    assert tables.decode_matrix(columns, np.array([[0, 1, 0.5]]))[0, 2] == 1.5
+    assert matrix.decode(columns, np.array([[0, 1, 0.5]]))[0, 2] == 1.5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from elbax.data import Column, load, tables
+from elbax.data import Column, load, matrix, tables
 from elbax.data.formats import tables as files
 from elbax.data.formats.tables import is_table
 from elbax.data.kinds import IGNORE
@@ -76,7 +76,7 @@ def in_own_units(run: Run, x: np.ndarray, *, drawn: bool = False) -> np.ndarray:
     if columns:
         if run.config["data"]["kind"] == "table":
             return x
-        return tables.decode_matrix(columns, x, rounded=drawn)
+        return matrix.decode(columns, x, rounded=drawn)
     own = run.model.preprocessing
     return x / own.scale + own.shift if own.shift else x
 
