@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -68,22 +69,44 @@ def _check_holes(dataset: Dataset, options: Options) -> None:
     Raises:
         ValueError: One line with the mend.
     """
-    from elbax.model.interfaces import AbstractMechanism
-    from elbax.recipes import parts
-
-    chosen = parts.find("missing", options.model.missing.name)
-    if not issubclass(chosen.constructor, AbstractMechanism):
+    name = options.model.missing.name
+    if not _models_holes(options):
         return
     if not dataset.columns or not np.isnan(dataset.train.x).any():
         what = "no training cell is missing" if dataset.columns else "that is of columns of a table"
         raise ValueError(
-            f"missing (--missing) is {chosen.name}, and of {dataset.name} {what}: leave it out"
+            f"missing (--missing) is {name}, and of {dataset.name} {what}: leave it out"
         )
     if options.data.constraint:
         raise ValueError(
-            f"missing (--missing) is {chosen.name}, of columns as they are, and --constraint has "
+            f"missing (--missing) is {name}, of columns as they are, and --constraint has "
             "others modelled in their place: leave one of them out"
         )
+
+
+def without_ends(dataset: Dataset, options: Options) -> Dataset:
+    """The data, their columns without the ends of the range where missing cells may lie beyond.
+
+    What is drawn or filled is otherwise kept within the range of the observed cells: a mechanism
+    says that these are not all there is.
+    """
+    if not dataset.columns or not _models_holes(options):
+        return dataset
+    holed = np.asarray(np.isnan(dataset.train.x).any(axis=0))
+    columns = tuple(
+        dataclasses.replace(column, lower=None, upper=None) if holes else column
+        for column, holes in zip(dataset.columns, holed, strict=True)
+    )
+    return dataclasses.replace(dataset, columns=columns)
+
+
+def _models_holes(options: Options) -> bool:
+    from elbax.model.interfaces import AbstractMechanism
+    from elbax.recipes import parts
+
+    return issubclass(
+        parts.find("missing", options.model.missing.name).constructor, AbstractMechanism
+    )
 
 
 def _check_labels(dataset: Dataset, options: Options) -> None:

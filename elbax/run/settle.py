@@ -308,6 +308,10 @@ def load(
         check: Whether to refuse what cannot be used (`elbax.data.load`).
         known: What columns are, by name, where the options do not say.
     """
+    return checks.without_ends(_load(data, options, check, known or {}), options)
+
+
+def _load(data: Any, options: Options, check: bool, known: Mapping[str, str]) -> Dataset:
     from elbax.data import Dataset
     from elbax.data import load as load_data
     from elbax.data.tables import parse_kinds
@@ -319,7 +323,7 @@ def load(
         data,
         validation=options.data.validation,
         binarize=options.data.binarize,
-        kinds={**(known or {}), **parse_kinds(options.data.columns)},
+        kinds={**known, **parse_kinds(options.data.columns)},
         labels=options.data.labels,
         constraints=options.data.constraint,
         # With options of its own it is of the array as a whole.

@@ -49,7 +49,7 @@ def test_what_is_hidden_for_its_value_is_filled_better_than_at_random(elbax, tmp
         np.testing.assert_allclose(filled[~hidden], whole["income"][~hidden])
         errors[name] = np.sqrt(np.mean(np.square(filled - whole["income"])[hidden]))
         assert ("missingness" in Run(run).history) == (name == "self-masking")
-    assert errors["self-masking"] < 0.9 * errors["at-random"]
+    assert errors["self-masking"] < 0.7 * errors["at-random"]
 
 
 def test_holes_of_new_rows_are_by_the_mechanism(tmp_path):
