@@ -16,7 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     from elbax.data.columns import Column
 
-_ROUNDING = 1e-9  # relative: sums of decimals are not exact
+# Relative, of sums: decimals are not exact, the less so in float32. (A second of today's dates,
+# counted from 1970, is 6e-10.)
+_ROUNDING, _ROUNDING_SINGLE = 1e-12, 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Relation:
         """The names of the other columns."""
         return tuple(name for _, name in self.terms)
 
+    @property
+    def _rounding(self) -> float:
+        return _ROUNDING_SINGLE if self.own.dtype in ("float", "halffloat") else _ROUNDING
+
     def sum(self, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
         """What bounds the column, of the others' numbers in their own units."""
         products = [factor * numbers[name] for factor, name in self.terms]
@@ -62,7 +68,7 @@ class Relation:
         side = np.sign(self.slack) or 1.0
         found = side * (own - bound)
         size = np.maximum(np.abs(own), np.abs(bound))
-        near = _ROUNDING * size
+        near = self._rounding * size
         if self.slack == 0:
             near = np.maximum(near, 0.5 * self.own.resolution * (1 + 1e-6))
         with np.errstate(invalid="ignore"):
@@ -95,7 +101,7 @@ class Relation:
         nearest = bound + self.slack * least
         side = np.sign(self.slack)
         with np.errstate(invalid="ignore"):
-            wrong = side * (values - nearest) < -_ROUNDING * np.abs(nearest)
+            wrong = side * (values - nearest) < -self._rounding * np.abs(nearest)
         outward = np.ceil if side > 0 else np.floor
         return np.where(wrong, _at_resolution(nearest, self.own.resolution, outward), values)
 

@@ -275,6 +275,18 @@ def test_constraints_that_cannot_be_kept_are_refused(constraints, words):
     assert "\n" not in str(error.value)
 
 
+def test_a_second_is_told_from_rounding_and_float32_from_a_second():
+    start = pd.Timestamp("2024-05-01") + pd.to_timedelta(np.arange(60) * 977, "s")
+    data = pd.DataFrame({"start": start, "end": start + pd.to_timedelta(5, "s")})
+    load(data, constraints=["end > start"])
+    data.loc[7, "end"] = data.loc[7, "start"] - pd.Timedelta(1, "s")
+    with pytest.raises(DataError, match="in row 7 "):
+        load(data, constraints=["end >= start"])
+    a = np.random.default_rng(0).random(60).astype(np.float32)
+    parts = pd.DataFrame({"a": a, "b": a[::-1], "total": (a + a[::-1]).astype(np.float32)})
+    load(parts, constraints=["total = a + b"])
+
+
 def test_arrays_have_no_names_to_constrain():
     with pytest.raises(DataError, match="names"):
         load(np.random.default_rng(0).normal(size=(50, 3)), constraints=["0 <= 1"])
