@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +94,9 @@ def elbo(
             f"{len(rows)} rows and {samples} samples; the bound needs at least one of each"
         )
 
-    terms = map_rows(_averaged_terms(samples, kl), model, rows, key, numbers=numbers)
+    # The number of samples is traced: another one is not compiled.
+    given = (model, jnp.asarray(samples))
+    terms = map_rows(_averaged_terms(kl), given, rows, key, numbers=numbers)
     return ElboEstimate(terms.elbo, terms.reconstruction, terms.kl, terms.kl_per_latent)
 
 
@@ -185,8 +187,10 @@ def _summed_out(
 
 
 @functools.cache  # the same function for the same words, so that it is compiled once
-def _averaged_terms(samples: int, kl: KLEstimate) -> Callable[..., ElboTerms]:
-    def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> ElboTerms:
+def _averaged_terms(kl: KLEstimate) -> Callable[..., ElboTerms]:
+    def of_row(given: tuple[LatentVariableModel, Array], row: Array, key: PRNGKeyArray) -> Any:
+        model, samples = given
+
         def draw(number: Array) -> ElboTerms:
             binarize, latent = jax.random.split(jax.random.fold_in(key, number))
             x = model.preprocessing(row, binarize)
@@ -194,7 +198,11 @@ def _averaged_terms(samples: int, kl: KLEstimate) -> Callable[..., ElboTerms]:
                 return _summed_out(model, model.encoder, x, latent, kl)
             return elbo_terms(model, x, latent, kl=kl)
 
-        draws = jax.lax.map(draw, jnp.arange(samples))
-        return jax.tree.map(lambda a: jnp.mean(a, axis=0), draws)
+        def add(number: Array, total: ElboTerms) -> ElboTerms:
+            return jax.tree.map(jnp.add, total, draw(number))
+
+        nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(draw, samples))
+        total = jax.lax.fori_loop(0, samples, add, nothing)
+        return jax.tree.map(lambda a: a * (1.0 / samples), total)
 
     return of_row

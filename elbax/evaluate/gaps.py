@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
@@ -210,6 +209,8 @@ def _search(
     key: PRNGKeyArray,
 ) -> Float[Array, " parameters"]:
     """The parameters with the largest mean log-weight, by Adam."""
+    import optax  # 0.3 s, for this alone
+
     optimiser = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
 
     def loss(parameters: Array, key: PRNGKeyArray) -> Scalar:

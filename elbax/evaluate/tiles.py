@@ -6,6 +6,7 @@ batch that it stands in.
 """
 
 import dataclasses
+import functools
 import math
 import zlib
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from elbax.model.conditioning import at_condition
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util import environment
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
 _MOST_NUMBERS = 10_000_000  # in the rows of a tile: fewer stand together where they are large
@@ -87,7 +89,7 @@ def map_rows(
         given = None if condition is None else condition[chosen]
         part_numbers = np.asarray(numbers[chosen], np.int32)
         # Fetched only at the end, so that the next tile is prepared while this one is computed.
-        parts.append(_map_tile(function, model, part, part_numbers, key, given))
+        parts.append(_compiled()(function, model, part, part_numbers, key, given))
     return jax.tree.map(lambda *tiles: np.concatenate(tiles)[: len(rows)], *parts)
 
 
@@ -105,7 +107,11 @@ def content_numbers(rows: np.ndarray) -> Int[np.ndarray, " rows"]:
     return np.fromiter(found, np.int32, len(rows))
 
 
-@eqx.filter_jit
+@functools.cache
+def _compiled() -> Callable[..., PyTree]:
+    return eqx.filter_jit(_map_tile, **environment.quick_compilation())
+
+
 def _map_tile(
     function: Callable[..., PyTree],
     model: PyTree,

@@ -25,14 +25,18 @@ from elbax.recipes.compose import compose, objective, optimizer, wants_data
 from elbax.recipes.options import ModelOptions, TrainingOptions
 from elbax.train.state import init_state
 from elbax.train.trainer import Trainer
+from elbax.util import environment
 from elbax.util.keys import keys
 
 _STARTS = 2000  # rows, evenly spaced, that a prior may start at
 _OBJECTIVE = 1 << 16  # folded into the model's key for the objective's own weights
 
-# One program for the whole composition instead of one for each small operation: faster, and a
-# hundred megabytes less.
-_compose = eqx.filter_jit(compose)
+
+@functools.cache
+def _compose() -> Any:
+    # One program for the whole composition instead of one for each small operation: faster, and a
+    # hundred megabytes less.
+    return eqx.filter_jit(compose, **environment.quick_compilation())
 
 
 def build(
@@ -73,7 +77,7 @@ def build(
         ValueError: Parts that do not exist or do not fit together; one line.
     """
     model_key, run_key, _ = keys(seed)
-    composed = _compose(
+    composed = _compose()(
         model,
         shape=rows.shape[1:],
         likelihood=likelihood,

@@ -120,6 +120,21 @@ def on_device(name: str | None) -> Iterator[Any]:
         yield found
 
 
+def quick_compilation() -> dict[str, Any]:
+    """Options of a program that computes little of its own beside matrix products.
+
+    Of LLVM's three levels the first compiles in a third of the time. On a processor products are
+    library calls and the rest is bound by memory, so it runs as fast (measured: within noise);
+    floats may differ in their last digit. Training keeps the third level.
+    """
+    import jax
+
+    chosen = "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", "")
+    if chosen or jax.default_backend() != "cpu":
+        return {}
+    return {"compiler_options": {"xla_backend_optimization_level": 1}}
+
+
 def release_memory() -> None:
     """Gives what compilation has freed back to the system: some 100 MB, which glibc would keep."""
     if sys.platform == "linux":

@@ -25,7 +25,7 @@ from elbax.evaluate import (
     samples_needed,
 )
 from elbax.evaluate.likelihoods import CHUNK, ROWS
-from elbax.evaluate.tiles import _map_tile
+from elbax.evaluate.tiles import _compiled
 from elbax.model import AbstractEncoder, AbstractPrior, Preprocessing
 from tests.laws import Composition, in_float64
 from tests.linear_gaussian import example
@@ -207,7 +207,7 @@ def test_memory_does_not_depend_on_the_number_of_samples(proposal):
         given = (ORACLE.model(), jnp.asarray(samples))
         rows = ROWS_OF_DATA[:ROWS].astype(np.float32)
         function = likelihoods._streamed(100, proposal)
-        lower: Any = _map_tile.lower  # pyright: ignore[reportFunctionMemberAccess]
+        lower: Any = _compiled().lower  # pyright: ignore[reportFunctionMemberAccess]
         return lower(function, given, rows, np.arange(ROWS), jax.random.key(0)).as_text()
 
     # The number is an argument of one program; only the length of the tail is a part of it.
