@@ -93,7 +93,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
         """
         check_is_fitted(self, "model_")
         x = self._read(X)
-        filled = self._filled(x, "draws" if self.sample_posterior else "value")
+        (filled,) = self._filled(x, "draws" if self.sample_posterior else "value")
         if not self.add_indicator:
             return filled
         indicated: Any = self.indicator_.transform(self._holes(x))
@@ -113,8 +113,8 @@ class VAEImputer(TransformerMixin, BaseVAE):
             observed cell is both of its ends. In a table a missing category stays missing.
         """
         check_is_fitted(self, "model_")
-        x = self._read(X)
-        return self._filled(x, "lower"), self._filled(x, "upper")
+        lower, upper = self._filled(self._read(X), "lower", "upper")
+        return lower, upper
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The names of the columns that `transform` gives.
@@ -142,19 +142,27 @@ class VAEImputer(TransformerMixin, BaseVAE):
         """(rows, features), NaN where a cell of X is missing."""
         return x if isinstance(x, np.ndarray) else across(self._reading, self._reading.encode(x))
 
-    def _filled(self, x: Any, what: str) -> Any:
-        """X with the missing cells of rows that have some taken from an `Imputation`."""
+    def _filled(self, x: Any, *fields: str) -> list[Any]:
+        """X with the missing cells of rows that have some, for each of these of an `Imputation`."""
         rows = self._reading.encode(x)
-        holes, cells = np.isnan(rows), rows.copy()
+        holes = np.isnan(rows)
         holed = holes.any(axis=1)
+        found: Any = None
         if holed.any():
-            from elbax.evaluate import impute
+            from elbax.evaluate import impute, impute_means
 
+            use = impute_means if fields == ("value",) else impute
             noise = self._noise(rows[holed])
-            found = getattr(impute(self.model_, rows[holed], samples=self.n_draws, **noise), what)
-            cells[holed] = found[:, 0] if what == "draws" else found
-        if what in ("lower", "upper") and isinstance(self._reading, TableReading):
+            found = use(self.model_, rows[holed], samples=self.n_draws, **noise)
+        if "lower" in fields and isinstance(self._reading, TableReading):
             ordered = [c.kind not in ("binary", "categorical") for c in self._reading.columns]
             holes &= ordered
-        filled = self._reading.fill(x, cells, holes)
-        return filled[:, self._given] if isinstance(filled, np.ndarray) else filled
+        filled = []
+        for field in fields:
+            cells = rows.copy()
+            if holed.any():
+                made = getattr(found, field)
+                cells[holed] = made[:, 0] if field == "draws" else made
+            each = self._reading.fill(x, cells, holes)
+            filled.append(each[:, self._given] if isinstance(each, np.ndarray) else each)
+        return filled

@@ -24,7 +24,9 @@ from elbax.evaluate.generate import posterior_moments as posterior_moments
 from elbax.evaluate.generate import preprocess as preprocess
 from elbax.evaluate.generate import reconstruct as reconstruct
 from elbax.evaluate.imputation import Imputation as Imputation
+from elbax.evaluate.imputation import Means as Means
 from elbax.evaluate.imputation import impute as impute
+from elbax.evaluate.imputation import impute_means as impute_means
 from elbax.evaluate.latents.aggregate_posterior import AggregatePosterior as AggregatePosterior
 from elbax.evaluate.latents.aggregate_posterior import ElboSplit as ElboSplit
 from elbax.evaluate.latents.aggregate_posterior import TotalCorrelation as TotalCorrelation

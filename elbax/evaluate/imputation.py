@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,24 +26,41 @@ _ROWS = 1
 
 
 @dataclasses.dataclass(frozen=True)
+class Means:
+    """Rows with their missing cells filled by what is expected of them.
+
+    Attributes:
+        value: The mean of a number given the observed cells, the most probable category; observed
+            cells are as they were.
+        share: The probability of `value` itself, where it is a category.
+        effective_sample_size: (Σ w)² / Σ w² of the row's importance weights; all of the draws
+            where no cell is missing.
+    """
+
+    value: Float[np.ndarray, "rows ..."]
+    share: Float[np.ndarray, "rows ..."]
+    effective_sample_size: Float[np.ndarray, " rows"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Imputation:
     """Rows with their missing cells filled; observed cells are as they were in all of these.
 
     Attributes:
-        value: The mean of a number given the observed cells, the most probable category.
+        value: As of `Means`.
+        share: As of `Means`.
+        effective_sample_size: As of `Means`.
         lower: The lower end of the central 90% interval of the cell.
         upper: Its upper end.
-        share: The probability of `value` itself, where it is a category.
         draws: Several draws of the row's missing cells together (multiple imputation).
-        effective_sample_size: (Σ w)² / Σ w² of the row's importance weights.
     """
 
     value: Float[np.ndarray, "rows ..."]
+    share: Float[np.ndarray, "rows ..."]
+    effective_sample_size: Float[np.ndarray, " rows"]
     lower: Float[np.ndarray, "rows ..."]
     upper: Float[np.ndarray, "rows ..."]
-    share: Float[np.ndarray, "rows ..."]
     draws: Float[np.ndarray, "rows multiple ..."]
-    effective_sample_size: Float[np.ndarray, " rows"]
 
 
 def impute(
@@ -76,67 +94,150 @@ def impute(
     Raises:
         ValueError: There are no rows or draws, or more completed rows than 400.
     """
-    if len(rows) < 1 or samples < 1 or not 1 <= multiple <= DRAWS:
-        raise ValueError(
-            f"{len(rows)} rows, {samples} draws and {multiple} completed rows; give at least one "
-            f"of each, and at most {DRAWS} completed rows"
-        )
+    if not 1 <= multiple <= DRAWS:
+        raise ValueError(f"{multiple} completed rows; give at least one, and at most {DRAWS}")
+    return Imputation(*_map(multiple, model, rows, key, samples, numbers, equations))
+
+
+def impute_means(
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    *,
+    key: PRNGKeyArray,
+    samples: int = 200,
+    numbers: np.ndarray | None = None,
+    equations: Equations | None = None,
+) -> Means:
+    """What `impute` fills cells with, without its draws and intervals: in a part of the time.
+
+    Args:
+        model: As for `impute`, and so are the others.
+        rows: Data as stored, NaN where not observed.
+        key: The randomness.
+        samples: Importance draws a row.
+        numbers: What the rows' keys are made of.
+        equations: What the missing cells of each row keep to besides.
+
+    Raises:
+        ValueError: There are no rows or draws.
+    """
+    return Means(*_map(0, model, rows, key, samples, numbers, equations))
+
+
+def _map(
+    multiple: int,
+    model: LatentVariableModel,
+    rows: np.ndarray,
+    key: PRNGKeyArray,
+    samples: int,
+    numbers: np.ndarray | None,
+    equations: Equations | None,
+) -> tuple[np.ndarray, ...]:
+    if len(rows) < 1 or samples < 1:
+        raise ValueError(f"{len(rows)} rows and {samples} draws; give at least one of each")
     each = 0
     if equations is not None:
         each, rows = equations.totals.shape[1], equations.packed(rows)
     of_row = _of_row(samples, multiple, each)
-    return Imputation(*map_rows(of_row, model, rows, key, tile=_ROWS, numbers=numbers))
+    return map_rows(of_row, model, rows, key, tile=_ROWS, numbers=numbers)
 
 
 @functools.cache
 def _of_row(samples: int, multiple: int, equations_each: int) -> Callable[..., tuple[Array, ...]]:
+    """From a row to the fields of its `Imputation`; without completed rows to those of `Means`."""
+
     def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> tuple[Array, ...]:
-        latent, choice, cells = jax.random.split(key, 3)
         row, equations = Equations.unpacked(row, equations_each)
         x = model.preprocessing(row)
-        seen = ~jnp.isnan(x)
-        q, p = model.encode(x), model.prior_distribution()
 
-        def draw(key: PRNGKeyArray) -> tuple[Any, Array, Any, Any]:
-            z, log_q = sample_and_log_prob(q, key)
-            log_p = model.log_likelihood(x, z) + p.log_prob(z)
-            cell_key = jax.random.fold_in(key, 1)
-            missingness = model.log_missingness(x, z, cell_key)
-            if missingness is not None:
-                log_p = log_p + missingness
-            solved = None
-            if equations is not None:
-                whole = jnp.where(seen, x, model.decode(z).sample(jax.random.fold_in(key, 2)))
-                solved = equations.solved(whole)
-                log_p = log_p + equations.log_weight(model, solved, z)
-            return z, log_p - log_q, _expected(_of_missing(model, z, cell_key)), solved
+        def fill() -> tuple[Array, ...]:
+            latent, choice, cells = jax.random.split(key, 3)
+            found = _propose(model, x, equations, jax.random.split(latent, samples))
+            means = *found.settled(), 1.0 / jnp.sum(jnp.square(found.weights))
+            return (*means, *found.drawn(multiple, choice, cells)) if multiple else means
 
-        keys = jax.random.split(latent, samples)
-        z, log_weights, expected, solved = jax.vmap(draw)(keys)
-        weights = jax.nn.softmax(log_weights)
-        averaged = jax.tree.map(lambda e: jnp.tensordot(weights, e, axes=1), expected)
-        value, share = _settled(model, jax.tree.map(lambda a: a[0], z), averaged)
+        def whole() -> tuple[Array, ...]:  # nothing is drawn
+            means = x, jnp.ones_like(x), jnp.asarray(samples, x.dtype)
+            return (*means, x, x, jnp.stack([x] * multiple)) if multiple else means
 
-        chosen = jax.random.categorical(choice, log_weights, shape=(DRAWS,))
-
-        def fill(i: Array, key: PRNGKeyArray) -> Array:
-            one = jax.tree.map(lambda a: a[i], z)
-            return _of_missing(model, one, jax.random.fold_in(keys[i], 1)).sample(key)
-
-        drawn = jax.vmap(fill)(chosen, jax.random.split(cells, DRAWS))
-        if equations is not None:  # cells that hang together were drawn together
-            value = jnp.where(equations.tied, weights @ solved, value)
-            drawn = jnp.where(equations.tied, solved[chosen], drawn)
-        ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
-        filled = [jnp.where(seen, x, a) for a in (value, ends[0], ends[1])]
-        return (
-            *filled,
-            jnp.where(seen, 1.0, share),
-            jnp.where(seen, x, drawn[:multiple]),
-            1.0 / jnp.sum(jnp.square(weights)),
-        )
+        return jax.lax.cond(jnp.any(jnp.isnan(x)), fill, whole)
 
     return of_row
+
+
+class _Proposals(eqx.Module):
+    """Importance draws for the missing cells of a row, along the leading axis.
+
+    Attributes:
+        x: The row as the model sees it.
+        weights: Of the draws; they sum to one.
+        cells: The distribution of missing cells at each draw.
+        equations: What the missing cells keep to besides.
+        solved: The row at each draw, its equations solved.
+    """
+
+    x: Float[Array, "..."]
+    weights: Float[Array, " draws"]
+    cells: Any
+    equations: Equations | None
+    solved: Float[Array, "draws ..."] | None
+
+    def settled(self) -> tuple[Array, Array]:
+        """The value of each cell, and its probability where it is a category."""
+        expected = jax.vmap(_expected)(self.cells)
+        averaged = jax.tree.map(lambda e: jnp.tensordot(self.weights, e, axes=1), expected)
+        value, share = _settled(_at(self.cells, 0), averaged)
+        if self.solved is not None:
+            value = self._tied(value, self.weights @ self.solved)
+        return self._put(value), jnp.where(jnp.isnan(self.x), share, 1.0)
+
+    def drawn(
+        self, multiple: int, choice: PRNGKeyArray, key: PRNGKeyArray
+    ) -> tuple[Array, Array, Array]:
+        """The ends of the intervals, and completed rows: z by its weight, then x from p(x|z)."""
+        chosen = jax.random.choice(choice, len(self.weights), (DRAWS,), p=self.weights)
+        fill = lambda i, key: _at(self.cells, i).sample(key)  # noqa: E731
+        drawn = jax.vmap(fill)(chosen, jax.random.split(key, DRAWS))
+        if self.solved is not None:
+            drawn = self._tied(drawn, self.solved[chosen])
+        ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
+        return self._put(ends[0]), self._put(ends[1]), self._put(drawn[:multiple])
+
+    def _tied(self, cells: Array, solved: Array) -> Array:
+        """Cells that hang together were drawn together."""
+        assert self.equations is not None
+        return jnp.where(self.equations.tied, solved, cells)
+
+    def _put(self, cells: Array) -> Array:
+        return jnp.where(jnp.isnan(self.x), cells, self.x)
+
+
+def _propose(
+    model: LatentVariableModel, x: Array, equations: Equations | None, keys: Array
+) -> _Proposals:
+    q, p = model.encode(x), model.prior_distribution()
+
+    def draw(key: PRNGKeyArray) -> tuple[Array, Any, Array | None]:
+        z, log_q = sample_and_log_prob(q, key)
+        log_p = model.log_likelihood(x, z) + p.log_prob(z)
+        cell_key = jax.random.fold_in(key, 1)
+        missingness = model.log_missingness(x, z, cell_key)
+        if missingness is not None:
+            log_p = log_p + missingness
+        solved = None
+        if equations is not None:
+            drawn = model.decode(z).sample(jax.random.fold_in(key, 2))
+            solved = equations.solved(jnp.where(jnp.isnan(x), drawn, x))
+            log_p = log_p + equations.log_weight(model, solved, z)
+        return log_p - log_q, _of_missing(model, z, cell_key), solved
+
+    log_weights, cells, solved = jax.vmap(draw)(keys)
+    return _Proposals(x, jax.nn.softmax(log_weights), cells, equations, solved)
+
+
+def _at(distributions: Any, i: Any) -> Any:
+    """One of the distributions that stand along a leading axis."""
+    return jax.tree.map(lambda a: a[i], distributions)
 
 
 def _of_missing(model: LatentVariableModel, z: Any, key: PRNGKeyArray) -> Any:
@@ -150,9 +251,9 @@ def _expected(p: Any) -> Any:
     return p.expectations() if isinstance(p, Columns | MissingCells) else p.mean
 
 
-def _settled(model: LatentVariableModel, z: Any, averaged: Any) -> tuple[Array, Array]:
+def _settled(p: Any, averaged: Any) -> tuple[Array, Array]:
     """The value of each cell, and its probability where it is a category."""
-    p = model.decode(z)
+    p = p.p if isinstance(p, MissingCells) else p
     if not isinstance(p, Columns):
         return averaged, jnp.ones_like(averaged)
     return p.settled(averaged), p.probability(averaged)

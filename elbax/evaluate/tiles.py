@@ -2,7 +2,8 @@
 
 Two results depend on nothing but the datum: noise is keyed by the row's number, and the arithmetic
 runs in tiles of one shape, because a float32 product changes in its last bits with the shape of the
-batch that it stands in.
+batch that it stands in. Small tiles run one after the other inside one compiled program: to call
+one from Python takes longer than a small model's row.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
@@ -22,6 +24,7 @@ from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.util import environment
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
+_MOST_TILES = 64  # in one call: what a call costs is then nothing, and it ends within seconds
 _MOST_NUMBERS = 10_000_000  # in the rows of a tile: fewer stand together where they are large
 
 
@@ -81,16 +84,20 @@ def map_rows(
     numbers = np.arange(len(rows)) if numbers is None else numbers
     parts = []
     x, condition = stored(rows), rows.condition if isinstance(rows, Conditioned) else None
-    tile = max(1, min(tile, _MOST_NUMBERS // max(1, math.prod(x.shape[1:]))))
-    for start in range(0, len(rows), tile):
-        # Past the end the last row stands again.
-        chosen = np.minimum(np.arange(start, start + tile), len(rows) - 1)
-        part = x[start : start + tile] if chosen[-1] == start + tile - 1 else x[chosen]
+    most = max(1, _MOST_NUMBERS // max(1, math.prod(x.shape[1:])))
+    tile = min(tile, most)
+    block = tile * min(_MOST_TILES, max(1, min(TILE, most) // tile))
+    for start in range(0, len(rows), block):
+        count = -(-min(block, len(rows) - start) // tile)
+        # Past the end the last row stands again; only whole tiles of that are computed.
+        chosen = np.minimum(np.arange(start, start + block), len(rows) - 1)
+        part = x[start : start + block] if chosen[-1] == start + block - 1 else x[chosen]
         given = None if condition is None else condition[chosen]
         part_numbers = np.asarray(numbers[chosen], np.int32)
-        # Fetched only at the end, so that the next tile is prepared while this one is computed.
-        parts.append(_compiled()(function, model, part, part_numbers, key, given))
-    return jax.tree.map(lambda *tiles: np.concatenate(tiles)[: len(rows)], *parts)
+        # Fetched only at the end, so that the next block is prepared while this one is computed.
+        block_rows = part, given, part_numbers
+        parts.append(_compiled()(function, model, block_rows, key, tile, np.int32(count)))
+    return jax.tree.map(lambda *blocks: np.concatenate(blocks)[: len(rows)], *parts)
 
 
 def content_numbers(rows: np.ndarray) -> Int[np.ndarray, " rows"]:
@@ -109,22 +116,44 @@ def content_numbers(rows: np.ndarray) -> Int[np.ndarray, " rows"]:
 
 @functools.cache
 def _compiled() -> Callable[..., PyTree]:
-    return eqx.filter_jit(_map_tile, **environment.quick_compilation())
+    return eqx.filter_jit(_map_block, **environment.quick_compilation())
 
 
-def _map_tile(
+def _map_block(
     function: Callable[..., PyTree],
     model: PyTree,
-    tile: Any,
-    numbers: Any,
+    rows: PyTree,
     key: PRNGKeyArray,
-    condition: Any = None,
+    tile: int,
+    count: Any,
 ) -> PyTree:
+    """The first `count` tiles of a block of rows; what the others give is 0."""
+
     def one(row: Any, condition: Any, number: Any) -> PyTree:
         knowing = model if condition is None else _at_condition(model, condition)
         return function(knowing, row, jax.random.fold_in(key, number))
 
-    return jax.vmap(one)(tile, condition, numbers)
+    tiles = jax.tree.map(lambda a: a.reshape(-1, tile, *a.shape[1:]), rows)
+    if jax.tree.leaves(tiles)[0].shape[0] == 1:
+        return jax.vmap(one)(*rows)
+
+    def of_tile(i: Any) -> PyTree:
+        if tile == 1:  # not mapped, so that a row which needs nothing (`lax.cond`) costs nothing
+            alone = one(*jax.tree.map(lambda a: a[i, 0], tiles))
+            return jax.tree.map(lambda a: jnp.asarray(a)[None], alone)
+        return jax.vmap(one)(*jax.tree.map(lambda a: a[i], tiles))
+
+    # Python runs through it once, not a second time for the shapes of what it gives.
+    of_tile = jax.jit(of_tile, inline=True)
+
+    def body(i: Any, found: PyTree) -> PyTree:
+        return jax.tree.map(lambda whole, part: whole.at[i].set(part), found, of_tile(i))
+
+    shapes = jax.eval_shape(of_tile, np.int32(0))
+    of_all = jax.tree.leaves(tiles)[0].shape[:1]
+    blank = jax.tree.map(lambda a: jnp.zeros(of_all + a.shape, a.dtype), shapes)
+    found = jax.lax.fori_loop(0, count, body, blank)
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), found)
 
 
 def _at_condition(model: PyTree, condition: Array) -> PyTree:

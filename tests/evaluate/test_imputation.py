@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from elbax.evaluate.equations import Equations
-from elbax.evaluate.imputation import DRAWS, impute
+from elbax.evaluate.imputation import DRAWS, impute, impute_means
 from elbax.model import MLP, Decoder, Encoder, LatentVariableModel, Mixed
 from tests.linear_gaussian import LinearGaussian, example
 
@@ -83,6 +83,28 @@ def test_a_row_depends_on_no_other_and_numbers_are_checked():
     )
     with pytest.raises(ValueError, match="at most 400"):
         impute(model, x, key=key, multiple=401)
+
+
+def test_means_alone_are_those_of_impute_and_know_no_other_row():
+    """In more rows than a compiled program takes at once; those without a hole stay as they are."""
+    oracle, model, _ = holed()
+    rng = np.random.default_rng(5)
+    x = oracle.draw(rng, 70).astype(np.float32)
+    x[rng.random(x.shape) < 0.2] = np.nan
+    key = jax.random.key(2)
+    means = impute_means(model, x, key=key, samples=50)
+    drawn = impute(model, x, key=key, samples=50)
+    np.testing.assert_allclose(means.value, drawn.value, rtol=1e-5)
+    whole = ~np.isnan(x).any(axis=1)
+    assert 10 < whole.sum() < 60
+    np.testing.assert_array_equal(means.value[whole], x[whole])
+    np.testing.assert_array_equal(drawn.draws[whole, 0], x[whole])
+    assert (means.effective_sample_size[whole] == 50).all()
+    assert (means.effective_sample_size[~whole] < 50).all()
+    some = np.array([69, 3, 64])
+    few = impute_means(model, x[some], key=key, samples=50, numbers=some)
+    for field in ("value", "share", "effective_sample_size"):
+        np.testing.assert_array_equal(getattr(few, field), getattr(means, field)[some])
 
 
 def test_cells_that_an_equation_ties_are_those_of_the_conditional_normal():
