@@ -147,7 +147,7 @@ def resume_run(run: Run, console: Console, *, iterations: int | None = None) -> 
             if run.finished(iterations):
                 console.note(f"{run.path} is finished: {_steps(run):,} steps taken")
                 if plan.options.run.report:
-                    illustrate.complete(run)
+                    illustrate.complete(run, console.doing)
                 console.concluded(run, report=plan.options.run.report)
                 return
             trainer = training.build(plan)
@@ -186,5 +186,6 @@ def _train_and_report(run: Run, plan: Plan, trainer: Trainer, console: Console) 
     with training.resumable(run, console) as watch:
         model = training.train(run, plan, trainer, console, watch)
         if report:
-            illustrate.illustrate(run.replace(model=model, dataset=plan.dataset))
+            whole = run.replace(model=model, dataset=plan.dataset)
+            illustrate.illustrate(whole, console.doing)
     console.concluded(run, report=report)

@@ -191,9 +191,15 @@ def running(
     check_numbers(rows, samples)
     if not counts or min(counts) < 1 or max(counts) > samples:
         raise ValueError(f"counts are {list(counts)}; they must be between 1 and {samples}")
-    function = _running(samples, proposal)
-    sums = map_rows(function, (model, jnp.asarray(counts)), rows, key, tile=ROWS)
-    return np.asarray(sums, np.float64) - np.log(np.asarray(counts, np.float64))
+    return of_first(draws(model, rows, key=key, samples=samples, proposal=proposal)[0], counts)
+
+
+def of_first(
+    log_weights: Float[np.ndarray, "rows samples"], counts: Sequence[int]
+) -> Float[np.ndarray, "rows counts"]:
+    """The logarithm of the mean weight of the first n samples, for each n of `counts`."""
+    sums = np.logaddexp.accumulate(log_weights, axis=1)[:, np.asarray(counts) - 1]
+    return sums - np.log(np.asarray(counts, np.float64))
 
 
 def log_weights(
@@ -218,7 +224,7 @@ def log_weights(
     Raises:
         ValueError: As for `importance`.
     """
-    return _draws(model, rows, key, samples, proposal)[0]
+    return draws(model, rows, key=key, samples=samples, proposal=proposal)[0]
 
 
 def conditional_log_likelihoods(
@@ -230,7 +236,22 @@ def conditional_log_likelihoods(
     proposal: Proposal = "posterior",
 ) -> Float[np.ndarray, "rows samples"]:
     """Log p(x|z) at each draw, in nats; otherwise as `log_weights`."""
-    return _draws(model, rows, key, samples, proposal)[1]
+    return draws(model, rows, key=key, samples=samples, proposal=proposal)[1]
+
+
+def draws(
+    model: LatentVariableModel,
+    rows: Rows,
+    *,
+    key: PRNGKeyArray,
+    samples: int,
+    proposal: Proposal = "posterior",
+) -> tuple[Float[np.ndarray, "rows samples"], Float[np.ndarray, "rows samples"]]:
+    """Both `log_weights` and `conditional_log_likelihoods`, of the same draws."""
+    check_numbers(rows, samples)
+    found = map_rows(_unstreamed(samples, proposal), model, rows, key, tile=ROWS)
+    log_w, log_likelihood = (np.asarray(part, np.float64) for part in found)
+    return log_w, log_likelihood
 
 
 def _estimate(
@@ -266,14 +287,6 @@ def estimate_from(
         pareto_k=weights.pareto_k(np.asarray(summary.largest)),
         kl_posterior_prior=kl,
     )
-
-
-def _draws(
-    model: LatentVariableModel, rows: Rows, key: PRNGKeyArray, samples: int, proposal: Proposal
-) -> tuple[np.ndarray, np.ndarray]:
-    check_numbers(rows, samples)
-    found = map_rows(_unstreamed(samples, proposal), model, rows, key, tile=ROWS)
-    return jax.tree.map(lambda a: np.asarray(a, np.float64), found)
 
 
 def check_numbers(rows: Rows, samples: int) -> None:
@@ -312,18 +325,6 @@ def _unstreamed(samples: int, proposal: Proposal) -> Callable[..., tuple[Array, 
         chunks = jax.lax.map(_chunk(model, row, key, proposal), jnp.arange(-(-samples // CHUNK)))
         log_w, log_likelihood = (a.reshape(-1)[:samples] for a in chunks)
         return log_w, log_likelihood
-
-    return of_row
-
-
-@functools.cache
-def _running(samples: int, proposal: Proposal) -> Callable[..., Array]:
-    unstreamed = _unstreamed(samples, proposal)
-
-    def of_row(given: tuple[LatentVariableModel, Array], row: Array, key: PRNGKeyArray) -> Array:
-        model, counts = given
-        log_w, _ = unstreamed(model, row, key)
-        return jax.lax.cumlogsumexp(log_w)[counts - 1]
 
     return of_row
 

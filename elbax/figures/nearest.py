@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from elbax.evaluate import generate, preprocess
+from elbax.evaluate.samples.neighbours import nearest
 from elbax.figures.drawing.heat import heat
 from elbax.figures.drawing.style import (
     BLUE,
@@ -78,8 +79,6 @@ def figure(run: Run) -> Figure:
 
 def find(run: Run) -> Neighbours:
     """Samples from the prior and the training rows nearest to them, in the space of raw values."""
-    from sklearn.neighbors import NearestNeighbors
-
     model, (held, _) = run.model, held_out(run.dataset)
     real, new = _whole(run.dataset.train.x)[:SEARCHED], _whole(held.x)[:COMPARED]
     if not (len(real) and len(new)):
@@ -90,13 +89,10 @@ def find(run: Run) -> Neighbours:
     real, new = preprocess(model, real), preprocess(model, new)
     key = jax.random.fold_in(jax.random.key(run.seed), 2)
     samples, _ = generate(model, COMPARED, key, condition=to_generate(model, COMPARED))
-    search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(_flat(real))
-    near = search.kneighbors(
-        _flat(samples[:SHOWN]), min(NEIGHBOURS, len(real)), return_distance=False
-    )
-    to_samples, _ = search.kneighbors(_flat(samples))
-    to_new, _ = search.kneighbors(_flat(new))
-    return Neighbours(samples, real[near], to_samples[:, 0], to_new[:, 0], len(real))
+    wanted = np.concatenate([_flat(samples), _flat(new)])
+    near, distances = nearest(_flat(real), wanted, min(NEIGHBOURS, len(real)))
+    of_samples, of_new = np.split(distances[:, 0], [len(samples)])
+    return Neighbours(samples, real[near[:SHOWN]], of_samples, of_new, len(real))
 
 
 def _whole(rows: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from elbax.evaluate import decode, posterior_moments, preprocess
 from elbax.figures.drawing import latent_grid
@@ -76,7 +76,7 @@ def quantile_ticks(
         up: the vertical coordinates of probability 0 and 1.
         values: the values of z to label.
     """
-    share = norm.cdf(values)
+    share = ndtr(values)
     names = [minus(f"{value:g}") for value in values]
     axes.set_xticks(across[0] + (across[1] - across[0]) * share, names)
     axes.set_xlabel(f"$z_{{{latents[0]}}}$")

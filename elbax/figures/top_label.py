@@ -11,10 +11,10 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import ndimage
-from scipy.stats import norm
-from sklearn.neighbors import KNeighborsClassifier
+from scipy.special import ndtr
 
 from elbax.evaluate import decode, posterior_moments, preprocess
+from elbax.evaluate.samples.neighbours import nearest
 from elbax.figures.drawing.latent_grid import quantile_grid
 from elbax.figures.drawing.style import INK, label_colours, outline, page, plain
 from elbax.figures.needs import held_out
@@ -68,7 +68,7 @@ def figure(run: Run) -> Figure:
     )
     left, right = drawing.subplots(1, 2)
     _cells(left, winners, votes, labels)
-    (_strip if flat else _points)(right, norm.cdf(means[:, axes]), own, labels)
+    (_strip if flat else _points)(right, ndtr(means[:, axes]), own, labels)
     left.set_title("decoded")
     right.set_title("encoded")
     for panel in (left, right):
@@ -100,15 +100,23 @@ def _decoded(run: Run, axes: np.ndarray, labels: Labels) -> tuple[np.ndarray, np
     decoded = _coordinates(decode(model, latents))
     rows = _coordinates(preprocess(model, train.x[chosen]))
     own = np.searchsorted(labels.values, np.asarray(train.label)[chosen])
-    metric = "euclidean"
-    if run.dataset.columns:  # of unlike scales, and with holes: over what a row has
+    if run.dataset.columns:  # of unlike scales
         rows, own, decoded = _alike(rows, own, decoded)
-        metric = "nan_euclidean"
-    neighbours = KNeighborsClassifier(min(NEIGHBOURS, len(rows)), algorithm="brute", metric=metric)
-    neighbours.fit(rows, own)
-    votes = np.asarray(neighbours.predict_proba(decoded))
-    winners = np.asarray(neighbours.classes_)[votes.argmax(axis=1)]
-    return winners.reshape(grid.shape[:2]), votes.max(axis=1).reshape(grid.shape[:2])
+    search = _nearest_with_holes if np.isnan(rows).any() else nearest
+    near, _ = search(rows, decoded, min(NEIGHBOURS, len(rows)))
+    votes = (own[near][:, :, None] == np.arange(len(labels.values))).mean(axis=1)
+    return votes.argmax(axis=1).reshape(grid.shape[:2]), votes.max(axis=1).reshape(grid.shape[:2])
+
+
+def _nearest_with_holes(
+    rows: np.ndarray, queries: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `nearest`, over what a row has."""
+    from sklearn.neighbors import NearestNeighbors  # a second, for these alone
+
+    search = NearestNeighbors(n_neighbors=count, algorithm="brute", metric="nan_euclidean")
+    distances, near = search.fit(rows).kneighbors(queries)
+    return near, distances
 
 
 def _encoded(run: Run, labels: Labels) -> tuple[np.ndarray, np.ndarray, str]:

@@ -56,6 +56,7 @@ class Console:
         self._stream = progress
         self._result = result
         self._bar: _Bar | None = None
+        self._doing: _Doing | None = None
         self._begun: tuple[float, int] | None = None
         self._said = 0
         self._said_at = time.perf_counter()
@@ -127,14 +128,24 @@ class Console:
                 "more steps may not pay, and --patience 5 would stop here"
             )
 
+    def doing(self, words: str) -> None:
+        """What takes a while, on a line of a terminal that goes when it is done."""
+        if self._stream is None or not self._stream.isatty():
+            return
+        if self._doing is None:
+            self._doing = _Doing(self._stream)
+        self._doing.say(words)
+
     def settled(self) -> None:
         """The training is over: the progress bar, if there is one, stays as it is."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        for line in (self._bar, self._doing):
+            if line is not None:
+                line.close()
+        self._bar = self._doing = None
 
     def concluded(self, run: Run, *, report: bool) -> None:
         """The result in words, and what one might do next."""
+        self.settled()
         for line in results_in_words(
             run.path,
             run.results or {},
@@ -148,16 +159,9 @@ class _Bar:
     """A progress bar of rich's, with the losses at its side."""
 
     def __init__(self, stream: Stream, total: int) -> None:
-        from rich.console import Console as Terminal
         from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
-        class VisibleCursor(Terminal):
-            """Leaves the cursor alone: a process that is killed could not bring it back."""
-
-            def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
-                return False
-
-        console = VisibleCursor(file=cast(IO[str], stream), highlight=False)
+        console = _terminal(stream)
         narrow = console.width < _NARROW
         columns: list[str | ProgressColumn] = [] if narrow else [BarColumn(bar_width=16)]
         text = TextColumn("{task.fields[said]}", style="default", markup=False)
@@ -173,6 +177,37 @@ class _Bar:
 
     def close(self) -> None:
         self._progress.stop()
+
+
+class _Doing:
+    """A line that says what is being done, and leaves nothing behind."""
+
+    def __init__(self, stream: Stream) -> None:
+        from rich.progress import Progress, TextColumn
+
+        text = TextColumn("{task.description}", style="default", markup=False)
+        self._progress = Progress(
+            text, console=_terminal(stream), auto_refresh=False, transient=True
+        )
+        self._task = self._progress.add_task("")
+        self._progress.start()
+
+    def say(self, words: str) -> None:
+        self._progress.update(self._task, description=words, refresh=True)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+def _terminal(stream: Stream) -> Any:
+    """A console of rich's that leaves the cursor alone: who is killed could not bring it back."""
+    from rich.console import Console as Terminal
+
+    class VisibleCursor(Terminal):
+        def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002
+            return False
+
+    return VisibleCursor(file=cast(IO[str], stream), highlight=False)
 
 
 def progress_line(

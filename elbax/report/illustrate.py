@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from elbax.figures import FIGURES, render_all
-from elbax.report.page import write_report
+from elbax.report.page import SOON, write_report
 from elbax.run import folder
 from elbax.run.run import Run
 from elbax.util import files
 
 
-def illustrate(run: Run) -> None:
-    """Draws every figure that this run allows, and the report around them.
+def illustrate(run: Run, doing: Callable[[str], None] | None = None) -> None:
+    """Writes the report with its numbers, draws every figure that this run allows, and adds them.
+
+    Args:
+        run: The run.
+        doing: Is told what is being drawn.
 
     Raises:
         WriteError: The disk is full.
@@ -20,13 +26,15 @@ def illustrate(run: Run) -> None:
         figures.mkdir(exist_ok=True)
     except OSError as error:
         raise files.write_error(figures, error) from error
-    pictures, left_out = render_all(run, figures)
+    write_report(run / folder.REPORT, run, None)
+    pictures, left_out = render_all(run, figures, doing)
     write_report(run / folder.REPORT, run, pictures, left_out)
 
 
-def complete(run: Run) -> None:
+def complete(run: Run, doing: Callable[[str], None] | None = None) -> None:
     """Draws what a finished run lacks: figures or the report, deleted or never reached."""
     wanted = [name for name, spec in FIGURES.items() if spec.unavailable(run) is None]
     there = all((run / folder.FIGURES / f"{name}.png").exists() for name in wanted)
-    if not (there and (run / folder.REPORT).exists()):
-        illustrate(run)
+    report = run / folder.REPORT
+    if not (there and report.exists() and SOON not in report.read_text(encoding="utf-8")):
+        illustrate(run, doing)

@@ -72,6 +72,9 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .6r
   .numbers td:last-child { grid-column: 1 / -1; min-width: 0; } }
 """
 
+SOON = "The pictures are being drawn: load this page again in some seconds."
+"""What stands in their place until they are there."""
+
 _NAMES = {"elbo": "ELBO", "kl": "KL"}
 _LABELS = (
     (
@@ -124,14 +127,17 @@ _GREY = (
 
 
 def write_report(
-    path: Path, run: Run, figures: Mapping[str, bytes], left_out: Mapping[str, str] | None = None
+    path: Path,
+    run: Run,
+    figures: Mapping[str, bytes] | None,
+    left_out: Mapping[str, str] | None = None,
 ) -> None:
     """Write the report, whole or not at all.
 
     Args:
         path: where, usually RUN/report.html.
         run: what it is about.
-        figures: PNGs by the names of `FIGURES`.
+        figures: PNGs by the names of `FIGURES`; None says that they are being drawn.
         left_out: figures that this run cannot have, each with the line that says why.
 
     Raises:
@@ -140,7 +146,9 @@ def write_report(
     write_bytes(path, page(run, figures, left_out).encode())
 
 
-def page(run: Run, figures: Mapping[str, bytes], left_out: Mapping[str, str] | None = None) -> str:
+def page(
+    run: Run, figures: Mapping[str, bytes] | None, left_out: Mapping[str, str] | None = None
+) -> str:
     """The report as HTML. Every word that is not ours is escaped."""
     results = run.results or {}
     parts = [
@@ -235,7 +243,9 @@ def _term(value: float | None) -> str:
     return NOTHING if value is None else minus(f"{value:.4g}")
 
 
-def _pictures(figures: Mapping[str, bytes], left_out: Mapping[str, str]) -> str:
+def _pictures(figures: Mapping[str, bytes] | None, left_out: Mapping[str, str]) -> str:
+    if figures is None:
+        return f'<h2>Pictures</h2>\n<p class="soft">{SOON}</p>'
     shown = [picture(name, figures[name]) for name in FIGURES if name in figures]
     missing = "".join(
         f'<p class="soft">{escaped(FIGURES[name].title if name in FIGURES else name)}: left out. '

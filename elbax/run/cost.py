@@ -99,16 +99,16 @@ def estimate(dataset: Dataset, options: Options, likelihood: Choice) -> Cost:
         return found, (model, goal)
 
     program, (_, model) = jax.make_jaxpr(loss, return_shape=True)(jax.random.key(0))
-    products, outputs = _products(program.jaxpr)
+    multiply_adds, outputs = products(program.jaxpr)
     arrays = [leaf for leaf in jax.tree.leaves(model) if leaf.dtype == floats]
     parameters = sum(leaf.size for leaf in arrays)
-    flops = 6 * products
+    flops = 6 * multiply_adds
     rate = measure_rate()
     step = _STEP + _OVERHEAD * flops / rate + _NUMBER * outputs
     stored = sum(part.x.nbytes for part in (dataset.train, dataset.validation, dataset.test))
     return Cost(
         parameters,
-        products // training.batch_size,
+        multiply_adds // training.batch_size,
         flops,
         round(rate / 1e9, 1),
         round(_AROUND + training.iterations * step, 1),
@@ -116,11 +116,15 @@ def estimate(dataset: Dataset, options: Options, likelihood: Choice) -> Cost:
     )
 
 
-def _products(program: Any) -> tuple[int, int]:
-    """Multiply-adds of all matrix products and convolutions, and the numbers that they give."""
+def products(program: Any) -> tuple[int, int]:
+    """Multiply-adds of all matrix products and convolutions, and the numbers that they give.
+
+    Args:
+        program: A jaxpr, of `jax.make_jaxpr`.
+    """
     multiply_adds = outputs = 0
     for equation in program.eqns:
-        inside = [_products(one) for one in _programs(equation)]
+        inside = [products(one) for one in _programs(equation)]
         if inside:
             # Of the branches for a processor and an accelerator one is taken: they do the same.
             branches = equation.primitive.name == "cond"

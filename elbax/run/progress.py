@@ -25,6 +25,10 @@ class Progress(Protocol):
         """Validation has stopped improving since a step with this loss (nats)."""
         ...
 
+    def doing(self, words: str) -> None:
+        """What is being done that takes a while, until `settled` or the next such."""
+        ...
+
     def settled(self) -> None:
-        """The training is over, well or not."""
+        """The training is over, well or not, or what was being done."""
         ...

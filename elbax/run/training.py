@@ -26,6 +26,8 @@ from elbax.train import CheckpointError, Diverged, Outcome, Trainer, merge
 from elbax.util import environment, files
 from elbax.util.keys import evaluation_key
 
+_ROWS = {"train": "training", "test": "test"}
+
 
 def build(plan: Plan) -> Trainer:
     """The model with its initial parameters, objective, optimiser, and the state before step 1."""
@@ -105,7 +107,9 @@ def train(
         save_model(run / MODEL, model, {"step": int(state.step), "which": LAST_GOOD})
         raise Diverged(_mend(error, run, plan), error.report) from None
     model, which = _save_models(run, plan, trainer, progress)
-    files.write_json(run / RESULTS, _measure(plan, trainer, model, which, outcome, clock))
+    results = _measure(plan, trainer, model, which, outcome, clock, progress)
+    progress.settled()
+    files.write_json(run / RESULTS, results)
     return model
 
 
@@ -161,12 +165,15 @@ def _measure(
     which: str,
     outcome: Outcome,
     clock: Clock,
+    progress: Progress,
 ) -> dict[str, Any]:
     """The content of ``results.json``."""
     seed = plan.options.run.seed
-    splits = {name: plan.dataset.split(name) for name in ("train", "test")}
-    bounds = {name: measuring.measure(model, split, seed) for name, split in splits.items()}
-    for name, bound in bounds.items():
+    bounds = {}
+    for name in ("train", "test"):
+        split = plan.dataset.split(name)
+        progress.doing(f"measuring the model on {len(split):,} {_ROWS[name]} rows")
+        bounds[name] = bound = measuring.measure(model, split, seed)
         if bound is not None and "elbo" not in bound:
             bound["terms"] = _terms(plan, trainer, model, name)
     rows = conditioned(model, plan.dataset.test if len(plan.dataset.test) else plan.dataset.train)

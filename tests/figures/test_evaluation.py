@@ -33,7 +33,7 @@ def test_the_curves_end_where_all_draws_of_the_histogram_are_averaged(run):
     given = found.given_prior
     assert_allclose(found.prior[0][0, -1], logsumexp(given) - np.log(len(given)), rtol=1e-6)
     assert_allclose(found.prior[0][0, 0], given[0], rtol=1e-6)
-    # Ten repetitions of one datum are ten estimates.
+    # The repetitions of one datum are as many estimates.
     assert len(np.unique(found.posterior[0][:, -1])) == bound.REPEATS
     assert found.annealed is None
 
@@ -76,7 +76,7 @@ def test_what_only_drawing_shows_is_left_out_with_its_reason(run, monkeypatch):
     def refuse(*_, **__):
         raise ValueError("the posterior is a point")
 
-    monkeypatch.setattr(bound, "running", refuse)
+    monkeypatch.setattr(bound, "draws", refuse)
     monkeypatch.setattr(figures, "FIGURES", {n: FIGURES[n] for n in ("bound", "train_process")})
     pictures, left_out = render_all(run)
     assert list(pictures) == ["train_process"]

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from elbax.report.page import DEFINITIONS, page, write_report
+from elbax.report import illustrate
+from elbax.report.page import DEFINITIONS, SOON, page, write_report
 from elbax.report.verdict import validation_trend, verdict
 from elbax.run.run import Run
 from elbax.util.files import WriteError
@@ -269,6 +270,25 @@ def test_a_figure_left_out_is_named_with_its_reason():
     html = page(run(), {}, {"top_label": "top_label needs labels: 'x' has none"})
     text = "".join(parse(html).text)
     assert "The latent space, labelled: left out. Top_label needs labels: 'x' has none." in text
+
+
+def test_the_numbers_are_there_before_the_first_picture_is(tmp_path, monkeypatch):
+    seen = []
+
+    def render(_run, figures, doing):
+        assert figures.is_dir()
+        seen.append((tmp_path / "report.html").read_text(encoding="utf-8"))
+        doing("drawing normal")
+        return {"normal": PNG}, {}
+
+    monkeypatch.setattr(illustrate, "render_all", render)
+    made = Run(tmp_path, **run()._known)
+    illustrate.illustrate(made, seen.append)
+    early, said = seen
+    assert SOON in early
+    assert early == page(made, None)
+    assert said == "drawing normal"
+    assert SOON not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path):

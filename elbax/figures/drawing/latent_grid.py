@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from elbax.evaluate.tiles import Conditioned, Rows
 
@@ -32,7 +32,7 @@ def most_active(means: np.ndarray, count: int = 2) -> np.ndarray:
 
 def gaussian_quantiles(count: int) -> np.ndarray:
     """The standard normal's quantiles at the middles of `count` equal slices of probability."""
-    return norm.ppf((np.arange(count) + 0.5) / count)
+    return ndtri((np.arange(count) + 0.5) / count)
 
 
 def quantile_grid(axes: np.ndarray, latents: int, count: int) -> np.ndarray:
