@@ -1,12 +1,9 @@
 """What an objective says of data that training did not see: for those that report no bound."""
 
-from collections.abc import Callable
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -38,22 +35,24 @@ def losses(
     """
     size = data.x.shape[0]
     batch_size = min(batch_size, size)
-    judge = _judge(objective, state, step)
+    at = (objective, state, jnp.asarray(step, jnp.int32))
     found = []
     for start in range(0, size - batch_size + 1, batch_size):
         part = jax.tree.map(lambda a, start=start: a[start : start + batch_size], data)
-        found.append(judge(model, part, jax.random.fold_in(key, start)))
+        found.append(_of_batch(model, at, part, jax.random.fold_in(key, start)))
     return {name: float(jnp.mean(jnp.stack([one[name] for one in found]))) for name in found[0]}
 
 
-def _judge(objective: AbstractObjective, state: PyTree, step: int) -> Callable[..., dict[str, Any]]:
-    @eqx.filter_jit
-    def of_batch(model: LatentVariableModel, batch: Batch, key: PRNGKeyArray) -> dict[str, Any]:
-        drawn, noise = jax.random.split(key)
-        keys = jax.random.split(drawn, batch.x.shape[0])
-        seen = eqx.tree_at(lambda b: b.x, batch, jax.vmap(model.preprocessing)(batch.x, keys))
-        number = jnp.asarray(step, jnp.int32)
-        _, (_, metrics) = objective(model, seen, state=state, step=number, key=noise)
-        return {name: value for name, value in metrics.items() if value.ndim == 0}
-
-    return of_batch
+@eqx.filter_jit
+def _of_batch(
+    model: LatentVariableModel,
+    at: tuple[AbstractObjective, PyTree, Int[Array, ""]],
+    batch: Batch,
+    key: PRNGKeyArray,
+) -> dict[str, Array]:
+    objective, state, step = at
+    drawn, noise = jax.random.split(key)
+    keys = jax.random.split(drawn, batch.x.shape[0])
+    seen = eqx.tree_at(lambda b: b.x, batch, jax.vmap(model.preprocessing)(batch.x, keys))
+    _, (_, metrics) = objective(model, seen, state=state, step=step, key=noise)
+    return {name: value for name, value in metrics.items() if value.ndim == 0}

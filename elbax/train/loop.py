@@ -123,6 +123,8 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         ValueError: A batch is larger than the data, or a number is not positive.
     """
     _check(data.x.shape[0], batch_size, validate_every, patience)
+    if int(state.step) >= steps:
+        return  # nothing is left to train, so nothing to compile
     program = Program(model, objective, optimizer, transform, batch_size, steps)
     order = BatchOrder(state.key, data.x.shape[0], batch_size)
     started = time.perf_counter()
