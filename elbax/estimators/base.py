@@ -20,25 +20,25 @@ from elbax.util import environment
 if TYPE_CHECKING:
     from elbax.train import History, Report, Trainer
 
-_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 
 # What scikit-learn checks in `fit`, never in `__init__`.
 CONSTRAINTS: dict[str, list[Any]] = {
-    "n_components": [_AT_LEAST_ONE, None],
+    "n_components": [AT_LEAST_ONE, None],
     "recipe": [str],
-    "hidden_layer_sizes": [_AT_LEAST_ONE, "array-like", None],
+    "hidden_layer_sizes": [AT_LEAST_ONE, "array-like", None],
     "likelihood": [str, dict, "array-like", None],
     "prior": [str, dict, None],
     "posterior": [str, dict, None],
     "network": [str, dict, None],
     "beta": [Interval(Real, 0, None, closed="left"), None],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither"), None],
-    "max_iter": [_AT_LEAST_ONE, None],
-    "batch_size": [_AT_LEAST_ONE, None],
+    "max_iter": [AT_LEAST_ONE, None],
+    "batch_size": [AT_LEAST_ONE, None],
     "early_stopping": ["boolean", None],
     "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "n_iter_no_change": [_AT_LEAST_ONE, None],
-    "n_draws": [_AT_LEAST_ONE],
+    "n_iter_no_change": [AT_LEAST_ONE, None],
+    "n_draws": [AT_LEAST_ONE],
     "warm_start": ["boolean"],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
@@ -132,7 +132,9 @@ class BaseVAE(BaseEstimator):
         steps = settled.max_iter * per_epoch
         if anew:
             features = learning.features(columns, rows)
-            trainer = learning.build(settled.options, features, train, steps=steps, seed=seed)
+            trainer = learning.build(
+                settled.options, features, train, steps=steps, seed=seed, members=self._members
+            )
         else:
             trainer = self._resumed()
         trainer, history = learning.train(
@@ -187,13 +189,22 @@ class BaseVAE(BaseEstimator):
 
         if isinstance(self._trainer, bytes):
             blank = np.zeros((2, len(self._reading.columns)), np.float32)
-            encoder: Any = self.model_.encoder
-            features = encoder.network.features
+            model: Any = self.model_ if self._members is None else self.model_.at(0)
             fresh = learning.build(
-                self._options, features, blank, steps=self._schedule, seed=self._seed
+                self._options,
+                model.encoder.network.features,
+                blank,
+                steps=self._schedule,
+                seed=self._seed,
+                members=self._members,
             )
             return learning.with_state(fresh, self.model_, self._trainer)
         return self._trainer
+
+    @property
+    def _members(self) -> int | None:
+        """How many models are one; None where there is a single one."""
+        return None
 
     def _forget(self) -> None:
         for name in ("model_", "_trainer"):

@@ -10,7 +10,7 @@ from sklearn.base import TransformerMixin
 from sklearn.impute import MissingIndicator
 from sklearn.utils.validation import check_is_fitted
 
-from elbax.estimators.base import CONSTRAINTS, BaseVAE
+from elbax.estimators.base import AT_LEAST_ONE, CONSTRAINTS, BaseVAE
 from elbax.estimators.reading import TableReading, across, beside
 
 
@@ -25,6 +25,8 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
     Args:
         n_draws: Importance draws a row.
+        n_estimators: Models that start at other weights and are trained side by side, for as many
+            times the work: p(x) is the mean of theirs (`elbax.model.Members`).
         sample_posterior: Fill with a draw from p(x_missing | x_observed) instead of the mean: with
             several random_states this is multiple imputation.
         add_indicator: Append a column of 0 and 1 for each column that had missing cells in `fit`,
@@ -34,7 +36,8 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
     Attributes:
         indicator_: The `MissingIndicator`, where asked for.
-        model_: And the others, as of `VAE`; `likelihood_` is of the columns that were not empty.
+        model_: The model; with several `n_estimators` an `elbax.model.Members`.
+        likelihood_: And the others, as of `VAE`; this of the columns that were not empty.
 
     Example:
         >>> import numpy as np
@@ -48,12 +51,14 @@ class VAEImputer(TransformerMixin, BaseVAE):
     """
 
     _: KW_ONLY
+    n_estimators: Any = 1
     sample_posterior: Any = False
     add_indicator: Any = False
     keep_empty_features: Any = False
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
+        "n_estimators": [AT_LEAST_ONE],
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
@@ -130,6 +135,10 @@ class VAEImputer(TransformerMixin, BaseVAE):
         if not self.add_indicator:
             return kept
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
+
+    @property
+    def _members(self) -> int | None:
+        return None if self.n_estimators == 1 else self.n_estimators
 
     @property
     def _given(self) -> np.ndarray:

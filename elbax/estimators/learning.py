@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import safetensors.numpy
 from elbax.data import Column
 from elbax.model.interfaces import Batch
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.members import Members
 from elbax.model.networks.columns import ColumnFeatures
 from elbax.model.serialise import load_model, save_model
 from elbax.recipes import compatibility, parts
@@ -22,6 +24,7 @@ from elbax.recipes.build import build as build_trainer
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import Options
 from elbax.train import Diverged, History, Report, State, Trainer
+from elbax.train.members import together
 from elbax.train.state import from_arrays, to_arrays
 
 _PROGRAMS = 8  # shapes of data whose programs are kept for each composition
@@ -47,7 +50,13 @@ def features(columns: tuple[Column, ...], rows: np.ndarray) -> ColumnFeatures:
 
 
 def build(
-    options: Options, features: ColumnFeatures, rows: np.ndarray, *, steps: int, seed: int
+    options: Options,
+    features: ColumnFeatures,
+    rows: np.ndarray,
+    *,
+    steps: int,
+    seed: int,
+    members: int | None = None,
 ) -> Trainer:
     """A new model of these columns, and the state before the first step.
 
@@ -57,6 +66,7 @@ def build(
         rows: The training rows as they are modelled, for a prior that starts at some of them.
         steps: The length of a learning-rate schedule.
         seed: Of the weights and of all that is drawn in training.
+        members: How many models to train side by side; None: one, as it is.
 
     Raises:
         ValueError: Parts that do not exist or do not fit together; one line.
@@ -65,16 +75,20 @@ def build(
     model, training = parts.settled(options.model), options.training
     objective = parts.find("objective", training.objective.name).constructor
     compatibility.check(model, rows.shape[1:], likelihood, objective)
-    return build_trainer(
+    build_one = functools.partial(
+        build_trainer,
         model,
         training,
         rows,
         likelihood=likelihood,
         steps=steps,
-        seed=seed,
         features=features,
         share_programs=True,
     )
+    if members is None:
+        return build_one(seed=seed)
+    others = np.random.default_rng(seed).integers(np.iinfo(np.int32).max, size=members - 1)
+    return together([build_one(seed=each) for each in (seed, *others.tolist())])
 
 
 def train(
@@ -131,7 +145,7 @@ def train(
     return trainer.at_best(), history
 
 
-def model_to_bytes(model: LatentVariableModel) -> bytes:
+def model_to_bytes(model: LatentVariableModel | Members) -> bytes:
     """The model as the bytes of its safetensors file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -139,7 +153,7 @@ def model_to_bytes(model: LatentVariableModel) -> bytes:
         return path.read_bytes()
 
 
-def model_from_bytes(content: bytes) -> LatentVariableModel:
+def model_from_bytes(content: bytes) -> LatentVariableModel | Members:
     """The model that `model_to_bytes` wrote.
 
     Raises:
@@ -156,7 +170,7 @@ def state_to_bytes(trainer: Trainer) -> bytes:
     return safetensors.numpy.save(to_arrays(_without_model(trainer.state)))
 
 
-def with_state(fresh: Trainer, model: LatentVariableModel, content: bytes) -> Trainer:
+def with_state(fresh: Trainer, model: LatentVariableModel | Members, content: bytes) -> Trainer:
     """The trainer whose state `state_to_bytes` wrote.
 
     Args:

@@ -16,6 +16,7 @@ from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
+from elbax.model.members import Members
 from elbax.model.missingness import MissingCells
 
 LEVEL = 0.9  # of the intervals
@@ -64,7 +65,7 @@ class Imputation:
 
 
 def impute(
-    model: LatentVariableModel,
+    model: LatentVariableModel | Members,
     rows: np.ndarray,
     *,
     key: PRNGKeyArray,
@@ -83,7 +84,8 @@ def impute(
     importance resampling (their §3.3): z by its weight, then x from p(x|z).
 
     Args:
-        model: A model whose posterior draws with a density.
+        model: A model whose posterior draws with a density; or several that are one, of which each
+            proposes as many draws.
         rows: Data as stored, NaN where not observed.
         key: The randomness: of row i, so that a row's result depends on no other row.
         samples: Importance draws a row.
@@ -100,7 +102,7 @@ def impute(
 
 
 def impute_means(
-    model: LatentVariableModel,
+    model: LatentVariableModel | Members,
     rows: np.ndarray,
     *,
     key: PRNGKeyArray,
@@ -126,7 +128,7 @@ def impute_means(
 
 def _map(
     multiple: int,
-    model: LatentVariableModel,
+    model: LatentVariableModel | Members,
     rows: np.ndarray,
     key: PRNGKeyArray,
     samples: int,
@@ -146,13 +148,17 @@ def _map(
 def _of_row(samples: int, multiple: int, equations_each: int) -> Callable[..., tuple[Array, ...]]:
     """From a row to the fields of its `Imputation`; without completed rows to those of `Means`."""
 
-    def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> tuple[Array, ...]:
+    def of_row(
+        model: LatentVariableModel | Members, row: Array, key: PRNGKeyArray
+    ) -> tuple[Array, ...]:
         row, equations = Equations.unpacked(row, equations_each)
         x = model.preprocessing(row)
 
         def fill() -> tuple[Array, ...]:
             latent, choice, cells = jax.random.split(key, 3)
-            found = _propose(model, x, equations, jax.random.split(latent, samples))
+            members = model.count if isinstance(model, Members) else 1
+            keys = jax.random.split(latent, -(-samples // members) * members)
+            found = _propose(model, x, equations, keys)
             means = *found.settled(), 1.0 / jnp.sum(jnp.square(found.weights))
             return (*means, *found.drawn(multiple, choice, cells)) if multiple else means
 
@@ -213,8 +219,23 @@ class _Proposals(eqx.Module):
 
 
 def _propose(
-    model: LatentVariableModel, x: Array, equations: Equations | None, keys: Array
+    model: LatentVariableModel | Members, x: Array, equations: Equations | None, keys: Array
 ) -> _Proposals:
+    if isinstance(model, Members):
+        # With p(x) the mean of theirs a member's draw weighs p_e(x, z) / q_e(z|x), as if alone.
+        of_each = lambda member, keys: _draw(member, x, equations, keys)  # noqa: E731
+        drawn = model.map(of_each, keys.reshape(model.count, -1))
+        drawn = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), drawn)
+    else:
+        drawn = _draw(model, x, equations, keys)
+    log_weights, cells, solved = drawn
+    return _Proposals(x, jax.nn.softmax(log_weights), cells, equations, solved)
+
+
+def _draw(
+    model: LatentVariableModel, x: Array, equations: Equations | None, keys: Array
+) -> tuple[Array, Any, Array | None]:
+    """Of each draw its log-weight, the distribution of the missing cells, and the row solved."""
     q, p = model.encode(x), model.prior_distribution()
 
     def draw(key: PRNGKeyArray) -> tuple[Array, Any, Array | None]:
@@ -231,8 +252,7 @@ def _propose(
             log_p = log_p + equations.log_weight(model, solved, z)
         return log_p - log_q, _of_missing(model, z, cell_key), solved
 
-    log_weights, cells, solved = jax.vmap(draw)(keys)
-    return _Proposals(x, jax.nn.softmax(log_weights), cells, equations, solved)
+    return jax.vmap(draw)(keys)
 
 
 def _at(distributions: Any, i: Any) -> Any:

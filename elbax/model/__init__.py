@@ -36,6 +36,8 @@ from elbax.model.likelihoods.real import Normal as Normal
 from elbax.model.likelihoods.real import StudentT as StudentT
 from elbax.model.likelihoods.unit_interval import Bernoulli as Bernoulli
 from elbax.model.likelihoods.unit_interval import ContinuousBernoulli as ContinuousBernoulli
+from elbax.model.members import Members as Members
+from elbax.model.members import OfMembers as OfMembers
 from elbax.model.missingness import AtRandom as AtRandom
 from elbax.model.missingness import SelfMasking as SelfMasking
 from elbax.model.networks.columns import ColumnFeatures as ColumnFeatures

@@ -30,6 +30,7 @@ from elbax.model.latent_variable_model import (
     Encoder,
     LatentVariableModel,
 )
+from elbax.model.members import Members
 from elbax.model.missingness import AtRandom
 from elbax.model.networks import columns, dense, holes, images
 from elbax.model.objectives.terms import ElboTerms, elbo_terms
@@ -237,7 +238,7 @@ def _allowed() -> dict[str, type]:
     ]
     found: dict[str, type] = {
         kind.__name__: kind
-        for kind in (LatentVariableModel, Preprocessing, NeuralFlow, eqx.nn.LayerNorm)
+        for kind in (LatentVariableModel, Members, Preprocessing, NeuralFlow, eqx.nn.LayerNorm)
     }
     for module in (dense, images, columns, holes):
         for kind in vars(module).values():

@@ -129,7 +129,11 @@ def fit(  # noqa: PLR0913 - a run has so many parts
     order = BatchOrder(state.key, data.x.shape[0], batch_size)
     started = time.perf_counter()
     programs = {} if programs is None else programs
-    shapes = (batch_size, steps if validation is not None else None, _shapes((data, validation)))
+    shapes = (
+        batch_size,
+        steps if validation is not None else None,
+        _shapes((data, validation, without_best(state))),
+    )
     if shapes not in programs:
         validate = None if validation is None else jax.jit(program.validate)
         programs[shapes] = Compiled(program.compile(state, data), validate)

@@ -16,6 +16,7 @@ import optax
 
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.model.members import Members
 from elbax.train.loop import Outcome, Report, fit
 from elbax.train.state import Best, State, merge
 
@@ -44,7 +45,7 @@ class Trainer:
         programs: What `fit` has compiled, by the shapes of the data, to be used again.
     """
 
-    model: LatentVariableModel
+    model: LatentVariableModel | Members
     objective: AbstractObjective
     optimizer: optax.GradientTransformation
     state: State
@@ -56,7 +57,7 @@ class Trainer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.state.parameters))
 
     @property
-    def trained(self) -> tuple[LatentVariableModel, AbstractObjective]:
+    def trained(self) -> tuple[Any, AbstractObjective]:
         """Model and objective with the parameters of the state."""
         return merge(self.state.parameters, self.model, self.objective)
 

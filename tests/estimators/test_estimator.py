@@ -180,17 +180,36 @@ def test_pickled_and_back_it_says_and_learns_the_same(iris):
     np.testing.assert_array_equal(twice.transform(iris), first.transform(iris))
 
 
+def test_several_models_are_one_imputer_that_is_pickled_and_goes_on(iris):
+    holed = np.where(np.random.default_rng(0).random(iris.shape) < 0.2, np.nan, iris)
+    one = {**SMALL, "max_iter": 3, "random_state": 0, "warm_start": True}
+    first = VAEImputer(**one, n_estimators=3).fit(holed)
+    assert first.model_.count == 3
+    weights = first.model_.stacked.encoder.network.network.layers[0].weight
+    assert len({float(w.sum()) for w in weights}) == 3
+    second = pickle.loads(pickle.dumps(first))  # noqa: S301 - our own
+    for each in (first, second):
+        np.testing.assert_array_equal(each.transform(holed), first.transform(holed))
+        np.testing.assert_array_equal(each.transform(holed[5:9]), first.transform(holed)[5:9])
+    for each in (first, second):
+        each.fit(holed)
+    np.testing.assert_array_equal(second.transform(holed), first.transform(holed))
+    alone = VAEImputer(**one).fit(holed)
+    assert not np.array_equal(alone.transform(holed), first.transform(holed))
+
+
 def test_a_state_saved_before_its_arrays_had_names_comes_back(iris):
     # The file is from an earlier elbax, after this very fit; its arrays are numbered.
     content = (Path(__file__).parent / "numbered.safetensors").read_bytes()
-    fitted = VAE(**SMALL, max_iter=4, random_state=1).fit(iris)
+    plain = {**SMALL, "options": {"objective": "elbo"}}
+    fitted = VAE(**plain, max_iter=4, random_state=1).fit(iris)
     trainer = fitted._trainer
     restored = learning.with_state(trainer, fitted.model_, content)
     then, now = to_arrays(restored.state), to_arrays(trainer.state)
     assert then.keys() == now.keys()
     for name, array in now.items():
         np.testing.assert_allclose(then[name], array, rtol=1e-3, atol=1e-6, err_msg=name)
-    other = VAE(**{**SMALL, "n_components": 3}, max_iter=1, random_state=1).fit(iris)
+    other = VAE(**{**plain, "n_components": 3}, max_iter=1, random_state=1).fit(iris)
     with pytest.raises(ValueError, match="of another model or optimiser"):
         learning.with_state(other._trainer, other.model_, content)
 
@@ -199,13 +218,13 @@ def test_early_stopping_keeps_the_best():
     x = gaussian(200)
     parameters = {**SMALL, "max_iter": 400, "learning_rate_init": 0.02, "random_state": 0}
     stopped = VAE(**parameters, early_stopping=True, n_iter_no_change=5).fit(x)
-    bounds = stopped.history_["validation_elbo"]
+    bounds = -stopped.history_["validation_loss"]
     epochs = stopped.history_["validation_epoch"]
     assert stopped.n_iter_ < 400
     assert stopped.n_iter_ - epochs[bounds.argmax()] == 5
     # Going on begins where it was best: the next look is nearer to the best than to a new start.
     stopped.set_params(warm_start=True, max_iter=1).fit(x)
-    assert stopped.history_["validation_elbo"][-1] > bounds.max() - 0.5
+    assert -stopped.history_["validation_loss"][-1] > bounds.max() - 0.5
     full = VAE(**{**parameters, "max_iter": 2}).fit(x[:50])
     assert "validation_elbo" not in full.history_  # too few rows to keep some apart
 
