@@ -1,0 +1,1 @@
+"""Imputers on whole tables: elbax beside means, neighbours, chained regressions and forests."""
