@@ -33,6 +33,7 @@ CHECKPOINTS = "checkpoints"
 FIGURES = "figures"
 BETAS = "betas"
 REPORT = "report.html"
+EXPLORER = "explorer.html"
 
 FIGURE_NAMES = (
     "reconstruct",
@@ -55,7 +56,7 @@ RUNS = Path("runs")
 """Where runs without --out go, numbered."""
 
 SCHEMA = 1
-_FILES = (CONFIG, MODEL, BEST, METRICS, RESULTS, REPORT)
+_FILES = (CONFIG, MODEL, BEST, METRICS, RESULTS, REPORT, EXPLORER)
 
 
 class RunFolderError(ValueError):

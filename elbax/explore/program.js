@@ -1,0 +1,122 @@
+"use strict";
+// Runs the programs that elbax/explore/program.py makes: flat Float32Arrays in, flat arrays out.
+
+const UNARY = {
+  abs: Math.abs, ceil: Math.ceil, cos: Math.cos, exp: Math.exp, expm1: Math.expm1,
+  floor: Math.floor, is_finite: (x) => +Number.isFinite(x), log: Math.log, log1p: Math.log1p,
+  logistic: (x) => 1 / (1 + Math.exp(-x)), neg: (x) => -x, not: (x) => +!x,
+  round: (x) => { const r = Math.round(x); return Math.abs(x % 1) === 0.5 && r % 2 ? r - 1 : r; },
+  rsqrt: (x) => 1 / Math.sqrt(x), sign: Math.sign, sin: Math.sin, sqrt: Math.sqrt,
+  square: (x) => x * x, tanh: Math.tanh, trunc: Math.trunc, erf, erfc: (x) => 1 - erf(x),
+};
+const BINARY = {
+  add: (a, b) => a + b, add_any: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b,
+  div: (a, b) => a / b, pow: Math.pow, atan2: Math.atan2,
+  // NaN is passed on, as by XLA.
+  max: (a, b) => (a > b || Number.isNaN(a) ? a : b), min: (a, b) => (a < b || Number.isNaN(a) ? a : b),
+  eq: (a, b) => +(a === b), ne: (a, b) => +(a !== b), lt: (a, b) => +(a < b),
+  gt: (a, b) => +(a > b), le: (a, b) => +(a <= b), ge: (a, b) => +(a >= b),
+  and: (a, b) => +(a && b ? 1 : 0), or: (a, b) => +(a || b ? 1 : 0),
+};
+
+// Abramowitz and Stegun 7.1.26 has 1.5e-7; this is the series and the continued fraction.
+function erf(x) {
+  const a = Math.abs(x);
+  if (a > 6) return Math.sign(x);
+  let sum = 0;
+  if (a < 2.5) {
+    let term = a;
+    for (let n = 0; n < 60; n++) { sum += term / (2 * n + 1); term *= -a * a / (n + 1); }
+    return Math.sign(x) * sum * 2 / Math.sqrt(Math.PI);
+  }
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
+  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
+}
+
+function matmul(a, b, { b: batch, m, k, n }) {
+  const out = new Float32Array(batch * m * n);
+  for (let i = 0; i < batch; i++) {
+    for (let r = 0; r < m; r++) {
+      const row = out.subarray((i * m + r) * n, (i * m + r + 1) * n);
+      for (let c = 0; c < k; c++) {
+        const factor = a[(i * m + r) * k + c];
+        if (factor === 0) continue;
+        const weights = b.subarray((i * k + c) * n, (i * k + c + 1) * n);
+        for (let j = 0; j < n; j++) row[j] += factor * weights[j];
+      }
+    }
+  }
+  return out;
+}
+
+function reduced(op, x, length, size) {
+  const out = new Float32Array(size);
+  for (let i = 0; i < size; i++) {
+    let best = 0, value = op === "reduce_sum" ? 0 : x[i * length];
+    for (let j = 0; j < length; j++) {
+      const one = x[i * length + j];
+      if (op === "reduce_sum") value += one;
+      else if (op === "reduce_min" ? one < value : one > value) { value = one; best = j; }
+    }
+    out[i] = op === "argmax" ? best : value;
+  }
+  return out;
+}
+
+function step(one, values) {
+  const [a, b, c] = one.in.map((number) => values[number]);
+  const { op, size } = one;
+  if (op === "matmul") return matmul(a, b, one);
+  if (op === "take") return Float32Array.from(b, (place) => a[place]);
+  if ("length" in one) return reduced(op, a, one.length, size);
+  const out = new Float32Array(size);
+  if (op === "concatenate") {
+    let start = 0;
+    for (const number of one.in) { out.set(values[number], start); start += values[number].length; }
+  } else if (op === "select_n") {
+    const which = (i) => a[a.length > 1 ? i : 0];
+    for (let i = 0; i < size; i++) {
+      const from = which(i) ? c : b;
+      out[i] = from[from.length > 1 ? i : 0];
+    }
+  } else if (op in UNARY) {
+    const f = UNARY[op];
+    for (let i = 0; i < size; i++) out[i] = f(a[i]);
+  } else {
+    const f = BINARY[op], x = a.length > 1, y = b.length > 1;
+    for (let i = 0; i < size; i++) out[i] = f(a[x ? i : 0], b[y ? i : 0]);
+  }
+  return out;
+}
+
+// A program with its constants as arrays: a function from one input to its outputs.
+function runner(program) {
+  return (input) => {
+    const values = { ...program.constants, [program.input]: Float32Array.from(input) };
+    for (const one of program.steps) values[one.out] = step(one, values);
+    return program.outputs.map((number) => values[number]);
+  };
+}
+
+function halves(bits) {  // float16 as float32
+  return Float32Array.from(bits, (h) => {
+    const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = h & 1023;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    if (exponent === 31) return fraction ? NaN : sign * Infinity;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  });
+}
+
+// Arrays of one buffer of bytes: [type, offset, length] by name.
+function unpacked(buffer, table) {
+  const views = { f2: Uint16Array, f4: Float32Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
+  const found = {};
+  for (const [name, [type, offset, length]] of Object.entries(table)) {
+    const array = new views[type](buffer, offset, length);
+    found[name] = type === "f2" ? halves(array) : array;
+  }
+  return found;
+}
+
+if (typeof module !== "undefined") module.exports = { runner, unpacked };
