@@ -15,8 +15,8 @@ squared error over the hidden cells, in standard deviations of the whole columns
 This page is written by `python -m benchmarks.missing` from `benchmarks/missing/results/`; what was
 not run is not in it.
 
-elbax in the demonstration's composition: a linear decoder, an encoder of two tanh layers of 128, as
-many latents as columns less one, k = 20 draws, batches of 16, Adam 1e-3; 30,000 steps, 10,000 for
+The models have the demonstration's composition: a linear decoder, an encoder of two tanh layers of
+128, as many latents as columns less one, k = 20 draws, batches of 16, Adam 1e-3; 30,000 steps, 10,000 for
 tables of up to 1,000 rows. Where it differs: each column has a scale of its own (theirs is one for
 all), and the mechanism sees five draws of a missing number (theirs sees its mean). Nothing was
 tuned by these figures, and nothing is held out: the last step's model fills the very rows that it

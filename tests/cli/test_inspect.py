@@ -25,7 +25,7 @@ def test_inspect_says_what_the_data_are(elbax):
 
 def test_inspect_sees_what_training_refuses(elbax, tmp_path):
     x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
-    x[3, 1], x[:, 2] = np.nan, 7
+    x[3, 1], x[5, 0], x[:, 2] = np.nan, np.inf, 7
     np.save(tmp_path / "table.npy", x[:, None])
     status, out, _ = elbax("inspect", tmp_path / "table.npy", "--json")
     found = json.loads(out)
@@ -34,7 +34,7 @@ def test_inspect_sees_what_training_refuses(elbax, tmp_path):
     assert (found["kind"], found["shape"], found["missing"]) == ("images", [1, 4, 1], 1)
     assert found["constant"] == 1
     assert found["likelihood"] == "normal"
-    assert "NaN" in found["problems"][0]
+    assert "1 infinite value, the first at image 5" in found["problems"][0]
 
 
 @pytest.mark.parametrize(
