@@ -100,7 +100,10 @@ class NeuralFlow(eqx.Module):
         """The x whose image is y, and log |det ∂x/∂y|."""
         total = jnp.zeros(())
         for layer in reversed(self._layers()):
-            y, log_det = layer.inverse_and_log_det(y[::-1], context)
+            if self.kind == "masked-autoregressive":
+                y, log_det = _inverse(layer, y[::-1], context)
+            else:
+                y, log_det = layer.inverse_and_log_det(y[::-1], context)
             total = total + log_det
         return y, total
 
@@ -189,6 +192,45 @@ def _skeleton(
         layer = make(kind, dim, context_dim, width, jax.random.key(0))
         moving, skeleton = eqx.partition(layer, eqx.is_inexact_array)
         return skeleton, moving
+
+
+def _inverse(
+    layer: Any, y: Float[Array, " dim"], context: Float[Array, " context"] | None
+) -> tuple[Float[Array, " dim"], Scalar]:
+    """The inverse of an autoregressive layer, for the products and units of a single pass.
+
+    xᵢ follows from hidden units that see x₁ … xᵢ₋₁ alone. Units that see as much are a group, and
+    each group is computed once, as soon as what it sees is known. (flowjax runs the whole network
+    anew for each xᵢ, ten times the work for ten dimensions. In a step of a mixture of a hundred
+    such posteriors that took 20 times as long as all the rest.)
+    """
+    first, last = layer.masked_autoregressive_mlp.layers
+    dim, inner = len(y), first.bias
+    of_first, of_last = first.weight.unwrap(), last.weight.unwrap()  # masked weights are 0
+    if context is not None:
+        inner = inner + of_first[:, dim:] @ context
+    groups = dim if context is not None else dim - 1  # of flowjax: unit h is of group h mod groups
+
+    def grouped(of_units: Array) -> Array:
+        """From an entry a unit to one a group and unit in it; where there is none stands 0."""
+        rest = of_units.shape[1:]
+        filled = jnp.pad(of_units, [(0, -len(of_units) % groups), *[(0, 0)] * len(rest)])
+        found = jnp.swapaxes(filled.reshape(-1, groups, *rest), 0, 1)
+        # Without a context nothing is known before x₁: its group is empty.
+        return jnp.pad(found, [(dim - groups, 0), *[(0, 0)] * (found.ndim - 1)])
+
+    def solve(carry: tuple[Array, Array], at: Any) -> tuple[tuple[Array, Array], Scalar]:
+        x, out = carry
+        i, inner, first, last = at
+        out = out + jnp.tanh(inner + first @ x) @ last
+        step = layer.transformer_constructor(out.reshape(dim, -1)[i])
+        value, log_det = step.inverse_and_log_det(y[i])
+        return (x.at[i].set(value), out), log_det
+
+    units = grouped(inner), grouped(of_first[:, :dim]), grouped(of_last.T)
+    start = jnp.zeros_like(y), last.bias
+    (x, _), log_dets = jax.lax.scan(solve, start, (jnp.arange(dim), *units))
+    return x, jnp.sum(log_dets)
 
 
 class PlanarLayer(eqx.Module):
