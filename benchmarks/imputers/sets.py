@@ -79,7 +79,8 @@ def hidden(x: np.ndarray, mechanism: str, rate: float, seed: int) -> np.ndarray:
 
 def _shift(logits: np.ndarray, rate: float) -> float:
     """What makes the probabilities' mean the rate."""
-    return float(brentq(lambda shift: expit(logits + shift).mean() - rate, -50.0, 50.0))
+    root: Any = brentq(lambda shift: expit(logits + shift).mean() - rate, -50.0, 50.0)
+    return float(root)
 
 
 def error(filled: np.ndarray, x: np.ndarray, gone: np.ndarray) -> float:

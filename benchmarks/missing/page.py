@@ -16,13 +16,13 @@ This page is written by `python -m benchmarks.missing` from `benchmarks/missing/
 not run is not in it.
 
 The models have the demonstration's composition: a linear decoder, an encoder of two tanh layers of
-128, as many latents as columns less one, k = 20 draws, batches of 16, Adam 1e-3; 30,000 steps, 10,000 for
-tables of up to 1,000 rows. Where it differs: each column has a scale of its own (theirs is one for
-all), and the mechanism sees five draws of a missing number (theirs sees its mean). Nothing was
-tuned by these figures, and nothing is held out: the last step's model fills the very rows that it
-was trained on. "high" knows that high values are missing, as the demonstration does; the other
-self-masking does not. MICE and missForest are scikit-learn's `IterativeImputer`, as there.
-"""
+128, as many latents as columns less one, k = 20 draws, batches of 16, Adam 1e-3; 30,000 steps,
+10,000 for tables of up to 1,000 rows. Where it differs: each column has a scale of its own (theirs
+is one for all), and the mechanism sees five draws of a missing number (theirs sees its mean).
+Nothing was tuned by these figures, and nothing is held out: the last step's model fills the very
+rows that it was trained on. "high" knows that high values are missing, as the demonstration does;
+the other self-masking does not. MICE and missForest are scikit-learn's `IterativeImputer`, as
+there."""
 
 _PUBLISHED = {
     "self-masking, high": "1.035",

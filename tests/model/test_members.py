@@ -1,6 +1,7 @@
 """Several models as one: the mixture of them in closed form, and gradients that stay apart."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -28,7 +29,7 @@ def two() -> tuple[list[LinearGaussian], list[LatentVariableModel], np.ndarray]:
     moved = eqx.tree_at(
         lambda m: m.decoder.network.layers[-1].bias,
         model,
-        model.decoder.network.layers[-1].bias + shift.astype(np.float32),
+        replace_fn=lambda bias: bias + shift.astype(np.float32),
     )
     return [oracle, other], [model, moved], x
 
@@ -41,7 +42,8 @@ def test_cells_are_filled_by_the_mixture_of_the_members():
         gone, logs, means = np.isnan(row), [], []
         for oracle in oracles:
             covariance = oracle.weight @ oracle.weight.T + oracle.scale**2 * np.eye(4)
-            seen = multivariate_normal(oracle.bias[~gone], covariance[np.ix_(~gone, ~gone)])
+            inner: Any = covariance[np.ix_(~gone, ~gone)]
+            seen = multivariate_normal(oracle.bias[~gone], inner)
             logs.append(seen.logpdf(row[~gone]))
             means.append(conditional(oracle, row)[0])
         wanted = softmax(logs) @ np.array(means)
@@ -76,11 +78,12 @@ def test_a_member_has_the_gradient_and_the_clipped_step_of_its_own():
     assert isinstance(of_both, OfMembers)
     batch, key, step = Batch(jnp.asarray(x)), jax.random.key(5), jnp.asarray(0)
 
-    def loss(model: Members | LatentVariableModel, objective: object, key: jax.Array) -> jax.Array:
+    def loss(model: Any, objective: Any, key: jax.Array) -> jax.Array:
         return objective(model, batch, state=None, step=step, key=key)[0]
 
     whole = eqx.filter_grad(loss)(members, of_both, key)
-    states = both.optimizer.update((whole, None), both.optimizer.init((whole, None)))[0]
+    pair: Any = (whole, None)
+    states: Any = both.optimizer.update(pair, both.optimizer.init(pair))[0]
     for i, (model, own) in enumerate(zip(models, jax.random.split(key, 2), strict=True)):
         gradient = eqx.filter_grad(loss)(model, goal, own)
         step_of_one = mover.update(gradient, mover.init(gradient))[0]
