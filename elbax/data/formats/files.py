@@ -64,6 +64,11 @@ def _read_file(path: Path, start: bytes) -> Raw:
     if start.startswith(_NPY_MAGIC):
         return _own(path, {"all": Part(_map_npy(path))})
     if start.startswith(_ZIP_MAGICS):
+        if path.suffix.lower() == ".zip" and not _holds_arrays(path):
+            raise DataError(
+                f"{shown(path)} is an archive, and not of one table in text: unpack it, and give "
+                "one file, or the folder of images"
+            )
         return _read_npz(path)
     if start.startswith(GZIP_MAGIC) or looks_like_idx(start):
         return _read_idx_pair(path)
@@ -161,6 +166,14 @@ def _map_npy(path: Path) -> np.ndarray:
     order = "F" if header.fortran else "C"
     mapped = np.memmap(path, header.dtype, "r", header.offset, header.shape, order)
     return np.asarray(mapped)
+
+
+def _holds_arrays(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except zipfile.BadZipFile:
+        return True  # which says what is wrong with it
 
 
 def _read_npz(path: Path) -> Raw:

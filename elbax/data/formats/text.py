@@ -4,6 +4,8 @@ import csv as text_csv
 import io
 import itertools
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
 COMPRESSED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+ZIP = ".zip"  # of one file of text
 _SEPARATORS = ",;\t|"
 _SAMPLE = 20_000  # bytes that tell the separator
 _BLOCK = 1 << 22
@@ -41,6 +44,9 @@ class Text(NamedTuple):
 def stem(path: Path) -> tuple[str, str]:
     """The name of a file without its endings, and the ending that says its format."""
     name = path.name
+    if name.lower().endswith(ZIP):
+        inside = _inside(path)
+        return Path(name).stem.removesuffix(Path(inside).suffix), Path(inside).suffix.lower()
     for ending in COMPRESSED:
         if name.lower().endswith(ending):
             name = name[: -len(ending)]
@@ -83,6 +89,8 @@ def _unpacked(path: Path, where: str) -> bytes:
     """The bytes of a file, or what they unpack to, within the memory of this machine."""
     import pyarrow as pa
 
+    if path.suffix.lower() == ZIP:
+        return _unzipped(path, where)
     how = COMPRESSED.get(path.suffix.lower())
     if how is None:
         return path.read_bytes()
@@ -95,13 +103,45 @@ def _unpacked(path: Path, where: str) -> bytes:
                 total += len(block)
                 require_room(4 * total, where)
                 if total > max(_SMALL, _MOST_TIMES * size):
-                    raise DataError(
-                        f"{where} unpacks to more than {_MOST_TIMES} times its size, as no table "
-                        "of text does: unpack it yourself if it is sound"
-                    )
+                    raise _bomb(where)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{where} is a damaged {path.suffix} file ({reason(error, 120)})") from None
     return b"".join(blocks)
+
+
+def _inside(path: Path) -> str:
+    """The name of the only file in an archive; empty where there is none, or several."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [one.filename for one in archive.infolist() if not one.is_dir()]
+    except (OSError, zipfile.BadZipFile):
+        return ""
+    names = [name for name in names if not name.startswith("__MACOSX/")]
+    return names[0] if len(names) == 1 else ""
+
+
+def _unzipped(path: Path, where: str) -> bytes:
+    """The only file in an archive; its size is looked at before it is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            one = archive.getinfo(_inside(path))
+            require_room(4 * one.file_size, where)
+            if one.file_size > max(_SMALL, _MOST_TIMES * one.compress_size):
+                raise _bomb(where)
+            with archive.open(one) as file:
+                content = file.read(one.file_size + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
+        raise DataError(f"{where} is a damaged .zip file ({reason(error, 120)})") from None
+    except RuntimeError as error:  # a password
+        raise DataError(f"{where} cannot be unpacked ({reason(error, 120)})") from None
+    return content
+
+
+def _bomb(where: str) -> DataError:
+    return DataError(
+        f"{where} unpacks to more than {_MOST_TIMES} times its size, as no table of text does: "
+        "unpack it yourself if it is sound"
+    )
 
 
 def _decoded(content: bytes, where: str) -> tuple[bytes, list[str]]:
