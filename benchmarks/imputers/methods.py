@@ -16,13 +16,14 @@ from elbax import VAEImputer
 
 ELBAX, FIVE = "elbax", "elbax × 5"
 RIVALS = ("mean", "kNN", "chained ridge", "forests")
-# What each idea brings by itself. In all of them every column is normal, as in ELBAX.
+# What each idea brings: the defaults without it, or with another.
+_RELU = {"activation": "relu"}
 IDEAS: dict[str, dict[str, Any]] = {
-    "one draw (ELBO)": {"options": {"objective": "elbo"}},
-    "elu": {"options": {"activation": "elu"}},
-    "× 5, elu": {"n_estimators": 5, "options": {"activation": "elu"}},
-    "2,000 steps, no stopping": {"steps": 2000},
-    "× 5, 2,000 steps": {"n_estimators": 5, "steps": 2000},
+    "ReLU": {"options": _RELU},
+    "ReLU × 5": {"n_estimators": 5, "options": _RELU},
+    "ReLU, one draw": {"options": {**_RELU, "objective": "elbo"}},
+    "ReLU, 2,000 steps": {"steps": 2000, "options": _RELU},
+    "ReLU × 5, 2,000 steps": {"n_estimators": 5, "steps": 2000, "options": _RELU},
 }
 NAMES = (*RIVALS, ELBAX, FIVE, *IDEAS)
 

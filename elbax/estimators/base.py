@@ -126,14 +126,17 @@ class BaseVAE(BaseEstimator):
             params |= {"max_iter": 1, "early_stopping": False}
         settled = sizes.settle(params, len(rows), rows.shape[1])
         train, validation = _split(rows, settled.validation, seed)
+        members = self._members(len(rows))
         if self.verbose:
             self._print_settled(settled, found, len(train))
+            if members is not None and anew:
+                self._print(f"{members} models side by side")
         per_epoch = len(train) // settled.batch_size
         steps = settled.max_iter * per_epoch
         if anew:
             features = learning.features(columns, rows)
             trainer = learning.build(
-                settled.options, features, train, steps=steps, seed=seed, members=self._members
+                settled.options, features, train, steps=steps, seed=seed, members=members
             )
         else:
             trainer = self._resumed()
@@ -186,24 +189,28 @@ class BaseVAE(BaseEstimator):
     def _resumed(self) -> Trainer:
         """The trainer where it was left, also after pickling."""
         from elbax.estimators import learning
+        from elbax.model import Members
 
         if isinstance(self._trainer, bytes):
             blank = np.zeros((2, len(self._reading.columns)), np.float32)
-            model: Any = self.model_ if self._members is None else self.model_.at(0)
+            model: Any = self.model_
+            members = None
+            if isinstance(model, Members):
+                model, members = model.at(0), model.count
             fresh = learning.build(
                 self._options,
                 model.encoder.network.features,
                 blank,
                 steps=self._schedule,
                 seed=self._seed,
-                members=self._members,
+                members=members,
             )
             return learning.with_state(fresh, self.model_, self._trainer)
         return self._trainer
 
-    @property
-    def _members(self) -> int | None:
-        """How many models are one; None where there is a single one."""
+    def _members(self, rows: int) -> int | None:
+        """How many models are one, by the rows to fit; None where there is a single one."""
+        del rows
         return None
 
     def _forget(self) -> None:

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from elbax.estimators.base import AT_LEAST_ONE, CONSTRAINTS, BaseVAE
 from elbax.estimators.reading import TableReading, across, beside
 
+_FEW_ROWS, _MODELS = 500, 5  # more rows gain little by it, and take longer than forests do
+
 
 @dataclass(repr=False, eq=False)
 class VAEImputer(TransformerMixin, BaseVAE):
@@ -25,8 +27,8 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
     Args:
         n_draws: Importance draws a row.
-        n_estimators: Models that start at other weights and are trained side by side, for as many
-            times the work: p(x) is the mean of theirs (`elbax.model.Members`).
+        n_estimators: Models that start at other weights and are trained side by side: p(x) is the
+            mean of theirs (`elbax.model.Members`). None: five up to 500 rows, and one beyond.
         sample_posterior: Fill with a draw from p(x_missing | x_observed) instead of the mean: with
             several random_states this is multiple imputation.
         add_indicator: Append a column of 0 and 1 for each column that had missing cells in `fit`,
@@ -36,7 +38,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
     Attributes:
         indicator_: The `MissingIndicator`, where asked for.
-        model_: The model; with several `n_estimators` an `elbax.model.Members`.
+        model_: The model, of several an `elbax.model.Members`.
         likelihood_: And the others, as of `VAE`; this of the columns that were not empty.
 
     Example:
@@ -51,14 +53,14 @@ class VAEImputer(TransformerMixin, BaseVAE):
     """
 
     _: KW_ONLY
-    n_estimators: Any = 1
+    n_estimators: Any = None
     sample_posterior: Any = False
     add_indicator: Any = False
     keep_empty_features: Any = False
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **CONSTRAINTS,
-        "n_estimators": [AT_LEAST_ONE],
+        "n_estimators": [AT_LEAST_ONE, None],
         "sample_posterior": ["boolean"],
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
@@ -136,9 +138,10 @@ class VAEImputer(TransformerMixin, BaseVAE):
             return kept
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
 
-    @property
-    def _members(self) -> int | None:
-        return None if self.n_estimators == 1 else self.n_estimators
+    def _members(self, rows: int) -> int | None:
+        few = rows <= _FEW_ROWS
+        count = self.n_estimators or (_MODELS if few else 1)
+        return None if count == 1 else count
 
     @property
     def _given(self) -> np.ndarray:

@@ -123,7 +123,7 @@ def _options(params: dict[str, Any], rows: int, columns: int, *, validated: bool
     further = params["options"] or {}
     _check_further(further)
     options = option_tools.replace(base, {**changes, **further})
-    options = option_tools.replace(options, sizes.bound(options))
+    options = option_tools.replace(options, sizes.of_tables(options))
     _check_fits(options)
     if options.model.likelihood is not None:
         options = dataclasses.replace(

@@ -19,7 +19,7 @@ RULE = (
     "half as many latents as columns, from 1 to 10; batches of a tenth of the rows, 100 at most. "
     "With validation rows at most 10,000 steps, and a stop after 1,000 without a better bound; "
     "without them 20 steps a row, at most 3,000, 6,000 or 10,000 by the same bounds. The bound is "
-    "the importance-weighted one of five draws."
+    "the importance-weighted one of five draws, and units are ELUs."
 )
 
 # Up to so many training rows: widths of the hidden layers, steps where nothing validates.
@@ -36,10 +36,13 @@ LOOKS = 10  # so many without a better bound stop the training
 # nothing; the importance-weighted one is not, and it is the tighter (Mattei & Frellsen 2019).
 _BOUND = {"objective": Choice("importance-weighted")}
 _OF_THE_BOUND = {"objective", "posterior"}
+# On diabetes smooth units fill cells with 2 to 5 % smaller errors than ReLUs, on iris and heart
+# with 1 to 3 % larger ones (docs/imputers-benchmark.md).
+_UNITS = {"activation": "elu"}
 
 _SETTLED = (
     "hidden", "latent_dim", "iterations", "batch_size", "validate_every", "patience",
-    "objective",
+    "objective", "activation",
 )  # fmt: skip
 
 
@@ -60,16 +63,23 @@ def by_size(rows: int, columns: int, *, validated: bool) -> dict[str, Any]:
     }
 
 
-def bound(options: Options) -> dict[str, Any]:
-    """The bound that is trained on where nothing was said of it: the importance-weighted one."""
-    return _BOUND if options.recipe == "vae" and not options.asked & _OF_THE_BOUND else {}
+def of_tables(options: Options) -> dict[str, Any]:
+    """The bound and the units of a table, where no recipe was asked for and nothing said of them.
+
+    Args:
+        options: What was asked for.
+    """
+    if options.recipe != "vae":
+        return {}
+    bound = {} if options.asked & _OF_THE_BOUND else _BOUND
+    return {**bound, **({} if "activation" in options.asked else _UNITS)}
 
 
 def settle(options: Options, dataset: Dataset) -> Options:
     """The options of a run, by the table's size (`RULE`) where they were not asked for.
 
     Where validation rows stop the training, the recipe's number of steps is the most. Without a
-    recipe, and where nothing was said of the bound, it is the importance-weighted one.
+    recipe, and where nothing was said of them, bound and units are those of `of_tables`.
 
     Args:
         options: What was asked for.
@@ -94,7 +104,7 @@ def settle(options: Options, dataset: Dataset) -> Options:
         del wanted["iterations"]
     if validated:
         wanted |= {"validate_every": LOOK_EVERY, "patience": LOOKS}
-    wanted |= bound(options)
+    wanted |= of_tables(options)
     base = recipes.find(options.recipe).options()
     changes = {
         name: value
