@@ -208,7 +208,8 @@ def test_memory_does_not_depend_on_the_number_of_samples(proposal):
         rows = ROWS_OF_DATA[:ROWS].astype(np.float32)
         function = likelihoods._streamed(100, proposal)
         lower: Any = _compiled().lower  # pyright: ignore[reportFunctionMemberAccess]
-        return lower(function, given, rows, np.arange(ROWS), jax.random.key(0)).as_text()
+        block = (rows, None, np.arange(ROWS, dtype=np.int32))
+        return lower(function, given, block, jax.random.key(0), ROWS, np.int32(1)).as_text()
 
     # The number is an argument of one program; only the length of the tail is a part of it.
     assert program(1000) == program(10_000_000)
