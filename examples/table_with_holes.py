@@ -23,7 +23,7 @@ table = whole.mask(holes)
 run = elbax.train(table, iterations=steps, out="runs/example-table", force=True, report=False)
 columns = run.dataset.columns
 
-x = tables.encode(read(table), columns)
+x = tables.encode(read(table), columns).x
 filled = evaluate.impute(run.model, x, key=jax.random.key(0))
 value, lower, upper = (
     tables.decode(columns, cells).to_pandas().to_numpy(float)
