@@ -181,10 +181,15 @@ def _steps(run: Run) -> int:
 def _train_and_report(run: Run, plan: Plan, trainer: Trainer, console: Console) -> None:
     from elbax.report import illustrate
     from elbax.run import training
+    from elbax.run.rehearsal import rehearsal
 
-    report = plan.options.run.report
-    with training.resumable(run, console) as watch:
-        model = training.train(run, plan, trainer, console, watch)
+    report, device = plan.options.run.report, plan.options.run.device
+    later = training.rehearsals(plan, trainer)
+    if report:
+        untrained = run.replace(model=trainer.model, dataset=plan.dataset)
+        later += illustrate.rehearsals(untrained)
+    with training.resumable(run, console) as watch, rehearsal(later, device) as rehearsed:
+        model = training.train(run, plan, trainer, console, watch, rehearsed)
         if report:
             whole = run.replace(model=model, dataset=plan.dataset)
             illustrate.illustrate(whole, console.doing)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from elbax.evaluate import generate, preprocess
 from elbax.figures.drawing.heat import heat_rows
 from elbax.figures.drawing.style import page, picture_axes
-from elbax.figures.needs import held_out
+from elbax.figures.needs import few, held_out
 from elbax.run.labels import to_generate
 from elbax.run.run import Run
 from elbax.util.mosaic import (
@@ -39,6 +39,14 @@ def figure(run: Run) -> Figure:
     if is_image(tuple(run.model.shape)):
         return _sheets(run, means, draws, display_range(real))
     return _heat(run, means, draws, real, which)
+
+
+def rehearse(run: Run) -> None:
+    """Compiles what `figure` computes with."""
+    condition, key = to_generate(run.model, 1), jax.random.key(run.seed)
+    for draw in (False, True):
+        generate(run.model, 1, key, draw=draw, condition=condition)
+    preprocess(run.model, few(run.dataset).x)
 
 
 def _sheets(run: Run, means: np.ndarray, draws: np.ndarray, limits: tuple[float, float]) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ def held_out(dataset: Dataset) -> tuple[Split, str]:
         if len(split) > 0:
             return split, name
     raise FigureUnavailable(f"the data set {dataset.name!r} has no rows to draw")
+
+
+def few(dataset: Dataset) -> Split:
+    """Two rows of `held_out`, or one: enough to compile what will be asked of all.
+
+    Raises:
+        FigureUnavailable: There are none.
+    """
+    split, _ = held_out(dataset)
+    return replace(split, x=split.x[:2], label=None if split.label is None else split.label[:2])
 
 
 def needs_nothing(run: Run) -> None:

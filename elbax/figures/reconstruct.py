@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from elbax import evaluate
 from elbax.figures.drawing.heat import heat_rows
 from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
-from elbax.figures.needs import held_out
+from elbax.figures.needs import few, held_out
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.mosaic import (
@@ -37,6 +37,12 @@ def figure(run: Run) -> Figure:
     if is_image(tuple(run.model.shape)):
         return _sheet(run, originals, means, which)
     return _heat(run, originals, means, which)
+
+
+def rehearse(run: Run) -> None:
+    """Compiles what `figure` computes with."""
+    rows = conditioned(run.model, few(run.dataset))
+    evaluate.reconstruct(run.model, rows, jax.random.key(run.seed))
 
 
 def _sheet(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:

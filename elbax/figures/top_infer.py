@@ -13,7 +13,7 @@ from elbax.evaluate import decode, posterior_moments, preprocess
 from elbax.figures.drawing import latent_grid
 from elbax.figures.drawing.heat import colour_scale, heat
 from elbax.figures.drawing.style import page
-from elbax.figures.needs import held_out
+from elbax.figures.needs import few, held_out
 from elbax.run.run import Run
 from elbax.util.mosaic import display_range, gap_for, is_image, mosaic, standardise, to_rgb
 from elbax.util.words import minus
@@ -34,6 +34,12 @@ def figure(run: Run) -> Figure:
     if is_image(tuple(model.shape)):
         return _sheet(run, axes, decoded, display_range(real))
     return _maps(run, axes, decoded, real)
+
+
+def rehearse(run: Run) -> None:
+    """Compiles what `figure` computes with beside what that of `generated` does."""
+    decode(run.model, np.zeros((1, run.model.latent_dim), np.float32))
+    posterior_moments(run.model, few(run.dataset).x)
 
 
 def latent_axes(run: Run) -> np.ndarray:

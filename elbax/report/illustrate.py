@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
-from elbax.figures import FIGURES, render_all
+from elbax.figures import FIGURES, REHEARSED, rehearse, render_all
 from elbax.report.page import SOON, write_report
 from elbax.run import folder
 from elbax.run.run import Run
@@ -29,6 +30,11 @@ def illustrate(run: Run, doing: Callable[[str], None] | None = None) -> None:
     write_report(run / folder.REPORT, run, None)
     pictures, left_out = render_all(run, figures, doing)
     write_report(run / folder.REPORT, run, pictures, left_out)
+
+
+def rehearsals(run: Run) -> list[Callable[[], None]]:
+    """What compiles the programs of `illustrate` beforehand, of a run whose model is untrained."""
+    return [functools.partial(rehearse, name, run) for name in REHEARSED]
 
 
 def complete(run: Run, doing: Callable[[str], None] | None = None) -> None:

@@ -60,6 +60,13 @@ def measure(
     return found
 
 
+def rehearse(model: LatentVariableModel, split: Split, seed: int) -> None:
+    """Compiles what `measure` and `count_active` compute with, on the first rows."""
+    if has_bound(model):
+        measure(model, split, seed, samples=1, limit=1)
+    count_active(model, conditioned(model, split)[:2])
+
+
 def _of_labels(
     model: LatentVariableModel, x: np.ndarray, label: np.ndarray, seed: int, samples: int
 ) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from elbax.evaluate import losses
@@ -79,8 +80,21 @@ def resumable(run: Run, progress: Progress) -> Iterator[SignalWatch]:
             raise files.WriteError(f"{error}; then: {run.resume_command}") from error
 
 
+def rehearsals(plan: Plan, trainer: Trainer) -> list[Callable[[], None]]:
+    """What compiles the programs of the measures beforehand, for `elbax.run.rehearsal`."""
+    if plan.options.training.fit_prior != "none":  # the measured model is of another structure
+        return []
+    data, seed = plan.dataset, plan.options.run.seed
+    return [functools.partial(measuring.rehearse, trainer.trained[0], data.train, seed)]
+
+
 def train(
-    run: Run, plan: Plan, trainer: Trainer, progress: Progress, watch: SignalWatch
+    run: Run,
+    plan: Plan,
+    trainer: Trainer,
+    progress: Progress,
+    watch: SignalWatch,
+    rehearsed: Callable[[], object] = lambda: None,
 ) -> LatentVariableModel:
     """Trains from the newest checkpoint, or from step 0, to the end; saves and measures.
 
@@ -90,6 +104,7 @@ def train(
         trainer: What `build` made of it.
         progress: Where progress goes.
         watch: From `resumable`.
+        rehearsed: Waits for what is compiled beside the training.
 
     Returns:
         The run's model.
@@ -107,6 +122,7 @@ def train(
         save_model(run / MODEL, model, {"step": int(state.step), "which": LAST_GOOD})
         raise Diverged(_mend(error, run, plan), error.report) from None
     model, which = _save_models(run, plan, trainer, progress)
+    rehearsed()
     results = _measure(plan, trainer, model, which, outcome, clock, progress)
     progress.settled()
     files.write_json(run / RESULTS, results)
