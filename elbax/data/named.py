@@ -1,11 +1,13 @@
 """Data sets known by name: where their files are, what they must hash to, how they are split."""
 
+import contextlib
 import gzip
 import hashlib
 import importlib.util
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from elbax.data.splitting import Part, Raw
 from elbax.util.words import shown
 
 DATA_DIR_VARIABLE = "ELBAX_DATA_DIR"
+_RECORDED: ContextVar[str | None] = ContextVar("the data folder that a run recorded", default=None)
 
 _FILES = (
     "train-images-idx3-ubyte",
@@ -249,11 +252,24 @@ def _read_packaged(entry: PackagedSource) -> Raw:
 # --- four IDX files -------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def looking_in(folder: str | None) -> Iterator[None]:
+    """Looks named data up in this folder inside the block, unless the environment names one.
+
+    Of this thread alone.
+    """
+    token = _RECORDED.set(folder)
+    try:
+        yield
+    finally:
+        _RECORDED.reset(token)
+
+
 def _folders(name: str) -> list[Path]:
     """Where to look, in this order."""
     import pooch
 
-    chosen = os.environ.get(DATA_DIR_VARIABLE)
+    chosen = os.environ.get(DATA_DIR_VARIABLE) or _RECORDED.get()
     folders = [Path(chosen).expanduser() / name] if chosen else []
     return [*folders, Path(pooch.os_cache("elbax")) / name]
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from elbax.data import tables
 from elbax.estimators import reading, sizes
 from elbax.util import environment
+from elbax.util.orders import permutation
 
 if TYPE_CHECKING:
     from elbax.train import History, Report, Trainer
@@ -88,7 +89,9 @@ class BaseVAE(BaseEstimator):
 
         Raises:
             ValueError: It is neither, or of other columns than in `fit`.
+            RuntimeError: jax would hang in this process (`environment.own_process`).
         """
+        environment.own_process()
         form = reading.form_of(X) if reset else type(self._reading)
         return form.read(self, X, reset=reset, rows=rows)
 
@@ -346,7 +349,7 @@ def _split(rows: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndar
     """Rows to train on, and `count` others to validate on."""
     if count == 0:
         return rows, None
-    order = np.random.default_rng(seed).permutation(len(rows))
+    order = permutation(len(rows), np.random.PCG64(seed))
     return rows[np.sort(order[count:])], rows[np.sort(order[:count])]
 
 
@@ -354,6 +357,8 @@ def _lengthened(
     history: dict[str, np.ndarray], brought: History, per_epoch: int, epochs: int, units: float
 ) -> dict[str, np.ndarray]:
     """The history with what a fit brought: means over each epoch, in the units of X."""
+    if not brought.steps:
+        return history
     which = np.arange(brought.steps) // per_epoch
     found = {
         name: np.bincount(which, values) / np.bincount(which)

@@ -177,15 +177,16 @@ class VAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ScoringVAE):
             of the training cells; after `fit` to a table one of its library, of the columns that
             are modelled, with their types and categories.
         """
-        import jax
-
         from elbax.evaluate import generate
+        from elbax.util import environment
+        from elbax.util.keys import of_seed
 
         check_is_fitted(self, "model_")
         if n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}: give a whole number of at least 1")
+        environment.own_process()
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        drawn, _ = generate(self.model_, int(n_samples), jax.random.key(seed), draw=True)
+        drawn, _ = generate(self.model_, int(n_samples), of_seed(seed, "sample"), draw=True)
         return self._reading.decode(drawn, drawn=True)
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -24,10 +24,11 @@ from numpyro.distributions import constraints
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.likelihoods import LogLikelihoodEstimate
-from elbax.evaluate.tiles import Rows, map_rows
+from elbax.evaluate.tiles import Rows, binary_datum, map_rows
 from elbax.model.compatibility import latent_kind
 from elbax.model.distributions.basic import base_of, sample
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util.keys import stream
 
 ACCEPTANCE = 0.65  # the most efficient in high dimension: 0.651 (Beskos et al. 2013)
 SHARPNESS = 4.0  # δ of the sigmoid (Grosse et al. 2015, §5)
@@ -228,9 +229,8 @@ def _jackknife(log_weights: Float[np.ndarray, "rows chains"]) -> Float[np.ndarra
 @functools.cache
 def _forward(chains: int, temperatures: int, leapfrog_steps: int) -> Callable[..., Array]:
     def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
-        binarize, latent = jax.random.split(key)
-        path = _Path(model, model.preprocessing(row, binarize), leapfrog_steps)
-        return _anneal_up(path, temperatures, chains, latent)[0]
+        path = _Path(model, model.preprocessing(row, binary_datum(key)), leapfrog_steps)
+        return _anneal_up(path, temperatures, chains, stream(key, "annealed"))[0]
 
     return of_row
 
@@ -243,7 +243,7 @@ def _both_ways(
         model: LatentVariableModel, number: Array, key: PRNGKeyArray
     ) -> tuple[Array, Array]:
         del number  # it is in the key
-        simulation, up, down = jax.random.split(key, 3)
+        simulation, up, down = jax.random.split(stream(key, "sandwich"), 3)
         z, x = _simulate(model, simulation)
         path = _Path(model, x, leapfrog_steps)
         forward, step_sizes = _anneal_up(path, temperatures, chains, up)

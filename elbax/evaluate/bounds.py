@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.evaluate.tiles import Rows, map_rows, stored
+from elbax.evaluate.tiles import Rows, binary_datum, map_rows, stored
 from elbax.model.compatibility import has_density
 from elbax.model.distributions.basic import sample
 from elbax.model.latent_variable_model import ClassifyingEncoder, Decoder, LatentVariableModel
 from elbax.model.likelihoods.unit_interval import Bernoulli
 from elbax.model.objectives.terms import ElboTerms, KLEstimate, elbo_terms
+from elbax.util.keys import stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,9 +120,8 @@ def reconstruction(
 
 
 def _reconstruction_of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
-    binarize, latent = jax.random.split(key)
-    x = model.preprocessing(row, binarize)
-    return model.log_likelihood(x, sample(model.encode(x), latent))
+    x = model.preprocessing(row, binary_datum(key))
+    return model.log_likelihood(x, sample(model.encode(x), stream(key, "reconstruction")))
 
 
 def quantity(

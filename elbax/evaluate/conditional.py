@@ -16,6 +16,7 @@ from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions.basic import base_of
 from elbax.model.distributions.basic import sample as draw_from
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util.keys import stream
 
 _ENOUGH, _FEW = 100.0, 10.0  # effective latents
 
@@ -87,7 +88,7 @@ def conditional_draws(
     """
     if count < 1 or proposals < 1:
         raise ValueError(f"{count} draws from {proposals} proposals; give at least one of each")
-    propose, choose, draw = jax.random.split(key, 3)
+    propose, choose, draw = jax.random.split(stream(key, "conditional"), 3)
     numbers = np.arange(proposals)
     z, log_w = map_rows(_propose, (model, jnp.asarray(given)), numbers, propose)
     log_w = np.asarray(log_w, np.float64)

@@ -13,9 +13,10 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate.bounds import Mean, elbo, mean
-from elbax.evaluate.tiles import Rows, map_rows
+from elbax.evaluate.tiles import Rows, binary_datum, map_rows
 from elbax.model.interfaces import AbstractPosterior, SamplesWithLogProb
 from elbax.model.latent_variable_model import Encoder, LatentVariableModel
+from elbax.util.keys import stream
 
 # Of the search for the best q(z|x) of one datum.
 DRAWS = 10
@@ -161,9 +162,8 @@ def _best_and_given(steps: int, samples: int) -> Callable[..., tuple[Scalar, Sca
         model: LatentVariableModel, row: Array, key: PRNGKeyArray
     ) -> tuple[Scalar, Scalar, Scalar]:
         assert isinstance(model.encoder, Encoder)
-        binarize, latent = jax.random.split(key)
-        search, evaluation = jax.random.split(latent)
-        x = model.preprocessing(row, binarize)
+        search, evaluation = jax.random.split(stream(key, "gap"))
+        x = model.preprocessing(row, binary_datum(key))
         log_weight = _log_weight(model, model.encoder.posterior, x)
 
         given = model.encoder.network(x)

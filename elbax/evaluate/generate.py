@@ -11,14 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from elbax.evaluate.tiles import Conditioned, Rows, map_rows
+from elbax.evaluate.tiles import Conditioned, Rows, binary_datum, map_rows
 from elbax.model.distributions.basic import location
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
-
-# Folded into a row's key for x, whose z is drawn with the key itself. Not a small number:
-# fold_in(key, i) is split(key, n)[i], and a mixture or a flow splits the key to draw z.
-_DATA = 2**31
+from elbax.util.keys import stream
 
 
 def likelihood_location(p: Any) -> Array:
@@ -132,7 +129,7 @@ def _scaled(model: LatentVariableModel, row: Array, _: PRNGKeyArray) -> Array:
 
 
 def _seen(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
-    return model.preprocessing(row, key)
+    return model.preprocessing(row, binary_datum(key))
 
 
 def _moments(model: LatentVariableModel, row: Array, _: PRNGKeyArray) -> dict[str, Array]:
@@ -158,17 +155,17 @@ def _draw(model: LatentVariableModel, z: Any, key: PRNGKeyArray) -> Array:
 def _reconstruction(
     model: LatentVariableModel, row: Array, key: PRNGKeyArray
 ) -> tuple[Array, Array]:
-    x = model.preprocessing(row, key)
+    x = model.preprocessing(row, binary_datum(key))
     return x, likelihood_location(model.decode(location(model.encode(x))))
 
 
 def _generated_location(
     model: LatentVariableModel, _: Array, key: PRNGKeyArray
 ) -> tuple[Array, Any]:
-    z = model.prior_distribution().sample(key)
+    z = model.prior_distribution().sample(stream(key, "latent"))
     return likelihood_location(model.decode(z)), z
 
 
 def _generated_draw(model: LatentVariableModel, _: Array, key: PRNGKeyArray) -> tuple[Array, Any]:
-    z = model.prior_distribution().sample(key)
-    return model.decode(z).sample(jax.random.fold_in(key, _DATA)), z
+    z = model.prior_distribution().sample(stream(key, "latent"))
+    return model.decode(z).sample(stream(key, "datum")), z

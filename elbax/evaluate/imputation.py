@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from elbax.evaluate import weights
 from elbax.evaluate.equations import Equations
 from elbax.evaluate.tiles import map_rows
 from elbax.model.distributions.basic import sample_and_log_prob
@@ -18,6 +19,7 @@ from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.likelihoods.mixed import Columns
 from elbax.model.members import Members
 from elbax.model.missingness import MissingCells
+from elbax.util.keys import stream
 
 LEVEL = 0.9  # of the intervals
 DRAWS = 400  # of a row's cells, from which intervals and shares are read
@@ -35,7 +37,8 @@ class Means:
             cells are as they were.
         share: The probability of `value` itself, where it is a category.
         effective_sample_size: (Σ w)² / Σ w² of the row's importance weights; all of the draws
-            where no cell is missing.
+            where no cell is missing. 0 where the model gives the observed cells no density that
+            float32 can tell from another at any draw: the draws of q(z|x) then count alike.
     """
 
     value: Float[np.ndarray, "rows ..."]
@@ -155,11 +158,11 @@ def _of_row(samples: int, multiple: int, equations_each: int) -> Callable[..., t
         x = model.preprocessing(row)
 
         def fill() -> tuple[Array, ...]:
-            latent, choice, cells = jax.random.split(key, 3)
+            latent, choice, cells = jax.random.split(stream(key, "imputation"), 3)
             members = model.count if isinstance(model, Members) else 1
             keys = jax.random.split(latent, -(-samples // members) * members)
             found = _propose(model, x, equations, keys)
-            means = *found.settled(), 1.0 / jnp.sum(jnp.square(found.weights))
+            means = *found.settled(), found.effective
             return (*means, *found.drawn(multiple, choice, cells)) if multiple else means
 
         def whole() -> tuple[Array, ...]:  # nothing is drawn
@@ -177,6 +180,7 @@ class _Proposals(eqx.Module):
     Attributes:
         x: The row as the model sees it.
         weights: Of the draws; they sum to one.
+        effective: How many draws these weights are worth, 0 where they say nothing.
         cells: The distribution of missing cells at each draw.
         equations: What the missing cells keep to besides.
         solved: The row at each draw, its equations solved.
@@ -184,6 +188,7 @@ class _Proposals(eqx.Module):
 
     x: Float[Array, "..."]
     weights: Float[Array, " draws"]
+    effective: Float[Array, ""]
     cells: Any
     equations: Equations | None
     solved: Float[Array, "draws ..."] | None
@@ -191,10 +196,10 @@ class _Proposals(eqx.Module):
     def settled(self) -> tuple[Array, Array]:
         """The value of each cell, and its probability where it is a category."""
         expected = jax.vmap(_expected)(self.cells)
-        averaged = jax.tree.map(lambda e: jnp.tensordot(self.weights, e, axes=1), expected)
+        averaged = jax.tree.map(self._average, expected)
         value, share = _settled(_at(self.cells, 0), averaged)
         if self.solved is not None:
-            value = self._tied(value, self.weights @ self.solved)
+            value = self._tied(value, self._average(self.solved))
         return self._put(value), jnp.where(jnp.isnan(self.x), share, 1.0)
 
     def drawn(
@@ -208,6 +213,11 @@ class _Proposals(eqx.Module):
             drawn = self._tied(drawn, self.solved[chosen])
         ends = jnp.quantile(drawn, jnp.asarray([0.5 - LEVEL / 2, 0.5 + LEVEL / 2]), axis=0)
         return self._put(ends[0]), self._put(ends[1]), self._put(drawn[:multiple])
+
+    def _average(self, values: Array) -> Array:
+        """Over the draws; what is not finite at a draw without weight counts nothing."""
+        weighed = self.weights.reshape(-1, *[1] * (values.ndim - 1)) > 0
+        return jnp.tensordot(self.weights, jnp.where(weighed, values, 0.0), axes=1)
 
     def _tied(self, cells: Array, solved: Array) -> Array:
         """Cells that hang together were drawn together."""
@@ -229,7 +239,19 @@ def _propose(
     else:
         drawn = _draw(model, x, equations, keys)
     log_weights, cells, solved = drawn
-    return _Proposals(x, jax.nn.softmax(log_weights), cells, equations, solved)
+    return _Proposals(x, *_normalised(log_weights), cells, equations, solved)
+
+
+def _normalised(log_weights: Float[Array, " draws"]) -> tuple[Array, Array]:
+    """Weights that sum to one, and how many draws they are worth.
+
+    A draw whose weight is not finite, or so far from 1 that float32 rounds it by a tenth of a nat,
+    weighs nothing. Where that is so of all of them they weigh alike and are worth 0 draws.
+    """
+    sound = jnp.abs(log_weights) < weights.RANGE
+    found = jax.nn.softmax(jnp.where(sound, log_weights, -jnp.inf))
+    found = jnp.where(jnp.any(sound), found, 1.0 / len(log_weights))
+    return found, jnp.where(jnp.any(sound), 1.0 / jnp.sum(jnp.square(found)), 0.0)
 
 
 def _draw(
@@ -241,13 +263,13 @@ def _draw(
     def draw(key: PRNGKeyArray) -> tuple[Array, Any, Array | None]:
         z, log_q = sample_and_log_prob(q, key)
         log_p = model.log_likelihood(x, z) + p.log_prob(z)
-        cell_key = jax.random.fold_in(key, 1)
+        cell_key = stream(key, "missingness")
         missingness = model.log_missingness(x, z, cell_key)
         if missingness is not None:
             log_p = log_p + missingness
         solved = None
         if equations is not None:
-            drawn = model.decode(z).sample(jax.random.fold_in(key, 2))
+            drawn = model.decode(z).sample(stream(key, "datum"))
             solved = equations.solved(jnp.where(jnp.isnan(x), drawn, x))
             log_p = log_p + equations.log_weight(model, solved, z)
         return log_p - log_q, _of_missing(model, z, cell_key), solved

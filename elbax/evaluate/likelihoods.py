@@ -18,15 +18,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
 from elbax.evaluate import weights
 from elbax.evaluate.bounds import Mean, mean
-from elbax.evaluate.tiles import Rows, map_rows
+from elbax.evaluate.tiles import Rows, binary_datum, map_rows
 from elbax.evaluate.weights import LogWeights
 from elbax.model.distributions.basic import base_of, sample, sample_and_log_prob
 from elbax.model.interfaces import SamplesWithLogProb
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util.keys import stream
 
 Proposal = Literal["posterior", "prior"]
 
@@ -73,19 +74,27 @@ class LogLikelihoodEstimate:
         """The standard deviation of the average over the draws alone: rows are independent."""
         return float(np.sqrt(np.sum(self.monte_carlo_error**2)) / len(self.log_likelihood))
 
+    @property
+    def heavy_tailed(self) -> Bool[np.ndarray, " rows"]:
+        """Whether the Pareto k of a row's weights is above `weights.pareto_k_threshold`.
+
+        Weights without a tail, all equal but for rounding, have no k (NaN): they are the best case.
+        """
+        if self.pareto_k is None:
+            return np.zeros(len(self.log_likelihood), bool)
+        return self.pareto_k > weights.pareto_k_threshold(self.samples)
+
     def trust(self) -> tuple[Literal["yes", "doubtful", "no"], str]:
         """Whether the estimate is to be trusted, and one sentence that says why.
 
-        A row is poor where its Pareto k is above `weights.pareto_k_threshold`, or fewer than 5 of
-        its samples are effective. "yes" up to 5 % of poor rows, "doubtful" up to 25 %, "no" beyond,
-        and where a row's estimate is not finite or so large that float32 cannot tell its weights
-        apart.
+        A row is poor where its weights are `heavy_tailed`, or fewer than 5 of its samples are
+        effective. "yes" up to 5 % of poor rows, "doubtful" up to 25 % and where there are too few
+        samples for a tail, "no" beyond, and where a row's estimate is not finite or so large that
+        float32 cannot tell its weights apart.
         """
         few = self.effective_sample_size < _FEW_EFFECTIVE
-        heavy = np.zeros_like(few)
+        heavy = self.heavy_tailed
         threshold = weights.pareto_k_threshold(self.samples)
-        if self.pareto_k is not None:
-            heavy = self.pareto_k > threshold
         blurred = weights.beyond_precision(self.log_likelihood)
         poor = float(np.mean(few | heavy | blurred))
         tail = f"Pareto k above {threshold:.2f} in {np.mean(heavy):.1%}, "
@@ -98,6 +107,8 @@ class LogLikelihoodEstimate:
             why += f", log p beyond what float32 can tell apart in {np.mean(blurred):.1%}"
         if blurred.any():  # one such row makes the mean worthless
             return "no", why
+        if poor <= _DOUBTFUL and self.pareto_k is not None and not weights.has_tail(self.samples):
+            return "doubtful", f"{why}; {self.samples} samples are too few to see a heavy tail"
         return ("yes" if poor <= _DOUBTFUL else "doubtful" if poor <= _NO else "no"), why
 
 
@@ -333,8 +344,8 @@ def _chunk(
     model: LatentVariableModel, row: Array, key: PRNGKeyArray, proposal: Proposal
 ) -> Callable[[Array], tuple[Array, Array]]:
     """From a chunk's number to the log-weights of its samples, and log p(x|z) of the same."""
-    binarize, latent = jax.random.split(key)
-    x = model.preprocessing(row, binarize)
+    latent = stream(key, "importance" if proposal == "posterior" else "prior")
+    x = model.preprocessing(row, binary_datum(key))
     one = _from_prior(model, x) if proposal == "prior" else _from_posterior(model, x)
 
     def weigh(number: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util.keys import stream
 
 
 def losses(
@@ -36,10 +37,10 @@ def losses(
     size = data.x.shape[0]
     batch_size = min(batch_size, size)
     at = (objective, state, jnp.asarray(step, jnp.int32))
-    found = []
+    found, own = [], stream(key, "losses")
     for start in range(0, size - batch_size + 1, batch_size):
         part = jax.tree.map(lambda a, start=start: a[start : start + batch_size], data)
-        found.append(_of_batch(model, at, part, jax.random.fold_in(key, start)))
+        found.append(_of_batch(model, at, part, jax.random.fold_in(own, start)))
     return {name: float(jnp.mean(jnp.stack([one[name] for one in found]))) for name in found[0]}
 
 

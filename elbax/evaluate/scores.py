@@ -25,10 +25,11 @@ from elbax.evaluate.likelihoods import (
     estimate_from,
     refuse_without_density,
 )
-from elbax.evaluate.tiles import map_rows
+from elbax.evaluate.tiles import binary_datum, map_rows
 from elbax.evaluate.weights import LogWeights
 from elbax.model.distributions.basic import sample_and_log_prob
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util.keys import stream
 
 # A row stands alone with its samples: in a larger tile its last bits would depend on its place.
 _ROWS = 1
@@ -104,8 +105,8 @@ def _of_row(tail: int) -> Callable[..., tuple[LogWeights, Array]]:
         given: tuple[LatentVariableModel, Array], row: Array, key: PRNGKeyArray
     ) -> tuple[LogWeights, Array]:
         model, samples = given
-        binarize, latent = jax.random.split(key)
-        x = model.preprocessing(row, binarize)
+        latent = stream(key, "importance")
+        x = model.preprocessing(row, binary_datum(key))
         observed = ~jnp.isnan(x)
         q, p = model.encode(x), model.prior_distribution()
         refuse_without_density(q, p)
@@ -121,9 +122,9 @@ def _of_row(tail: int) -> Callable[..., tuple[LogWeights, Array]]:
             log_w, elements = jax.vmap(one)(numbers)
             valid = numbers < samples
             together = jnp.sum(elements.reshape(CHUNK, -1), axis=1)
-            log_w = jnp.where(jnp.isnan(log_w), -jnp.inf, log_w)  # beyond the range of floats
             summary = summary.add(log_w, together, mask=valid)
-            return summary, sums.add(jnp.where(valid, log_w, -jnp.inf), elements)
+            counted = valid & ~jnp.isnan(log_w)  # as the summary counts them
+            return summary, sums.add(jnp.where(counted, log_w, -jnp.inf), elements)
 
         zero = jnp.zeros(())
         start = LogWeights.empty(tail), _Sums(zero - jnp.inf, zero, jnp.zeros(x.shape))

@@ -22,6 +22,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 from elbax.model.conditioning import at_condition
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.util import environment
+from elbax.util.keys import stream
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
 _MOST_TILES = 64  # in one call: what a call costs is then nothing, and it ends within seconds
@@ -72,7 +73,8 @@ def map_rows(
         model: Any pytree, passed through; the models in it are given each row's condition, where
             the rows have one.
         rows: The data as stored, rows along the leading axis; at least one.
-        key: Row i gets `fold_in(key, i)`.
+        key: Row i gets `fold_in(key, i)`. What it draws it names (`elbax.util.keys.stream`), so
+            that no two estimates at one key share noise but by intent.
         tile: How many rows stand together; a constant of the caller, never a user's choice. Fewer
             for a function that is itself over many samples, and of rows of very many numbers.
         numbers: What row i's key is made of in the place of i: whole numbers from 0 to 2³¹ − 1.
@@ -112,6 +114,11 @@ def content_numbers(rows: np.ndarray) -> Int[np.ndarray, " rows"]:
     plain = np.where(np.isnan(rows), np.nan, rows + 0.0).astype(rows.dtype)
     found = (zlib.crc32(row.tobytes()) & 0x7FFFFFFF for row in plain)
     return np.fromiter(found, np.int32, len(rows))
+
+
+def binary_datum(key: PRNGKeyArray) -> PRNGKeyArray:
+    """Of a row's key: the one binary draw of it, the same for all estimates of its log p(x)."""
+    return stream(key, "binary datum")
 
 
 @functools.cache

@@ -15,7 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 GROUPS = 10  # of samples, for the jackknife: sample s belongs to group s mod 10
 _FEWEST_IN_TAIL = 5  # arviz-stats (and the R package loo) fits no tail shorter than this
-_FLOAT32, _BLUR = float(np.finfo(np.float32).eps), 0.1  # nats
+# Of log-densities, in nats: beyond it float32 rounds them by more than 0.1.
+RANGE = 0.1 / float(np.finfo(np.float32).eps)
 _FLAT = (
     1e-3  # relative: a tail no higher than this over its cutoff may be rounding; it harms nothing
 )
@@ -60,13 +61,15 @@ class LogWeights(eqx.Module):
         """The summary with a chunk more.
 
         Args:
-            log_weights: The next weights, any number of them.
+            log_weights: The next weights, any number of them. One that is NaN (a difference of
+                densities beyond the range of floats) weighs nothing, as −∞ does: log p is then too
+                low, never too high.
             values: A function f of the same samples, whose weighted mean is wanted too.
             mask: False for the weights at the end of the chunk that do not count.
         """
         chunk = len(log_weights)
         mask = jnp.ones(chunk, bool) if mask is None else mask
-        log_weights = jnp.where(mask, log_weights, -jnp.inf)
+        log_weights = jnp.where(mask & ~jnp.isnan(log_weights), log_weights, -jnp.inf)
         values = jnp.zeros(chunk) if values is None else values
         merged = jnp.concatenate([self.largest, log_weights])
 
@@ -115,7 +118,7 @@ def beyond_precision(log_values: np.ndarray | float) -> np.ndarray | np.bool:
     Differences of such log-weights, on which everything rests, are noise: they may look equal.
     """
     with np.errstate(invalid="ignore"):
-        return ~(np.abs(log_values) * _FLOAT32 < _BLUR)
+        return ~(np.abs(log_values) < RANGE)
 
 
 def weighted_mean(summary: LogWeights) -> Float[np.ndarray, " rows"]:
@@ -149,6 +152,11 @@ def monte_carlo_error(summary: LogWeights) -> Float[np.ndarray, " rows"]:
         pseudo = ratio * whole - (ratio - 1) * without
         centre = GROUPS * whole - np.sum((1 - 1 / ratio) * without, axis=1, keepdims=True)
         return np.sqrt(np.mean((pseudo - centre) ** 2 / (ratio - 1), axis=1))
+
+
+def has_tail(samples: int) -> bool:
+    """Whether so many samples have a tail whose shape can be fitted: from 25 on."""
+    return tail_length(samples) >= _FEWEST_IN_TAIL
 
 
 def tail_length(samples: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from elbax.figures.drawing.style import BLUE, DASHED, MUTED, RED, beside, grid, 
 from elbax.figures.needs import held_out
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 
 NAMED = 40  # latents: beyond that the ticks would touch
 FLOOR = 1e-7  # variances below it are drawn at it: float32 says nothing smaller of means around 1
@@ -27,7 +27,8 @@ def figure(run: Run) -> Figure:
     activity = np.var(np.asarray(means, np.float64), axis=0)
     kl = None
     if has_bound(run.model):
-        kl = elbo(run.model, rows, key=jax.random.key(run.seed), samples=1).kl_per_latent
+        key = of_seed(run.seed, "figure active units")
+        kl = elbo(run.model, rows, key=key, samples=1).kl_per_latent
     order = np.argsort(-activity, kind="stable")
     active, latents = int((activity > ACTIVE).sum()), len(activity)
     verb = "is" if active == 1 else "are"

@@ -35,6 +35,7 @@ from elbax.model.distributions.basic import sample
 from elbax.run import cost
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 from elbax.util.mosaic import display_range, is_image, to_rgb
 from elbax.util.words import minus
 
@@ -138,7 +139,7 @@ def estimate(run: Run, rows: Rows, *, thorough: bool = False) -> Estimates:
         ValueError: Importance weights do not exist for this model.
     """
     model = run.model
-    one_key, many_key, anneal_key = jax.random.split(jax.random.key(run.seed), 3)
+    one_key, many_key, anneal_key = jax.random.split(of_seed(run.seed, "figure bound"), 3)
     samples = SAMPLES if thorough else affordable_samples(model)
     counts = np.unique(np.geomspace(1, samples, 34).round().astype(int))
     repeated = rows[[0] * REPEATS]

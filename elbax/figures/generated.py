@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -12,6 +11,7 @@ from elbax.figures.drawing.style import page, picture_axes
 from elbax.figures.needs import few, held_out
 from elbax.run.labels import to_generate
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 from elbax.util.mosaic import (
     display_range,
     gap_for,
@@ -28,7 +28,7 @@ SIDE = 10
 
 def figure(run: Run) -> Figure:
     """100 latents from the prior: the mean of p(x|z), and a draw from it."""
-    key = jax.random.fold_in(jax.random.key(run.seed), 1)
+    key = of_seed(run.seed, "figure generated")
     condition = to_generate(run.model, SIDE * SIDE)
     means, draws = (
         generate(run.model, SIDE * SIDE, key, draw=draw, condition=condition)[0]

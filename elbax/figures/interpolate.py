@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,6 +12,7 @@ from elbax.figures.needs import held_out
 from elbax.model.compatibility import latent_kind
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 from elbax.util.mosaic import about_holes, display_range, gap_for, mosaic, to_rgb
 
 PAIRS, STEPS = 5, 9
@@ -39,7 +39,7 @@ def figure(run: Run) -> Figure:
     # Under the condition of the first of each pair, where there is one.
     first = np.repeat(np.arange(0, 2 * pairs, 2), len(ways) * STEPS)
     decoded = decode(model, same_condition(rows[first], np.concatenate(paths)))
-    originals = reconstruct(model, rows, jax.random.key(run.seed))[0]
+    originals = reconstruct(model, rows, of_seed(run.seed, "figure interpolate"))[0]
     limits = display_range(originals)
     given = np.repeat(to_rgb(originals, limits).reshape(pairs, 2, *_tile(originals)), len(ways), 0)
     between = to_rgb(decoded, limits).reshape(len(paths), STEPS, *_tile(originals))

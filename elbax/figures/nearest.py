@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,6 +26,7 @@ from elbax.figures.drawing.style import (
 from elbax.figures.needs import FigureUnavailable, held_out
 from elbax.run.labels import to_generate
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 from elbax.util.mosaic import display_range, gap_for, is_image, lay_out, mosaic, standardise, to_rgb
 
 SHOWN, NEIGHBOURS = 8, 6  # samples on the sheet, and training rows beside each
@@ -87,7 +87,7 @@ def find(run: Run) -> Neighbours:
             f"nearest compares whole rows, and every {which} row of these data has missing cells"
         )
     real, new = preprocess(model, real), preprocess(model, new)
-    key = jax.random.fold_in(jax.random.key(run.seed), 2)
+    key = of_seed(run.seed, "figure nearest")
     samples, _ = generate(model, COMPARED, key, condition=to_generate(model, COMPARED))
     wanted = np.concatenate([_flat(samples), _flat(new)])
     near, distances = nearest(_flat(real), wanted, min(NEIGHBOURS, len(real)))

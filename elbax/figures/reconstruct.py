@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -12,6 +11,7 @@ from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.needs import few, held_out
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 from elbax.util.mosaic import (
     about_holes,
     display_range,
@@ -30,7 +30,7 @@ PAIRS, COLUMNS = 100, 20
 def figure(run: Run) -> Figure:
     """100 random test data: a sheet of images, or rows of a heat map for vectors."""
     split, which = held_out(run.dataset)
-    key = jax.random.key(run.seed)
+    key = of_seed(run.seed, "figure reconstruct")
     count = min(PAIRS, len(split))
     rows = np.random.default_rng(run.seed).choice(len(split), count, replace=False)
     originals, means = evaluate.reconstruct(run.model, conditioned(run.model, split)[rows], key)

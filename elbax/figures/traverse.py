@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -15,6 +14,7 @@ from elbax.figures.needs import held_out
 from elbax.model.priors import StandardNormal
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 from elbax.util.mosaic import about_holes, display_range, gap_for, mosaic, to_rgb
 from elbax.util.words import minus
 
@@ -38,7 +38,7 @@ def figure(run: Run) -> Figure:
         places[row, :, latent] = at[latent] + spread[latent] * np.linspace(-REACH, REACH, STEPS)
     given = same_condition(rows[[chosen] * STEPS * len(order)], places)
     decoded = decode(model, given)
-    datum = reconstruct(model, rows[chosen : chosen + 1], jax.random.key(run.seed))
+    datum = reconstruct(model, rows[chosen : chosen + 1], of_seed(run.seed, "figure traverse"))
     limits = display_range(preprocess(model, rows[:200]))
     tiles = to_rgb(decoded, limits).reshape(len(order), STEPS, *to_rgb(datum[0], limits).shape[1:])
     first = np.ones((len(order), 2, *tiles.shape[2:]), np.float32)
@@ -78,7 +78,7 @@ def figure(run: Run) -> Figure:
 def _worth(run: Run, rows: Rows, means: np.ndarray) -> tuple[np.ndarray, str]:
     """What the latents are ordered by: their KL, or where it does not split how they vary."""
     if has_bound(run.model):
-        key = jax.random.key(run.seed)
+        key = of_seed(run.seed, "figure traverse")
         kl = elbo(run.model, rows, key=key, samples=1).kl_per_latent
         if kl is not None:
             return np.asarray(kl, np.float64).mean(axis=0), "KL, in nats,"

@@ -26,10 +26,9 @@ from elbax.recipes.options import ModelOptions, TrainingOptions
 from elbax.train.state import init_state
 from elbax.train.trainer import Trainer
 from elbax.util import environment
-from elbax.util.keys import keys
+from elbax.util.keys import keys, stream
 
 _STARTS = 2000  # rows, evenly spaced, that a prior may start at
-_OBJECTIVE = 1 << 16  # folded into the model's key for the objective's own weights
 
 
 @functools.cache
@@ -92,14 +91,14 @@ def build(
         key=model_key,
     )
     if share_programs:
-        length = 0 if _is_constant(training) else steps
+        length = steps if training.has_horizon else 0
         minimised, chosen, programs = _shared(model, training, features, length)
     else:
         minimised = objective(
             training,
             steps=steps,
             latent_dim=model.latent_dim,
-            key=jax.random.fold_in(model_key, _OBJECTIVE),
+            key=stream(model_key, "objective"),
         )
         chosen, programs = optimizer(training, steps), {}
     _check_free_bits(composed, minimised)
@@ -116,12 +115,6 @@ def _shared(
     own = jax.random.key(0)
     minimised = objective(training, steps=steps, latent_dim=model.latent_dim, key=own)
     return minimised, optimizer(training, steps), {}
-
-
-def _is_constant(training: TrainingOptions) -> bool:
-    """Whether nothing that is compiled knows how long training takes."""
-    cycles = "cycles" in dict(training.objective.options)
-    return training.learning_rate_schedule == "constant" and not cycles
 
 
 def _check_free_bits(model: LatentVariableModel, minimised: AbstractObjective) -> None:

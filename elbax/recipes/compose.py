@@ -32,6 +32,7 @@ from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions, TrainingOptions
 from elbax.train.schedules import kl_weight as rising
 from elbax.train.schedules import learning_rate
+from elbax.util.keys import stream
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
@@ -77,7 +78,7 @@ def compose(
     """
     encoder_key, decoder_key = jax.random.split(key)
     # Of the likelihood too, whose parameters are those of a part like any other.
-    part_keys = {kind: jax.random.fold_in(key, n) for n, kind in enumerate(parts.KINDS)}
+    part_keys = {kind: stream(key, kind) for kind in parts.KINDS}
     context: dict[str, Any] = {
         "latent_dim": options.latent_dim,
         "shape": shape,
@@ -107,7 +108,7 @@ def compose(
         _encoder(network, shape, count, features, encoder_key, classes, holed=holed), posterior
     )
     if classify:
-        own = jax.random.fold_in(encoder_key, 1)
+        own = stream(key, "classifier")
         classifier = _encoder(network, shape, classes, features, own, holed=holed)
         encoder = ClassifyingEncoder(classifier, encoder, classes)
     return LatentVariableModel(
@@ -211,7 +212,21 @@ def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformat
     }[options.optimizer](rate)
     if options.gradient_clip is None:
         return update
-    return optax.chain(optax.clip_by_global_norm(options.gradient_clip), update)
+    return optax.chain(_clip_each(options.gradient_clip), update)
+
+
+def _clip_each(norm: float) -> optax.GradientTransformation:
+    """Clips the gradient of the model and that of the objective's own parameters, each by its norm.
+
+    Together, a discriminator's gradient would shorten the model's.
+    """
+    one = optax.clip_by_global_norm(norm)
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        return tuple(one.update(part, state)[0] for part in updates), state
+
+    return optax.GradientTransformation(one.init, update)
 
 
 def _choice(likelihood: Choice | str) -> Choice:

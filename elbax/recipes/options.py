@@ -101,6 +101,16 @@ class TrainingOptions(Checked):
     checkpoint_seconds: NotNegative = 10.0
     """Seconds between checkpoints (one is always written at the end)."""
 
+    @property
+    def cycles(self) -> int:
+        """How often the weight of the KL grows in the course of the run."""
+        return dict(self.objective.options).get("cycles", 1)
+
+    @property
+    def has_horizon(self) -> bool:
+        """Whether a schedule is laid out for the length of the run."""
+        return self.learning_rate_schedule != "constant" or self.cycles > 1
+
 
 @dataclass(frozen=True)
 class ShortOptions(Checked):

@@ -200,3 +200,30 @@ def check_hidden(options: Options) -> None:
             f"hidden (--hidden) is {widths}, and the network {network.name} has no such widths: "
             f"leave it out (its own options are {flags})"
         )
+
+
+def check_horizon(training: option_tools.TrainingOptions, planned: int, asked: int) -> None:
+    """Refuses another length for a run whose schedules say nothing of it.
+
+    Schedules stay laid out for the length that the run was begun with: else those steps that are
+    taken would no longer be those of the run.
+
+    Args:
+        training: The run's options.
+        planned: That length.
+        asked: The other one.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    schedule = training.learning_rate_schedule
+    if asked > planned and schedule == "cosine":
+        raise ValueError(
+            f"iterations (--iterations) is {asked}, and this run's learning rate is 0 from step "
+            f"{planned} on (the schedule cosine): train a new run of {asked} steps"
+        )
+    if asked < planned and training.cycles > 1:
+        raise ValueError(
+            f"iterations (--iterations) is {asked}, in the midst of the {training.cycles} cycles "
+            f"of {planned} steps that this run has: leave it out, or train a new run"
+        )

@@ -70,22 +70,14 @@ def fit(
         Diverged: The last good state is saved.
         CheckpointError: The state could not be saved; the last checkpoint is still there.
     """
-    training = plan.options.training
     with Checkpoints(run / CHECKPOINTS) as checkpoints:
         watch.defer = True
         trainer, clock = _restore(run, trainer, checkpoints, progress)
         recorder = _Recorder(run, plan, checkpoints, progress, clock)
         try:
-            trainer, outcome = trainer.fit(
-                batch_of(plan, "train"),
-                batch_size=training.batch_size,
-                steps=plan.iterations,
-                validation=batch_of(plan, "validation") if len(plan.dataset.validation) else None,
-                validate_every=training.validate_every,
-                patience=training.patience,
-                callback=recorder,
-                interrupted=lambda: watch.received is not None,
-            )
+            outcome = Outcome.STOPPED_EARLY
+            if not _stopped_early(run, plan, trainer):
+                trainer, outcome = _fit(plan, trainer, recorder, watch)
         except Diverged as error:
             recorder.save(error.report.state)
             raise
@@ -102,6 +94,35 @@ def fit(
             f"{int(best.step):,}, whose parameters are kept"
         )
     return trainer, outcome, clock
+
+
+def _fit(
+    plan: Plan, trainer: Trainer, recorder: _Recorder, watch: SignalWatch
+) -> tuple[Trainer, Outcome]:
+    training = plan.options.training
+    return trainer.fit(
+        batch_of(plan, "train"),
+        batch_size=training.batch_size,
+        steps=plan.iterations,
+        validation=batch_of(plan, "validation") if len(plan.dataset.validation) else None,
+        validate_every=training.validate_every,
+        patience=training.patience,
+        callback=recorder,
+        interrupted=lambda: watch.received is not None,
+    )
+
+
+def _stopped_early(run: Run, plan: Plan, trainer: Trainer) -> bool:
+    """Whether patience ran out before the run was killed: it is then at its end, and unmeasured.
+
+    A run that was measured at this step is being made longer.
+    """
+    training, step, best = plan.options.training, int(trainer.state.step), trainer.best
+    if training.patience is None or best is None or step % training.validate_every:
+        return False
+    if (run.results or {}).get("iterations") == step:
+        return False
+    return (step - int(best.step)) // training.validate_every >= training.patience
 
 
 def batch_of(plan: Plan, split: str) -> Batch:

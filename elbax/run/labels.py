@@ -10,6 +10,7 @@ import numpy as np
 from elbax.evaluate import map_rows
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.latent_variable_model import ClassifyingEncoder
+from elbax.util.orders import permutation
 from elbax.util.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def shown(label: np.ndarray, count: int | None, seed: int) -> np.ndarray:
     label = np.asarray(label, np.int32)
     if count is None or count >= len(label):
         return label
-    order = np.random.default_rng(seed).permutation(len(label))
+    order = permutation(len(label), np.random.PCG64(seed))
     # The place of each row among those of its class, in this order: the lowest places first.
     place = np.empty(len(label), int)
     for value in np.unique(label):

@@ -184,7 +184,8 @@ class Run:
         if results is None or not (self / folder.MODEL).exists():
             return False
         if iterations is None and results["outcome"] == Outcome.STOPPED_EARLY.value:
-            return True
+            # One that is being made longer since has its old results still.
+            return results.get("asked", self.config["iterations"]) >= self.config["iterations"]
         return results["iterations"] >= (iterations or self.config["iterations"])
 
     def rows(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:

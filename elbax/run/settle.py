@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax import recipes
-from elbax.data.named import DATA_DIR_VARIABLE
+from elbax.data.named import DATA_DIR_VARIABLE, looking_in
 from elbax.recipes import options as option_tools
 from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
@@ -47,6 +46,8 @@ class Plan:
         likelihood: The family of p(x|z), with what the data settle of its options.
         reason: Why that one.
         iterations: Steps in all.
+        horizon: The length that schedules are laid out for, where it is another: that of the run
+            before it was made longer.
         created: When the run was begun, ISO 8601.
         command: The command that repeats it.
         folder: Where named data are looked up first; None where only the user's cache counts.
@@ -62,6 +63,7 @@ class Plan:
     created: str
     command: str
     folder: str | None = None
+    horizon: int | None = None
     own_units: bool = True
 
     @property
@@ -133,6 +135,7 @@ class Plan:
                 "reason": self.reason,
             },
             "iterations": self.iterations,
+            **({} if self.horizon is None else {"horizon": self.horizon}),
             "parameters": parameters,
             "device": device,
             "versions": versions,
@@ -232,10 +235,17 @@ def of_run(run: Run, *, iterations: int | None = None) -> Plan:
 
     Raises:
         DataChanged: The data's fingerprint isn't the one in ``config.json``.
-        ValueError: A damaged ``config.json``, in one line.
+        ValueError: A damaged ``config.json``, or a length that the run's schedules do not reach, in
+            one line.
     """
     config, options = run.config, run.options
+    horizon = config.get("horizon")
     if iterations is not None:
+        planned = horizon or config["iterations"]
+        horizon = None
+        if iterations != planned and options.training.has_horizon:
+            checks.check_horizon(options.training, planned, iterations)
+            horizon = planned
         training = dataclasses.replace(options.training, iterations=iterations, epochs=None)
         options = dataclasses.replace(options, training=training)
     argument = config["data"]["argument"]
@@ -249,6 +259,7 @@ def of_run(run: Run, *, iterations: int | None = None) -> Plan:
         config["created"],
         config["command"] if iterations is None else command(argument, options),
         _data_folder() or config["data"].get("folder"),
+        horizon=horizon,
         own_units="shift" in config["data"],
     )
 
@@ -355,7 +366,7 @@ def load_again(
         raise ValueError(
             "this run was trained on an array in memory: hand it over, as in resume(path, data=x)"
         )
-    with _looking_in(config["data"].get("folder")):
+    with looking_in(config["data"].get("folder")):
         dataset = load(data, options, known=tables.kinds_of(config, options.data.labels))
     if not changed and dataset.fingerprint != config["data"]["fingerprint"]:
         raise DataChanged(
@@ -369,19 +380,6 @@ def _data_folder() -> str | None:
     """Where named data were looked up first, so that a run can be resumed from its folder alone."""
     folder = os.environ.get(DATA_DIR_VARIABLE)
     return str(Path(folder).expanduser().absolute()) if folder else None
-
-
-@contextlib.contextmanager
-def _looking_in(folder: str | None) -> Iterator[None]:
-    """Looks named data up in the folder that a run recorded, unless the environment names one."""
-    if folder is None or os.environ.get(DATA_DIR_VARIABLE):
-        yield
-        return
-    os.environ[DATA_DIR_VARIABLE] = folder
-    try:
-        yield
-    finally:
-        del os.environ[DATA_DIR_VARIABLE]
 
 
 def argument_of(data: Any) -> str | None:

@@ -37,7 +37,7 @@ def build(plan: Plan) -> Trainer:
         plan.options.training,
         plan.dataset.train.x,
         likelihood=plan.likelihood,
-        steps=plan.iterations,
+        steps=plan.horizon or plan.iterations,
         seed=plan.options.run.seed,
         keep_best=len(plan.dataset.validation) > 0,
         preprocessing=plan.preprocessing,
@@ -199,6 +199,7 @@ def _measure(
     return {
         "schema": SCHEMA,
         "iterations": int(trainer.state.step),
+        "asked": plan.iterations,
         "seconds": round(clock.seconds, 3),
         "compile_seconds": round(clock.compile_seconds, 3),
         "ms_per_step": round(statistics.median(clock.chunk_ms), 4) if clock.chunk_ms else None,

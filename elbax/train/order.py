@@ -5,6 +5,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from elbax.train.step import MAX_CHUNK, ORDER
+from elbax.util.orders import permutation
 
 
 class BatchOrder:
@@ -28,7 +29,5 @@ class BatchOrder:
 
     def _draw(self, epoch: int) -> np.ndarray:
         seed = np.asarray(jax.random.key_data(jax.random.fold_in(self._key, epoch)))
-        permutation = np.random.Generator(np.random.Philox(key=seed.astype(np.uint64))).permutation(
-            self._size
-        )
-        return permutation[: self._shape[0] * self._shape[1]].reshape(self._shape).astype(np.int32)
+        order = permutation(self._size, np.random.Philox(key=seed.astype(np.uint64)))
+        return order[: self._shape[0] * self._shape[1]].reshape(self._shape).astype(np.int32)

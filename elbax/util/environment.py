@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_computing: int | None = None  # the process in which jax began to compute
 _PROGRAMS = 300_000_000  # bytes of compiled programs on disk: those of some hundred runs
 
 
@@ -33,6 +34,23 @@ def prepare(device: str | None = None) -> None:
     keep_programs()
     for name in ("jax", "absl", "orbax"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def own_process() -> None:
+    """Refuses a process that was forked from one in which jax had computed: it would wait for ever.
+
+    jax' threads are not copied by a fork, and what they hold stays locked.
+
+    Raises:
+        RuntimeError: This is such a process.
+    """
+    global _computing  # noqa: PLW0603 - a fork copies it, which is the point
+    if _computing not in (None, os.getpid()):
+        raise RuntimeError(
+            "this process was forked from one in which jax had computed, and would wait for ever: "
+            "use joblib's own workers (backend 'loky', its default), or multiprocessing's 'spawn'"
+        )
+    _computing = os.getpid()
 
 
 def keep_programs() -> None:
@@ -94,9 +112,11 @@ def device(name: str | None) -> Any:
 
     Raises:
         DeviceError: There is none of that kind.
+        RuntimeError: jax would hang here (`own_process`).
     """
     import jax
 
+    own_process()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from elbax.evaluate import imputation
 from elbax.evaluate.equations import Equations
 from elbax.evaluate.imputation import DRAWS, impute, impute_means
 from elbax.model import MLP, Decoder, Encoder, LatentVariableModel, Mixed
@@ -72,6 +73,24 @@ def test_means_and_intervals_are_those_of_the_conditional_normal():
             np.testing.assert_array_less(np.abs(end[i, gone] - wanted), 0.45 * deviation)
         spread = found.draws[i][:, gone].std(axis=0)
         np.testing.assert_allclose(spread, deviation, rtol=0.2)
+
+
+@pytest.mark.parametrize("far", [1e12, 1e25])
+def test_draws_that_float32_cannot_weigh_count_alike_and_are_worth_nothing(far):
+    # At 1e12 log p is 1e24, rounded by 1e17 nats; at 1e25 it is −∞.
+    _, model, x = holed()
+    x[0, 0] = far
+    found = impute(model, x[:3], key=jax.random.key(0), samples=50)
+    assert found.effective_sample_size[0] == 0
+    assert found.effective_sample_size[1] > 5
+    means = impute_means(model, x[:3], key=jax.random.key(0), samples=50)
+    assert means.effective_sample_size[0] == 0
+    log_w = np.array([1.0, np.nan, -np.inf, 3.0, -1e9])
+    weights, worth = imputation._normalised(jnp.asarray(log_w))
+    expected = np.exp([1.0, 3.0]) / np.exp([1.0, 3.0]).sum()
+    np.testing.assert_allclose(weights, [expected[0], 0, 0, expected[1], 0], rtol=1e-6)
+    np.testing.assert_allclose(worth, 1 / np.sum(expected**2), rtol=1e-6)
+    np.testing.assert_allclose(imputation._normalised(jnp.asarray(log_w[1:3]))[0], 0.5)
 
 
 def test_a_row_depends_on_no_other_and_numbers_are_checked():

@@ -27,6 +27,7 @@ from elbax.evaluate import (
 from elbax.evaluate.likelihoods import CHUNK, ROWS
 from elbax.evaluate.tiles import _compiled
 from elbax.model import AbstractEncoder, AbstractPrior, Preprocessing
+from elbax.run.evaluation import density
 from tests.laws import Composition, in_float64
 from tests.linear_gaussian import example
 
@@ -191,6 +192,25 @@ def test_the_verdict_follows_its_rule():
     annealed = LogLikelihoodEstimate("annealed", 16, ess, ess, ess, None)
     assert annealed.trust()[0] == "yes"
     assert "Pareto" not in annealed.trust()[1]
+
+
+def test_weights_without_a_tail_are_the_best_case_everywhere():
+    # Flat weights have no k. One screen showed them as bad and called them trusted.
+    ess, flat = np.full(10, 1000.0), np.full(10, np.nan)
+    found = LogLikelihoodEstimate("importance", 1000, -ess, ess, ess, flat)
+    assert found.trust()[0] == "yes"
+    assert not found.heavy_tailed.any()
+    shown = density._pareto(found)
+    assert shown is not None
+    assert shown["share_above"] == 0.0
+
+
+def test_too_few_samples_for_a_tail_are_not_trusted():
+    ess, unknown = np.full(10, 20.0), np.full(10, np.nan)
+    verdict, why = LogLikelihoodEstimate("importance", 24, -ess, ess, ess, unknown).trust()
+    assert verdict == "doubtful"
+    assert "24 samples are too few" in why
+    assert LogLikelihoodEstimate("importance", 25, -ess, ess, ess, unknown).trust()[0] == "yes"
 
 
 def test_averages_keep_their_errors_apart():

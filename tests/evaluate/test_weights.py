@@ -68,6 +68,18 @@ def test_masked_weights_do_not_count():
 
 
 @in_float64
+def test_a_weight_beyond_the_range_of_floats_weighs_nothing():
+    log_w = np.random.default_rng(7).normal(size=(2, 30))
+    broken = log_w.copy()
+    broken[:, [3, 11]] = np.nan, -np.inf
+    log_w[:, [3, 11]] = -np.inf
+    assert np.array_equal(weights.log_mean(summary_of(broken)), weights.log_mean(summary_of(log_w)))
+    all_gone = summary_of(np.full((1, 30), np.nan))
+    assert weights.log_mean(all_gone)[0] == -np.inf
+    assert weights.effective_sample_size(all_gone)[0] == 0
+
+
+@in_float64
 @pytest.mark.parametrize("samples", [10, 47, 200])
 def test_the_monte_carlo_error_is_the_jackknife(samples):
     # Groups of one size: the textbook formula; of two sizes: Busing et al. 1999, one by one.

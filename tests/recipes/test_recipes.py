@@ -253,9 +253,14 @@ def test_adams_epsilon_is_the_options(name):
 
 def test_clipping_bounds_the_gradient():
     mover = optimizer(TrainingOptions(optimizer="sgd", learning_rate=1.0, gradient_clip=0.5), 10)
-    x = jnp.array([3.0, 4.0])
-    updates, _ = mover.update(x, mover.init(x), x)
-    np.testing.assert_allclose(jnp.linalg.norm(jnp.asarray(updates)), 0.5, rtol=1e-6)
+    # The model's, and that of the objective's own parameters: neither shortens the other.
+    gradient: Any = (jnp.array([3.0, 4.0]), {"discriminator": jnp.array([300.0, 400.0])})
+    found: Any = mover.update(gradient, mover.init(gradient), gradient)[0]
+    np.testing.assert_allclose(found[0], [-0.3, -0.4], rtol=1e-6)
+    np.testing.assert_allclose(found[1]["discriminator"], [-0.3, -0.4], rtol=1e-6)
+    short: Any = (jnp.array([0.3]), None)
+    found = mover.update(short, mover.init(short), short)[0]
+    np.testing.assert_allclose(found[0], [-0.3])
 
 
 def test_cosine_ends_at_nothing():

@@ -1,12 +1,20 @@
 """The front door in Python."""
 
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 import elbax
+from elbax.data import named
+from elbax.data.named import DATA_DIR_VARIABLE
+from elbax.recipes.choice import Choice
+from elbax.recipes.options import TrainingOptions
+from elbax.run import checks
 from elbax.run.settle import DataChanged
 
 
@@ -61,6 +69,57 @@ def test_more_iterations_equal_one_long_run(array_run, tmp_path):
     for a, b in zip(jax.tree.leaves(parts.model), jax.tree.leaves(whole.model), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(parts.history["loss"], whole.history["loss"])
+
+
+LAID_OUT = [
+    {"learning_rate_schedule": "staged"},
+    {"objective": "elbo", "objective.cycles": 2},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", LAID_OUT)
+def test_a_run_that_is_made_longer_keeps_its_schedules(options, tmp_path):
+    x = np.random.default_rng(0).random((40, 5)).astype(np.float32)
+    options = {"hidden": (8,), "latent_dim": 3, "batch_size": 10, "report": False, **options}
+    first = elbax.train(x, out=tmp_path / "a", iterations=20, verbose=False, **options)
+    before = first.history["loss"]
+    # Cut back to its first steps, it must take the same ones again on its way to another end.
+    for checkpoint in (first.path / "checkpoints").iterdir():
+        shutil.rmtree(checkpoint)
+    longer = elbax.resume(first.path, 30, data=x, verbose=False)
+    np.testing.assert_array_equal(longer.history["loss"][:20], before)
+    assert longer.config["horizon"] == 20
+    assert elbax.resume(first.path, 35, data=x, verbose=False).config["horizon"] == 20
+
+
+def test_a_length_that_schedules_do_not_reach_is_refused():
+    cosine = TrainingOptions(learning_rate_schedule="cosine")
+    with pytest.raises(ValueError, match="is 0 from step 20 on"):
+        checks.check_horizon(cosine, 20, 30)
+    checks.check_horizon(cosine, 20, 10)
+    cyclic = TrainingOptions(objective=Choice("elbo").with_options({"cycles": 4}))
+    with pytest.raises(ValueError, match="in the midst of the 4 cycles"):
+        checks.check_horizon(cyclic, 20, 10)
+    checks.check_horizon(cyclic, 20, 30)
+    assert not TrainingOptions().has_horizon
+    assert cosine.has_horizon
+    assert cyclic.has_horizon
+
+
+def test_a_recorded_data_folder_is_of_its_thread_alone(monkeypatch):
+    monkeypatch.delenv(DATA_DIR_VARIABLE, raising=False)
+    before = dict(os.environ)
+    with named.looking_in("/recorded"):
+        assert named._folders("mnist")[0] == Path("/recorded/mnist")
+        with ThreadPoolExecutor(1) as other:
+            found = other.submit(named._folders, "mnist").result()
+        assert Path("/recorded/mnist") not in found
+        assert dict(os.environ) == before
+        monkeypatch.setenv(DATA_DIR_VARIABLE, "/chosen")  # what the user says comes first
+        assert named._folders("mnist")[0] == Path("/chosen/mnist")
+        monkeypatch.delenv(DATA_DIR_VARIABLE)
+    assert Path("/recorded/mnist") not in named._folders("mnist")
 
 
 def test_figures_are_matplotlibs(finished_run):

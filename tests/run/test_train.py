@@ -148,6 +148,19 @@ def test_early_stopping_keeps_the_best(tmp_path):
     assert results["best"]["validation_loss"] == pytest.approx(losses.min())
     for a, b in zip(jax.tree.leaves(run.model), jax.tree.leaves(best), strict=True):
         np.testing.assert_array_equal(a, b)
+    # Killed before it was measured, it is at its end all the same: it takes no step more.
+    (run.path / "results.json").unlink()
+    log = (run.path / "metrics.jsonl").read_bytes()
+    measured = elbax.resume(run.path, verbose=False).results
+    assert measured is not None
+    assert measured["outcome"] == "stopped early"
+    assert measured["iterations"] == results["iterations"]
+    assert measured["test"] == results["test"]
+    assert (run.path / "metrics.jsonl").read_bytes() == log
+    # Asked for more, it goes on.
+    more = elbax.resume(run.path, results["iterations"] + 5, verbose=False).results
+    assert more is not None
+    assert more["iterations"] == results["iterations"] + 5
 
 
 def test_divergence_keeps_the_last_good_state(refused, tmp_path):

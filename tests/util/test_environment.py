@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from elbax import VAE
 from elbax.util import environment
 
 ORDERS = {
@@ -38,6 +40,37 @@ def test_a_folder_of_the_users_own_is_left_to_him(tmp_path):
     )
     assert done.stdout.decode().split() == [str(own)]
     assert not (tmp_path / "elbax").exists()
+
+
+def test_a_process_that_was_forked_after_jax_had_computed_is_refused(monkeypatch):
+    monkeypatch.setattr(environment, "_computing", None)
+    environment.own_process()
+    environment.own_process()
+    monkeypatch.setattr(environment, "_computing", os.getpid() - 1)  # what a fork would copy
+    with pytest.raises(RuntimeError, match="loky"):
+        VAE().fit(np.zeros((10, 2)))
+    with pytest.raises(RuntimeError, match="loky"):
+        environment.device(None)
+
+
+@pytest.mark.slow
+def test_a_fork_of_joblib_fails_at_once_where_it_would_hang():
+    code = """
+import numpy as np, joblib, warnings
+from elbax import VAE
+warnings.filterwarnings("ignore")
+x = np.random.default_rng(0).normal(size=(20, 3))
+model = VAE(max_iter=1).fit(x)
+try:
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        joblib.Parallel()(joblib.delayed(model.score)(x) for _ in range(2))
+except RuntimeError as error:
+    print("refused", "loky" in str(error))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, capture_output=True
+    )
+    assert done.stdout.decode().split() == ["refused", "True"]
 
 
 def test_what_was_read_longest_ago_goes_first(tmp_path):

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import note, opened
 from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
+
+if TYPE_CHECKING:
+    from elbax.run.use.array_imputation import FilledArray
+    from elbax.run.use.imputation import Filled
 
 
 
@@ -68,7 +72,7 @@ def main(arguments: Arguments) -> None:
     written = imputation.write(
         filled, arguments.data, arguments.out, run.config["data"].get("header")
     )
-    _say(arguments.out, filled.cells, filled.rows, table.rows, filled.doubtful)
+    _say(arguments.out, filled, filled.rows, table.rows)
     for path in written:
         print(path)
 
@@ -85,11 +89,19 @@ def _fill_array(run: Run, arguments: Arguments) -> None:
         seed=arguments.seed,
     )
     written = array_imputation.write(filled, arguments.out)
-    _say(arguments.out, filled.cells, filled.filled, filled.rows, filled.doubtful)
+    _say(arguments.out, filled, filled.filled, filled.rows)
     for path in written:
         print(path)
 
 
-def _say(out: Path, cells: int, filled: int, rows: int, doubtful: int) -> None:
-    few = f"; {doubtful:,} rows with few effective draws: give more --draws" if doubtful else ""
-    print(f"{out}: {cells:,} cells filled in {filled:,} of {rows:,} rows{few}")
+def _say(out: Path, found: Filled | FilledArray, filled: int, rows: int) -> None:
+    line = f"{out}: {found.cells:,} cells filled in {filled:,} of {rows:,} rows"
+    few = found.doubtful - found.unweighted
+    if few:
+        line += f"; {few:,} rows with few effective draws: give more --draws"
+    if found.unweighted:
+        line += (
+            f"; {found.unweighted:,} rows filled by draws without weights: the model gives what was "
+            "observed of them no probability"
+        )
+    print(line)

@@ -226,21 +226,23 @@ def aggregate_posterior(
 # --- draws -------------------------------------------------------------------------------------
 
 
+def _of_draw(key: PRNGKeyArray, number: Array) -> Array:
+    """The keys of a draw of the bound: of the binary datum and of the latent."""
+    return jax.random.split(jax.random.fold_in(key, number))
+
+
 @functools.cache  # the same function for the same number, so that it is compiled once
 def _draws(samples: int) -> Callable[..., tuple[Any, ...]]:
     """Of a row: the datum, its draws z, and at each log p(x|z) and log p(z)."""
 
     def of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> tuple[Any, ...]:
-        def keys(number: Array) -> Array:
-            return jax.random.split(jax.random.fold_in(key, number))
-
-        x = model.preprocessing(row, keys(jnp.asarray(0))[0])
+        x = model.preprocessing(row, _of_draw(key, jnp.asarray(0))[0])
         q, p = model.encode(x), model.prior_distribution()
         if not hasattr(q, "log_prob"):
             raise _without_density("posterior", q, "there is no aggregate posterior")
 
         def draw(number: Array) -> tuple[Any, ...]:
-            z = sample(q, keys(number)[1])
+            z = sample(q, _of_draw(key, number)[1])
             log_p = p.log_prob(z) if hasattr(p, "log_prob") else jnp.asarray(jnp.nan)
             return z, model.log_likelihood(x, z), log_p
 
@@ -251,7 +253,7 @@ def _draws(samples: int) -> Callable[..., tuple[Any, ...]]:
 
 def _scale(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
     """The standard deviations of a posterior of independent normals; others are refused."""
-    binarize, _ = jax.random.split(jax.random.fold_in(key, 0))
+    binarize, _ = _of_draw(key, jnp.asarray(0))
     base = base_of(model.encode(model.preprocessing(row, binarize)))
     if type(base) is not dist.Normal:
         raise ValueError(

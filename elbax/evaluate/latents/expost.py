@@ -21,6 +21,7 @@ from elbax.model.distributions.basic import sample
 from elbax.model.distributions.flows import FlowKind
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.priors import FlowPrior, MixtureOfNormals
+from elbax.util.keys import of_seed
 
 ROWS = 20_000  # that a density is fitted to: the first so many
 FLOOR = 1e-6  # added to variances, as scikit-learn does: a latent may be constant
@@ -132,7 +133,7 @@ def fitted(
     Raises:
         ValueError: There are too few rows, or a latent is not finite.
     """
-    fit_key, key = jax.random.split(jax.random.key(seed))
+    fit_key, key = jax.random.split(of_seed(seed, "fitted prior"))
     latents = map_rows(_latent_one, model, rows, key)
     if kind == "gaussian":
         prior = gaussian(latents)

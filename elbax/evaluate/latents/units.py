@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
-from elbax.evaluate.tiles import Rows, map_rows
+from elbax.evaluate.tiles import Rows, binary_datum, map_rows
 from elbax.model.distributions.basic import OneHotCategorical, base_of
 from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -94,8 +94,7 @@ def _kl_of_row(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Arr
 
 def _seen(model: LatentVariableModel, row: Array, key: PRNGKeyArray) -> Array:
     # The same binary draw as the estimates of log p(x) make of the row.
-    binarize, _ = jax.random.split(key)
-    return model.preprocessing(row, binarize)
+    return model.preprocessing(row, binary_datum(key))
 
 
 def _check_rows(rows: Rows) -> None:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from elbax.model.networks.convolutions import Image, Kernel, convolve, convolve_transposed
 from elbax.model.networks.dense import ACTIVATIONS, MLP, check_activation, narrowed
+from elbax.util.keys import stream
 
 # Halving by 4 × 4 kernels: the kernel is a multiple of the stride, so that every output pixel of a
 # transposed convolution gets as many terms (Odena et al. 2016).
@@ -169,7 +170,7 @@ class ConvEncoder(eqx.Module):
         keys = jax.random.split(key, (len(channels), 1 + blocks))
         self.stem = None
         if patch > 1:
-            stem_key = jax.random.fold_in(dense_key, 1)
+            stem_key = stream(dense_key, "stem")
             self.stem = Convolution(self.shape[2], channels[0], patch, patch, key=stem_key)
         before = (self.shape[2] if self.stem is None else channels[0], *channels[:-1])
         self.halvings = tuple(
@@ -271,7 +272,7 @@ class ConvDecoder(eqx.Module):
         outputs = (*inputs[1:], last if patch == 1 else channels[0])
         self.stem = None
         if patch > 1:
-            stem_key = jax.random.fold_in(dense_key, 1)
+            stem_key = stream(dense_key, "stem")
             size = (self.shape[0], self.shape[1])
             self.stem = TransposedConvolution(channels[0], last, patch, patch, size, key=stem_key)
         flat = math.prod(small) * inputs[0]

@@ -81,9 +81,9 @@ class GECO(AbstractObjective):
         """
         check_objective(self, model)
         mean = batch_terms(model, batch, key, self.samples)
-        elements = math.prod(batch.x.shape[1:])
-        if batch.mask is not None:  # per row; a batch of nothing observed has no constraint
-            elements = jnp.maximum(jnp.sum(batch.mask) / batch.x.shape[0], 1.0)
+        # Per row, of those that the likelihood counts; of nothing observed there is no constraint.
+        observed = ~jnp.isnan(batch.x) if batch.mask is None else batch.mask & ~jnp.isnan(batch.x)
+        elements = jnp.maximum(jnp.sum(observed) / batch.x.shape[0], 1.0)
         constraint = -mean.reconstruction / elements - self.tolerance
         now = jax.lax.stop_gradient(constraint)
         average = self.smoothing * state.average + (1.0 - self.smoothing) * now

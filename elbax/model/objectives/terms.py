@@ -14,6 +14,7 @@ from elbax.model.distributions.basic import sample, sample_and_log_prob
 from elbax.model.distributions.divergences import has_closed_form, kl_divergence, kl_per_dimension
 from elbax.model.interfaces import Batch, Latent, Metrics
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.util.keys import stream
 
 KLEstimate = Literal["closed", "monte-carlo"]
 T = TypeVar("T")
@@ -117,7 +118,7 @@ def log_missingness(
     condition: Array | None,
 ) -> Scalar | None:
     """`LatentVariableModel.log_missingness` at a draw z, by a key that follows from that draw's."""
-    return model.log_missingness(x, z, jax.random.fold_in(key, 1), mask, condition)
+    return model.log_missingness(x, z, stream(key, "missingness"), mask, condition)
 
 
 def draws(

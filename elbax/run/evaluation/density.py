@@ -120,8 +120,7 @@ def _pareto(found: LogLikelihoodEstimate) -> dict[str, float | None] | None:
     if found.pareto_k is None:
         return None
     threshold = weights.pareto_k_threshold(found.samples)
-    above = ~(found.pareto_k <= threshold)  # a row whose tail cannot be fitted is above too
-    return {"threshold": number(threshold), "share_above": number(np.mean(above))}
+    return {"threshold": number(threshold), "share_above": number(np.mean(found.heavy_tailed))}
 
 
 def _needed(task: Task) -> dict[str, float | None] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from elbax.evaluate import bounds, preprocess
@@ -12,6 +13,7 @@ from elbax.evaluate.tiles import stored
 from elbax.run.evaluation.task import PROBE_ROWS, Task, number, plain
 from elbax.run.use import apply
 from elbax.util import environment
+from elbax.util.keys import stream
 
 if TYPE_CHECKING:
     from elbax.evaluate.samples.features import Features
@@ -36,7 +38,7 @@ def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     drawn = apply.sample(model, len(rows), seed=task.seed, draw=binary)["x"]
     train = task.run.dataset.train.x[:PROBE_ROWS]
     train = train[~np.isnan(train).reshape(len(train), -1).any(axis=1)]
-    train = preprocess(model, train, jax.random.fold_in(key, 1))
+    train = preprocess(model, train, stream(key, "training rows"))
     space = _feature_space(task, train)
     real, generated = space(preprocess(model, rows, key)), space(drawn)
     shares = distances.precision_recall_density_coverage(real, generated)
@@ -83,8 +85,13 @@ def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Feat
     from elbax.evaluate.samples import features
 
     folder = environment.cache_folder() / "features"
-    data = f"{task.run.dataset.fingerprint[:16]}-{task.run.binarize}-{len(train)}"
-    path = folder / f"{data}.safetensors"
+    # All that its weights follow from: the seed is that of binary draws of grey rows.
+    made_of = [
+        *(task.run.dataset.fingerprint, task.run.binarize, len(train), task.seed),
+        *(f"{name} {version}" for name, version in sorted(environment.versions().items())),
+    ]
+    name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+    path = folder / f"{name[:32]}.safetensors"
     try:
         return features.load(path)
     except (OSError, ValueError):  # not there yet, or damaged: it is made anew

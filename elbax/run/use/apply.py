@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import jax
 import numpy as np
 
 from elbax import evaluate
@@ -15,6 +14,7 @@ from elbax.model.compatibility import latent_kind
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.run import labels
 from elbax.run.run import Run
+from elbax.util.keys import of_seed
 
 
 def sample(
@@ -36,7 +36,7 @@ def sample(
         ValueError: The model is not conditioned on labels, or has no such one.
     """
     condition = labels.to_generate(model, count, label)
-    key = jax.random.key(seed)
+    key = of_seed(seed, "sample")
     x, z = evaluate.generate(model, count, key, draw=draw, condition=condition)
     if condition is None:
         return {"x": x, "z": z}
@@ -106,13 +106,13 @@ def decode(
     rows: Rows = z.astype(np.float32)
     if condition is not None:
         rows = Conditioned(rows, condition)
-    key = jax.random.key(seed) if draw else None
+    key = of_seed(seed, "decode") if draw else None
     return {"x": evaluate.decode(model, rows, key), "z": z}
 
 
 def reconstruct(model: LatentVariableModel, rows: Rows, *, seed: int) -> dict[str, np.ndarray]:
     """`original` and `reconstruction` (`elbax.evaluate.reconstruct`), (n, *shape) each."""
-    original, reconstruction = evaluate.reconstruct(model, rows, jax.random.key(seed))
+    original, reconstruction = evaluate.reconstruct(model, rows, of_seed(seed, "reconstruct"))
     return {"original": original, "reconstruction": reconstruction}
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
 from elbax.data.errors import DataError
@@ -14,6 +13,7 @@ from elbax.data.formats.files import read_path
 from elbax.evaluate.imputation import impute
 from elbax.run import labels
 from elbax.run.use import other_data, outputs
+from elbax.util.keys import of_seed
 from elbax.util.words import shown
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class FilledArray:
         filled: In how many rows.
         rows: Of how many.
         doubtful: How many of the filled rows had fewer than ten effective draws.
+        unweighted: How many of these had none: by averages of q's draws, which count alike.
     """
 
     value: np.ndarray
@@ -45,6 +46,7 @@ class FilledArray:
     filled: int
     rows: int
     doubtful: int
+    unweighted: int
 
 
 def fill(run: Run, data: Path, *, draws: int, multiple: int, seed: int) -> FilledArray:
@@ -74,8 +76,8 @@ def fill(run: Run, data: Path, *, draws: int, multiple: int, seed: int) -> Fille
     missing = np.isnan(given)
     holed = missing.reshape(len(given), -1).any(axis=1)
     if not holed.any():
-        return FilledArray(given, given, given, [given] * multiple, 0, 0, len(given), 0)
-    key = jax.random.key(seed)
+        return FilledArray(given, given, given, [given] * multiple, 0, 0, len(given), 0, 0)
+    key = of_seed(seed, "impute")
     found = impute(there.model, rows[holed], key=key, samples=draws, multiple=max(1, multiple))
 
     def put(cells: np.ndarray) -> np.ndarray:
@@ -94,6 +96,7 @@ def fill(run: Run, data: Path, *, draws: int, multiple: int, seed: int) -> Fille
         filled=int(holed.sum()),
         rows=len(given),
         doubtful=int((found.effective_sample_size < min(_FEW, draws)).sum()),
+        unweighted=int((found.effective_sample_size == 0).sum()),
     )
 
 

@@ -18,6 +18,7 @@ from elbax.data.formats.tables import Table
 from elbax.evaluate import ConditionalDraws, conditional_draws
 from elbax.run import labels
 from elbax.run.use import equations
+from elbax.util.keys import of_seed
 from elbax.util.words import hint, shown
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def draw(
         model,
         rows.x[0],
         count=count,
-        key=jax.random.key(seed),
+        key=of_seed(seed, "given"),
         proposals=proposals,
         accepts=accepts if within else None,
         equations=jax.tree.map(lambda a: a[0], found_equations),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from elbax import evaluate
+from elbax.util.keys import of_seed
 
 if TYPE_CHECKING:
     from elbax.data import Column
@@ -52,7 +53,7 @@ def draw(run: Run, columns: Sequence[Column], x: np.ndarray, *, seed: int) -> np
     if run.model.mechanism is not None:
         chance = jax.vmap(run.model.mechanism.probability)(jnp.asarray(x))
         return rng.random(x.shape) < np.asarray(chance)
-    _, reconstructed = evaluate.reconstruct(run.model, rows, jax.random.key(seed))
+    _, reconstructed = evaluate.reconstruct(run.model, rows, of_seed(seed, "holes"))
     seen, new = (_features(columns, a) for a in (np.where(unknown, reconstructed, rows), x))
     found = np.zeros(x.shape, bool)
     for j in range(len(columns)):

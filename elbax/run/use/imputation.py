@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import numpy as np
 
 from elbax.data import tables as data_tables
@@ -17,6 +16,7 @@ from elbax.data.formats.files import read_path
 from elbax.evaluate.imputation import Imputation, impute
 from elbax.run import labels
 from elbax.run.use import equations, tables
+from elbax.util.keys import of_seed
 from elbax.util.words import shown
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Filled:
         cells: How many were filled.
         rows: In how many rows.
         doubtful: How many of these had fewer than ten effective draws.
+        unweighted: How many of these had none: by averages of q's draws, which count alike.
         notes: Observed cells far outside of what was trained on.
     """
 
@@ -51,6 +52,7 @@ class Filled:
     cells: int
     rows: int
     doubtful: int
+    unweighted: int
     notes: list[str]
 
 
@@ -102,7 +104,7 @@ def fill(
     labels.refuse(model, "impute")
     rows = data_tables.encode(table, columns, unseen)
     x, missing = rows.x, rows.missing
-    key = jax.random.key(seed)
+    key = of_seed(seed, "impute")
     tied = equations.of_rows(columns, rows)
     found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple), equations=tied)
     filled = missing.any(axis=1)
@@ -115,6 +117,7 @@ def fill(
         cells=int(missing.sum()),
         rows=int(filled.sum()),
         doubtful=int(few.sum()),
+        unweighted=int((found.effective_sample_size == 0).sum()),
         notes=data_tables.far(columns, x),
     )
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from elbax.data import tables as data_tables
 from elbax.evaluate import LogLikelihoodEstimate, mean, score
 from elbax.run.use import tables
+from elbax.util.keys import of_seed
 
 if TYPE_CHECKING:
     from elbax.data import Column
@@ -69,7 +69,7 @@ def score_rows(
     Raises:
         ValueError: The model has no importance weights.
     """
-    found = score(model, rows, key=jax.random.key(seed), samples=samples)
+    found = score(model, rows, key=of_seed(seed, "score"), samples=samples)
     return Scored(tuple(columns), found.estimate.log_likelihood, found.elements, found.estimate)
 
 

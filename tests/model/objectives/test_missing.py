@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from elbax.model import Batch, ImportanceWeightedELBO, NegativeELBO
+from elbax.model import GECO, MLP, Batch, Encoder, ImportanceWeightedELBO, NegativeELBO
 from tests.laws import OBJECTIVES, Composition, in_float64, made
 from tests.linear_gaussian import example
 
@@ -93,3 +93,31 @@ def test_with_nothing_missing_a_mask_changes_nothing(name):
     assert np.allclose(loss(mask), whole, rtol=1e-6)
     mask[:, 0] = False
     assert not np.allclose(loss(mask), whole, rtol=1e-6)
+
+
+class Filled(eqx.Module):
+    """An encoder's network that takes a missing cell for 0."""
+
+    network: MLP
+
+    def __call__(self, x):
+        return self.network(jnp.where(jnp.isnan(x), 0.0, x))
+
+
+@in_float64
+def test_the_tolerance_of_geco_counts_nan_as_a_mask_says_it():
+    model = ORACLE.model()
+    assert isinstance(model.encoder, Encoder)
+    encoder = Encoder(Filled(model.encoder.network), model.encoder.posterior)
+    model = dataclasses.replace(model, encoder=encoder)
+    objective, key = GECO(tolerance=0.8), jax.random.key(0)
+    holes = jnp.asarray(np.where(OBSERVED, X, np.nan))
+    by_mask, by_nan = (
+        objective(model, batch, state=objective.init(model), step=jnp.asarray(0), key=key)
+        for batch in (Batch(jnp.asarray(X), mask=jnp.asarray(MASK)), Batch(holes))
+    )
+    constraint = by_mask[1][1]["constraint"]
+    assert float(by_nan[1][1]["constraint"]) == pytest.approx(float(constraint), rel=1e-5)
+    assert float(by_nan[0]) == pytest.approx(float(by_mask[0]), rel=1e-5)
+    distortion = -by_nan[1][1]["reconstruction"] / OBSERVED.sum()
+    assert float(constraint) == pytest.approx(float(distortion) - 0.8, rel=1e-5)
