@@ -127,7 +127,7 @@ def figure(run: Run, *, thorough: bool = False) -> Figure:
 
 def rehearse(run: Run) -> None:
     """Compiles what `figure` computes with beside what that of `generated` does."""
-    rows, key = conditioned(run.model, few(run.dataset)), jax.random.key(run.seed)
+    rows, key = conditioned(run.model, few(run.dataset)), of_seed(run.seed, "figure bound")
     for proposal in ("prior", "posterior"):
         draws(run.model, rows, key=key, samples=affordable_samples(run.model), proposal=proposal)
 

@@ -43,7 +43,7 @@ def figure(run: Run) -> Figure:
 
 def rehearse(run: Run) -> None:
     """Compiles what `figure` computes with."""
-    condition, key = to_generate(run.model, 1), jax.random.key(run.seed)
+    condition, key = to_generate(run.model, 1), of_seed(run.seed, "figure generated")
     for draw in (False, True):
         generate(run.model, 1, key, draw=draw, condition=condition)
     preprocess(run.model, few(run.dataset).x)

@@ -42,7 +42,7 @@ def figure(run: Run) -> Figure:
 def rehearse(run: Run) -> None:
     """Compiles what `figure` computes with."""
     rows = conditioned(run.model, few(run.dataset))
-    evaluate.reconstruct(run.model, rows, jax.random.key(run.seed))
+    evaluate.reconstruct(run.model, rows, of_seed(run.seed, "figure reconstruct"))
 
 
 def _sheet(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
