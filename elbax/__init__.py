@@ -52,21 +52,40 @@ if TYPE_CHECKING:
     from elbax.model.networks.dense import check_network as check_network
     from elbax.model.networks.images import ConvDecoder as ConvDecoder
     from elbax.model.networks.images import ConvEncoder as ConvEncoder
+    from elbax.model.objectives.bounds.importance_weighted import (
+        DoublyReparameterised as DoublyReparameterised,
+    )
+    from elbax.model.objectives.bounds.importance_weighted import (
+        ImportanceWeightedELBO as ImportanceWeightedELBO,
+    )
+    from elbax.model.objectives.bounds.importance_weighted import (
+        StickingTheLanding as StickingTheLanding,
+    )
+    from elbax.model.objectives.bounds.partial import (
+        CombinedImportanceWeighted as CombinedImportanceWeighted,
+    )
+    from elbax.model.objectives.bounds.partial import (
+        MultiplyImportanceWeighted as MultiplyImportanceWeighted,
+    )
+    from elbax.model.objectives.bounds.partial import (
+        PartiallyImportanceWeighted as PartiallyImportanceWeighted,
+    )
+    from elbax.model.objectives.bounds.renyi import RenyiBound as RenyiBound
+    from elbax.model.objectives.bounds.thermodynamic import (
+        ThermodynamicObjective as ThermodynamicObjective,
+    )
     from elbax.model.objectives.deterministic import RegularisedL2 as RegularisedL2
     from elbax.model.objectives.deterministic import WassersteinMMD as WassersteinMMD
     from elbax.model.objectives.elbo import NegativeELBO as NegativeELBO
     from elbax.model.objectives.factor import FactorVAE as FactorVAE
     from elbax.model.objectives.geco import GECO as GECO
-    from elbax.model.objectives.importance_weighted import (
-        DoublyReparameterised as DoublyReparameterised,
+    from elbax.model.objectives.inferred_prior import (
+        DisentangledInferredPrior as DisentangledInferredPrior,
     )
-    from elbax.model.objectives.importance_weighted import (
-        ImportanceWeightedELBO as ImportanceWeightedELBO,
-    )
-    from elbax.model.objectives.importance_weighted import StickingTheLanding as StickingTheLanding
     from elbax.model.objectives.info import InfoVAE as InfoVAE
     from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
     from elbax.model.objectives.semi_supervised import conditioned as conditioned
+    from elbax.model.objectives.similarity import StructuralSimilarity as StructuralSimilarity
     from elbax.model.objectives.target_rate import TargetRate as TargetRate
     from elbax.model.objectives.total_correlation import BetaTC as BetaTC
     from elbax.model.posteriors import CouplingFlow as CouplingFlow

@@ -55,22 +55,42 @@ from elbax.model.networks.pairs import GatedMLPPair as GatedMLPPair
 from elbax.model.networks.pairs import MLPPair as MLPPair
 from elbax.model.networks.pairs import ResidualMLPPair as ResidualMLPPair
 from elbax.model.networks.pairs import ResNetPair as ResNetPair
+from elbax.model.objectives.bounds.importance_weighted import (
+    DoublyReparameterised as DoublyReparameterised,
+)
+from elbax.model.objectives.bounds.importance_weighted import (
+    ImportanceWeightedELBO as ImportanceWeightedELBO,
+)
+from elbax.model.objectives.bounds.importance_weighted import (
+    StickingTheLanding as StickingTheLanding,
+)
+from elbax.model.objectives.bounds.partial import (
+    CombinedImportanceWeighted as CombinedImportanceWeighted,
+)
+from elbax.model.objectives.bounds.partial import (
+    MultiplyImportanceWeighted as MultiplyImportanceWeighted,
+)
+from elbax.model.objectives.bounds.partial import (
+    PartiallyImportanceWeighted as PartiallyImportanceWeighted,
+)
+from elbax.model.objectives.bounds.renyi import RenyiBound as RenyiBound
+from elbax.model.objectives.bounds.thermodynamic import (
+    ThermodynamicObjective as ThermodynamicObjective,
+)
 from elbax.model.objectives.deterministic import RegularisedL2 as RegularisedL2
 from elbax.model.objectives.deterministic import WassersteinMMD as WassersteinMMD
 from elbax.model.objectives.discrepancy import maximum_mean_discrepancy as maximum_mean_discrepancy
 from elbax.model.objectives.elbo import NegativeELBO as NegativeELBO
 from elbax.model.objectives.factor import FactorVAE as FactorVAE
 from elbax.model.objectives.geco import GECO as GECO
-from elbax.model.objectives.importance_weighted import (
-    DoublyReparameterised as DoublyReparameterised,
+from elbax.model.objectives.inferred_prior import (
+    DisentangledInferredPrior as DisentangledInferredPrior,
 )
-from elbax.model.objectives.importance_weighted import (
-    ImportanceWeightedELBO as ImportanceWeightedELBO,
-)
-from elbax.model.objectives.importance_weighted import StickingTheLanding as StickingTheLanding
 from elbax.model.objectives.info import InfoVAE as InfoVAE
 from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
 from elbax.model.objectives.semi_supervised import conditioned as conditioned
+from elbax.model.objectives.similarity import StructuralSimilarity as StructuralSimilarity
+from elbax.model.objectives.similarity import ms_ssim as ms_ssim
 from elbax.model.objectives.target_rate import TargetRate as TargetRate
 from elbax.model.objectives.terms import ElboTerms as ElboTerms
 from elbax.model.objectives.terms import elbo_terms as elbo_terms

@@ -60,6 +60,13 @@ def unsuited_prior(objective: Objective, prior: Prior, *, learned: bool) -> str 
     )
 
 
+def unsuited_shape(objective: Objective, shape: tuple[int, ...]) -> str | None:
+    """Why a datum of a shape does not suit an objective; None where it does."""
+    if not objective.images_only or len(shape) == 3:
+        return None
+    return f"the objective {_name(objective)} is for images, and a datum here has the shape {shape}"
+
+
 def unsuited_latents(prior: Prior, posterior: Posterior) -> str | None:
     """Why draws of a posterior do not lie where a prior has its density; None where they do."""
     if prior.latent == "any":

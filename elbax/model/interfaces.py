@@ -296,6 +296,7 @@ class AbstractObjective(eqx.Module):
     * `needs_labels`: whether it reads `Batch.label`; and `needs_data_size`, `Batch.data_size`.
     * `compares_rows`: whether the rows of a batch are compared with each other, so that the loss
       depends on the size of the batch.
+    * `images_only`: whether a datum must have the shape `(height, width, channels)`.
     * `has_bound`: whether it reports `elbo`, `reconstruction` and `kl`.
     * `true_gradient`: whether its gradient is the derivative of the loss that it returns.
     """
@@ -306,6 +307,7 @@ class AbstractObjective(eqx.Module):
     needs_labels: ClassVar[bool] = False
     needs_data_size: ClassVar[bool] = False
     compares_rows: ClassVar[bool] = False
+    images_only: ClassVar[bool] = False
     has_bound: ClassVar[bool] = True
     true_gradient: ClassVar[bool] = True
 

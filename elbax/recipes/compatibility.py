@@ -12,7 +12,12 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from elbax.model.compatibility import unsuited_latents, unsuited_posterior, unsuited_prior
+from elbax.model.compatibility import (
+    unsuited_latents,
+    unsuited_posterior,
+    unsuited_prior,
+    unsuited_shape,
+)
 from elbax.recipes import parts
 from elbax.recipes.choice import Choice
 from elbax.recipes.options import ModelOptions
@@ -84,7 +89,7 @@ def _latents(prior: Part, posterior: Part) -> Iterator[str]:
 def _objective(
     objective: Any, prior: Part, posterior: Part, options: ModelOptions, shape: tuple[int, ...]
 ) -> Iterator[str]:
-    """What the objective asks of the posterior and of the prior."""
+    """What the objective asks of the posterior, of the prior and of a datum."""
     p, q = prior.constructor, posterior.constructor
     problem = unsuited_posterior(objective, q)
     if problem is not None:
@@ -104,6 +109,17 @@ def _objective(
     problem = unsuited(prior)
     if problem is not None:
         yield f"{problem}; choose --prior {_priors(posterior, unsuited)}"
+    problem = unsuited_shape(objective, shape)
+    if problem is not None:
+        names = _names(
+            "objective",
+            lambda part: (
+                not (
+                    unsuited_shape(part, shape) or unsuited_posterior(part, q) or part.needs_labels
+                )
+            ),
+        )
+        yield f"{problem}: choose --objective {names}"
 
 
 def _has_parameters(prior: Part, options: ModelOptions, shape: tuple[int, ...]) -> bool:

@@ -157,6 +157,37 @@ def batch_terms(
     return mean(map_rows(of_datum, batch, key))
 
 
+def batch_bound(
+    model: LatentVariableModel,
+    batch: Batch,
+    key: PRNGKeyArray,
+    samples: int,
+    bound: Callable[[Float[Array, " samples"]], Scalar],
+) -> tuple[Scalar, ElboTerms]:
+    """A bound that is a function of each row's importance weights, averaged over the rows.
+
+    Args:
+        model: The model.
+        batch: Preprocessed rows.
+        key: The randomness of the draws.
+        samples: Draws z ~ q(z|x) a row.
+        bound: From log p(x, z) / q(z|x) of a row's draws, in nats.
+
+    Returns:
+        The bound, and the terms averaged over the same draws and the rows, so that their `elbo` is
+        the average of the log-weights.
+    """
+
+    def of_datum(
+        x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
+    ) -> tuple[Scalar, ElboTerms]:
+        terms = draws(model, x, key, mask, condition, samples, "monte-carlo")
+        return bound(jnp.asarray(terms.bound)), mean(terms)
+
+    bounds, terms = map_rows(of_datum, batch, key)
+    return jnp.mean(bounds), mean(terms)
+
+
 def batch_draws(
     model: LatentVariableModel, batch: Batch, key: PRNGKeyArray
 ) -> tuple[Latent, ElboTerms]:

@@ -22,8 +22,8 @@ from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.objectives.stateless import AbstractStatelessObjective
 from elbax.model.objectives.terms import (
     ElboTerms,
+    batch_bound,
     check_samples,
-    draws,
     log_missingness,
     map_rows,
     mean,
@@ -59,18 +59,16 @@ class AbstractImportanceWeighted(AbstractStatelessObjective):
         def of_datum(
             x: Array, key: PRNGKeyArray, mask: Array | None, condition: Array | None
         ) -> tuple[Scalar, ElboTerms]:
-            if self.gradient == "plain":
-                terms = draws(model, x, key, mask, condition, self.samples, "monte-carlo")
-                average = mean(terms)
-            else:
-                terms, kl_per_latent = self._along_paths(model, x, key, mask, condition)
-                average = mean(terms)
-                average = dataclasses.replace(average, kl_per_latent=kl_per_latent)
-            return jax.nn.logsumexp(terms.bound) - math.log(self.samples), average
+            terms, kl_per_latent = self._along_paths(model, x, key, mask, condition)
+            average = dataclasses.replace(mean(terms), kl_per_latent=kl_per_latent)
+            return importance_weighted(jnp.asarray(terms.bound)), average
 
-        bounds, terms = map_rows(of_datum, batch, key)
-        bound = jnp.mean(bounds)
-        return -bound, {**metrics(mean(terms)), "importance_weighted_bound": bound}
+        if self.gradient == "plain":
+            bound, average = batch_bound(model, batch, key, self.samples, importance_weighted)
+        else:
+            bounds, terms = map_rows(of_datum, batch, key)
+            bound, average = jnp.mean(bounds), mean(terms)
+        return -bound, {**metrics(average), "importance_weighted_bound": bound}
 
     def _along_paths(
         self,
@@ -160,6 +158,11 @@ class DoublyReparameterised(AbstractImportanceWeighted):
     gradient = "doubly"
 
     samples: int = eqx.field(static=True, default=5)
+
+
+def importance_weighted(log_weights: Float[Array, " samples"]) -> Scalar:
+    """Log 1/k Σᵢ wᵢ, in nats."""
+    return jax.nn.logsumexp(log_weights) - math.log(len(log_weights))
 
 
 def _scale_gradient(z: Latent, weights: Float[Array, " samples"]) -> Latent:

@@ -1,0 +1,1 @@
+"""Bounds on log p(x) by several draws of a datum, and what lies between them."""
