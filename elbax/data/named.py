@@ -17,6 +17,7 @@ from elbax.data import shapes
 from elbax.data.errors import DataError
 from elbax.data.formats.idx import read_idx
 from elbax.data.splitting import Part, Raw
+from elbax.util import environment
 from elbax.util.words import shown
 
 DATA_DIR_VARIABLE = "ELBAX_DATA_DIR"
@@ -267,11 +268,9 @@ def looking_in(folder: str | None) -> Iterator[None]:
 
 def _folders(name: str) -> list[Path]:
     """Where to look, in this order."""
-    import pooch
-
     chosen = os.environ.get(DATA_DIR_VARIABLE) or _RECORDED.get()
     folders = [Path(chosen).expanduser() / name] if chosen else []
-    return [*folders, Path(pooch.os_cache("elbax")) / name]
+    return [*folders, environment.cache_folder() / name]
 
 
 def _find(file: str, folders: list[Path]) -> Path | None:

@@ -19,7 +19,7 @@ import enum
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -31,7 +31,7 @@ from jaxtyping import PyTree
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.train.order import BatchOrder
 from elbax.train.state import Best, State
-from elbax.train.step import MAX_CHUNK, Program, Transform, without_best
+from elbax.train.step import MAX_CHUNK, Compiled, Program, Transform, without_best
 
 _FIRST_CHUNK = 20  # short, so that the first progress line comes at once
 
@@ -135,8 +135,7 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         _shapes((data, validation, without_best(state))),
     )
     if shapes not in programs:
-        validate = None if validation is None else jax.jit(program.validate)
-        programs[shapes] = Compiled(program.compile(state, data), validate)
+        programs[shapes] = program.compile(state, data, validation)
     advance, validate = programs[shapes]
     compile_seconds = time.perf_counter() - started
 
@@ -181,13 +180,6 @@ def fit(  # noqa: PLR0913 - a run has so many parts
             return
         step, compile_seconds = step + count, 0.0
         length = _next_length(count, seconds, chunk_seconds)
-
-
-class Compiled(NamedTuple):
-    """A chunk of steps, and the loss on validation data where there are any."""
-
-    advance: Callable[..., Any]
-    validate: Callable[..., Any] | None
 
 
 def _shapes(tree: PyTree) -> tuple[Any, ...]:

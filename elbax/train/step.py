@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -31,11 +32,19 @@ class Program(NamedTuple):
     batch_size: int
     steps: int
 
-    def compile(self, state: State, data: Batch) -> Callable[..., Any]:
-        """Compiles `advance` for the shapes at hand, before the clock of the first chunk runs."""
+    def compile(self, state: State, data: Batch, validation: Batch | None) -> "Compiled":
+        """Compiles for the shapes at hand, before the clock of the first chunk runs.
+
+        XLA does not hold Python's lock: both programs are compiled at once.
+        """
         indices = jax.ShapeDtypeStruct((MAX_CHUNK, self.batch_size), np.int32)
-        count = jax.ShapeDtypeStruct((), np.int32)
-        return jax.jit(self.advance).lower(without_best(state), data, indices, count).compile()
+        count, state = jax.ShapeDtypeStruct((), np.int32), without_best(state)
+        lowered = [jax.jit(self.advance).lower(state, data, indices, count)]
+        if validation is not None:
+            lowered.append(jax.jit(self.validate).lower(state, validation))
+        with ThreadPoolExecutor() as threads:
+            advance, *validate = threads.map(lambda one: one.compile(), lowered)
+        return Compiled(advance, validate[0] if validate else None)
 
     def advance(
         self, state: State, data: Batch, indices: Int[Array, "chunk batch"], count: Int[Array, ""]
@@ -119,6 +128,13 @@ class Program(NamedTuple):
             parts.append(evaluate(jnp.arange(whole * self.batch_size, size)))
             weights.append(size % self.batch_size / size)
         return jax.tree.map(lambda *m: sum(w * v for w, v in zip(weights, m, strict=True)), *parts)
+
+
+class Compiled(NamedTuple):
+    """A chunk of steps, and the loss on validation data where there are any."""
+
+    advance: Callable[..., Any]
+    validate: Callable[..., Any] | None
 
 
 def without_best(state: State) -> State:
