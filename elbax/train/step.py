@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import Batch, Metrics
 from elbax.train.state import State, merge
+from elbax.util import environment
 
 MAX_CHUNK = 1000  # the length of the index and metrics buffers, in steps
 
@@ -41,7 +42,8 @@ class Program(NamedTuple):
         count, state = jax.ShapeDtypeStruct((), np.int32), without_best(state)
         lowered = [jax.jit(self.advance).lower(state, data, indices, count)]
         if validation is not None:
-            lowered.append(jax.jit(self.validate).lower(state, validation))
+            quick = environment.quick_compilation()
+            lowered.append(jax.jit(self.validate, **quick).lower(state, validation))
         with ThreadPoolExecutor() as threads:
             advance, *validate = threads.map(lambda one: one.compile(), lowered)
         return Compiled(advance, validate[0] if validate else None)
