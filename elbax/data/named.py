@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from elbax.data import shapes
 from elbax.data.errors import DataError
 from elbax.data.formats.idx import read_idx
 from elbax.data.splitting import Part, Raw
-from elbax.util import environment
 from elbax.util.words import shown
 
 DATA_DIR_VARIABLE = "ELBAX_DATA_DIR"
@@ -270,7 +270,7 @@ def _folders(name: str) -> list[Path]:
     """Where to look, in this order."""
     chosen = os.environ.get(DATA_DIR_VARIABLE) or _RECORDED.get()
     folders = [Path(chosen).expanduser() / name] if chosen else []
-    return [*folders, environment.cache_folder() / name]
+    return [*folders, user_cache_path("elbax", appauthor=False) / name]
 
 
 def _find(file: str, folders: list[Path]) -> Path | None:
