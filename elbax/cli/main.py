@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("runs", "how likely each row is, and each column's share of that"),
     "plot": ("runs", "draw a run's figures"),
     "explore": ("runs", "a page to move the latents by hand, of a run on images"),
+    "export": ("runs", "the model for ONNX or PyTorch"),
     "inspect": ("about", "what data are, and what training on them would take"),
     "datasets": ("about", "the data sets known by name"),
     "recipes": ("about", "the recipes known by name"),

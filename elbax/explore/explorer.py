@@ -15,11 +15,11 @@ import numpy as np
 from elbax.evaluate.generate import likelihood_location, posterior_moments
 from elbax.evaluate.latents.units import kl_by_latent
 from elbax.explore.pack import pack
-from elbax.explore.program import Program, trace
 from elbax.model.compatibility import latent_kind
 from elbax.model.distributions.basic import location
 from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
+from elbax.program.tracing import trace
 from elbax.run.run import Run
 from elbax.util.files import write_bytes
 
@@ -56,8 +56,8 @@ def page(run: Run) -> str:
             "`elbax plot RUN generated`"
         )
     programs = {
-        "decode": trace(lambda z: likelihood_location(model.decode(z)), (model.latent_dim,)),
-        "encode": trace(lambda x: _posterior(model, x), shape),
+        "decode": trace(lambda z: likelihood_location(model.decode(z)), z=(model.latent_dim,)),
+        "encode": trace(lambda x: _posterior(model, x), x=shape),
     }
     rows = data.test.x[:_ROWS]
     moments = posterior_moments(model, rows)
@@ -78,7 +78,7 @@ def page(run: Run) -> str:
         "stored": "bytes" if rows.dtype == np.uint8 else "numbers",
         "labels": None if labels is None else labels[:_ROWS].tolist(),
         "label_names": list(data.label_names),
-        "programs": {name: _plain(program) for name, program in programs.items()},
+        "programs": {name: program.plain() for name, program in programs.items()},
         **pack(arrays),
     }
     return _filled(facts)
@@ -108,10 +108,6 @@ def _range(run: Run) -> list[float]:
     own = run.model.preprocessing
     low, high = np.nanmin(x), np.nanmax(x)
     return [(float(end) - own.shift) * own.scale for end in (low, high)]
-
-
-def _plain(program: Program) -> dict[str, Any]:
-    return {"input": program.input, "outputs": program.outputs, "steps": program.steps}
 
 
 def _filled(facts: dict[str, Any]) -> str:

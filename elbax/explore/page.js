@@ -114,7 +114,7 @@
   }
 
   function update() {
-    show("decoded", run.decode(z)[0]);
+    show("decoded", run.decode({ z })[0]);
     sliders.forEach(({ slider, value }, j) => { slider.value = z[j]; value.textContent = z[j].toFixed(2); });
     drawMap();
   }
@@ -131,7 +131,7 @@
     if (row >= 0 && row !== i) before = row;
     row = i;
     walking++;
-    const [mean, deviation] = run.encode(stored(i));
+    const [mean, deviation] = run.encode({ x: stored(i) });
     z.set(mean);
     scale = deviation ?? null;
     say();
@@ -233,7 +233,7 @@
     const look = () => {
       show("pad", pad);
       row = -1;
-      const [mean, deviation] = run.encode(Float32Array.from(pad, (v) => Math.round(v * facts.top)));
+      const [mean, deviation] = run.encode({ x: Float32Array.from(pad, (v) => Math.round(v * facts.top)) });
       z.set(mean);
       scale = deviation ?? null;
       walking++;

@@ -1,5 +1,5 @@
 "use strict";
-// Runs the programs that elbax/explore/program.py makes: flat Float32Arrays in, flat arrays out.
+// Runs programs (elbax/program/steps.py): flat Float32Arrays in, flat arrays out.
 
 const UNARY = {
   abs: Math.abs, ceil: Math.ceil, cos: Math.cos, exp: Math.exp, expm1: Math.expm1,
@@ -7,7 +7,7 @@ const UNARY = {
   logistic: (x) => 1 / (1 + Math.exp(-x)), neg: (x) => -x, not: (x) => +!x,
   round: (x) => { const r = Math.round(x); return Math.abs(x % 1) === 0.5 && r % 2 ? r - 1 : r; },
   rsqrt: (x) => 1 / Math.sqrt(x), sign: Math.sign, sin: Math.sin, sqrt: Math.sqrt,
-  square: (x) => x * x, tanh: Math.tanh, trunc: Math.trunc, erf, erfc: (x) => 1 - erf(x),
+  square: (x) => x * x, tanh: Math.tanh, trunc: Math.trunc, erf, erfc: (x) => 1 - erf(x), lgamma,
 };
 const BINARY = {
   add: (a, b) => a + b, add_any: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b,
@@ -32,6 +32,17 @@ function erf(x) {
   let fraction = 0;
   for (let n = 60; n > 0; n--) fraction = n / 2 / (a + fraction);
   return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
+}
+
+// Stirling's series from 10 on, and below it the recurrence.
+function lgamma(x) {
+  if (!(x > 0)) return x === 0 ? Infinity : NaN;
+  if (x === Infinity) return x;
+  let factors = 1;
+  for (; x < 10; x++) factors *= x;
+  const square = 1 / (x * x);
+  const series = (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))) / x;
+  return (x - 0.5) * Math.log(x) - x + 0.5 * Math.log(2 * Math.PI) + series - Math.log(factors);
 }
 
 function matmul(a, b, { b: batch, m, k, n }) {
@@ -68,7 +79,7 @@ function step(one, values) {
   const [a, b, c] = one.in.map((number) => values[number]);
   const { op, size } = one;
   if (op === "matmul") return matmul(a, b, one);
-  if (op === "take") return Float32Array.from(b, (place) => a[place]);
+  if (op === "take" || op === "pick") return Float32Array.from(b, (place) => a[place]);
   if ("length" in one) return reduced(op, a, one.length, size);
   const out = new Float32Array(size);
   if (op === "concatenate") {
@@ -90,10 +101,13 @@ function step(one, values) {
   return out;
 }
 
-// A program with its constants as arrays: a function from one input to its outputs.
+// A program with its constants as arrays: a function from inputs by name to its outputs.
 function runner(program) {
-  return (input) => {
-    const values = { ...program.constants, [program.input]: Float32Array.from(input) };
+  return (inputs) => {
+    const values = { ...program.constants };
+    for (const [name, number] of Object.entries(program.inputs)) {
+      values[number] = Float32Array.from(inputs[name]);
+    }
     for (const one of program.steps) values[one.out] = step(one, values);
     return program.outputs.map((number) => values[number]);
   };

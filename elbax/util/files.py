@@ -112,3 +112,18 @@ def check_writable(path: Path) -> None:
         raise ValueError(f"cannot write {path}: there is no folder {parent}; make it first")
     if not os.access(parent, os.W_OK):
         raise ValueError(f"cannot write {path}: the folder {parent} is not writable")
+
+
+def check_folder(path: Path) -> None:
+    """Refuses a folder that could not be made, before any work is done for it.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{path} is a file: give the name of a folder")
+    parent = path if path.is_dir() else path.parent
+    if not parent.is_dir():
+        raise ValueError(f"cannot make {path}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK):
+        raise ValueError(f"cannot write into {path}: the folder {parent} is not writable")

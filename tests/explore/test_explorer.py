@@ -9,7 +9,7 @@ import pytest
 
 from elbax.evaluate import decode, posterior_moments
 from elbax.run.run import Run
-from tests.explore.test_program import NODE
+from tests.program.test_tracing import NODE
 
 _FACTS = re.compile(r'<script id="facts" type="application/json">(.*?)</script>', re.DOTALL)
 # The page's own programs on its first row, read out of the page by a JavaScript engine.
@@ -24,8 +24,8 @@ const run = (name) => runner({ ...facts.programs[name], constants: Object.fromEn
   Object.entries(arrays).filter(([k]) => k.startsWith(name + "."))
     .map(([k, v]) => [k.slice(name.length + 1), v])) });
 const size = facts.shape.reduce((a, b) => a * b);
-const [mean, scale] = run("encode")(arrays.rows.subarray(0, size));
-const [picture] = run("decode")(mean);
+const [mean, scale] = run("encode")({ x: arrays.rows.subarray(0, size) });
+const [picture] = run("decode")({ z: mean });
 console.log(JSON.stringify([mean, scale, picture].map((a) => Array.from(a))));
 """
 

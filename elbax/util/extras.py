@@ -1,0 +1,32 @@
+"""Packages that only some options need: imported when asked for, named where they are missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def need(module: str, extra: str, what: str) -> Any:
+    """A module of a package that need not be installed.
+
+    Args:
+        module: Its name, such as ``onnx.helper``.
+        extra: The extra of elbax that brings it, or a package where there is none.
+        what: The option that needs it, for the message.
+
+    Raises:
+        ValueError: It is not installed; in one line, with the command that mends it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # something that the package itself lacks
+        brings = f"'elbax[{extra}]'" if extra in EXTRAS else extra
+        package = module.partition(".")[0]
+        raise ValueError(
+            f"{what} needs the package {package}, which is not installed: pip install {brings}"
+        ) from None
+
+
+EXTRAS = ("mlflow", "onnx", "tensorboard", "wandb")
