@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("runs", "train a model on data, measure it and draw its figures"),
     "resume": ("runs", "resume a run exactly where it was interrupted"),
     "evaluate": ("runs", "bounds, log-likelihoods, latents and samples, with their errors"),
+    "diagnose": ("runs", "what ails a run: each figure, its threshold, and the flag to try"),
     "compare": ("runs", "runs side by side: paired differences, one table, one page"),
     "sample": ("runs", "new data from the prior"),
     "reconstruct": ("runs", "data through encoder and decoder, beside the originals"),

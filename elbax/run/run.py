@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from elbax.model.latent_variable_model import LatentVariableModel
     from elbax.recipes.choice import Choice
     from elbax.recipes.options import Options
+    from elbax.report.diagnosis import Diagnosis
 
 LAST_GOOD = "last good"
 """What the file of a model says of the state that a diverged training left."""
@@ -220,6 +221,17 @@ class Run:
 
         figures.find(name)
         return figures.draw(name, self)
+
+    def diagnose(self) -> Diagnosis:
+        """What ails the run: collapse, a prior that does not match, over-fitting and the like.
+
+        Raises:
+            ValueError: The run has no trained model, or its data have changed.
+        """
+        # A room above this one, as for figures.
+        from elbax.report import diagnosis
+
+        return diagnosis.diagnose(self)
 
     def __repr__(self) -> str:
         config, results = self.config, self.results

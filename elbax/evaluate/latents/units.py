@@ -113,11 +113,13 @@ class Collapse:
         verdict: "none": every latent is active; "full": no latent is; "partial": some are not.
         latents: The numbers of the inactive ones.
         remedy: One sentence; empty where there is nothing to mend.
+        mend: The remedy's name; empty where there is none.
     """
 
     verdict: Literal["none", "partial", "full"]
     latents: tuple[int, ...]
     remedy: str
+    mend: Literal["", "train longer", "lower beta", "warm-up", "free bits", "fewer latents"] = ""
 
 
 def collapse(
@@ -166,15 +168,18 @@ def collapse(
     used = f"{len(kl) - len(latents)} of {len(kl)} latents are used"
     if np.any(kl[~active] >= _PAID):
         constant = int(np.sum(kl[~active] >= _PAID))
-        remedy = (
-            f"train longer: {constant} latents are the same for every row, yet not at the prior"
+        remedy, mend = (
+            f"train longer: {constant} latents are the same for every row, yet not at the prior",
+            "train longer",
         )
     elif beta > 1:
-        remedy = f"lower beta (it was {beta:g}): {used}"
+        mend, remedy = "lower beta", f"lower beta (it was {beta:g}): {used}"
     elif len(latents) > len(kl) / 2 and warm_up < 1:
         remedy = f"KL warm-up: {used}, and the KL had its whole weight from the first step"
+        mend = "warm-up"
     elif len(latents) > len(kl) / 2:
         remedy = f"free bits: {used}, in spite of a warm-up of {warm_up} steps"
+        mend = "free bits"
     else:
-        remedy = f"a smaller latent_dim: {used}, and the others cost nothing"
-    return Collapse(verdict, latents, remedy)
+        mend, remedy = "fewer latents", f"a smaller latent_dim: {used}, and the others cost nothing"
+    return Collapse(verdict, latents, remedy, mend)
