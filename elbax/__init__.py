@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         DiscretizedLogisticMixture as DiscretizedLogisticMixture,
     )
     from elbax.model.likelihoods.levels import Ordinal as Ordinal
+    from elbax.model.likelihoods.linked import LowRankNormal as LowRankNormal
     from elbax.model.likelihoods.mixed import Mixed as Mixed
     from elbax.model.likelihoods.real import Laplace as Laplace
     from elbax.model.likelihoods.real import LogNormal as LogNormal

@@ -55,6 +55,7 @@ from elbax.model import (
     Laplace,
     LatentVariableModel,
     LogNormal,
+    LowRankNormal,
     Mixed,
     MixtureOfNormals,
     MultiplyImportanceWeighted,
@@ -125,6 +126,7 @@ LIKELIHOODS: dict[str, Callable[[tuple[int, ...]], AbstractLikelihood]] = {
     "normal of shared scale, real": lambda shape: Normal(shape, "shared"),
     "normal of predicted scale, real": lambda shape: Normal(shape, "predicted"),
     "continuous-bernoulli": ContinuousBernoulli,
+    "low-rank-normal": lambda shape: LowRankNormal(shape, 2),
     "laplace": lambda shape: Laplace(shape, "element"),
     "student-t": lambda shape: StudentT(shape, "predicted"),
     "log-normal": lambda shape: LogNormal(shape, "shared"),
@@ -330,7 +332,7 @@ def densities() -> dict[str, Callable[[int], Density]]:
         # Kinks, heavy tails and bounded supports are beyond a plain grid: these densities and their
         # draws are compared with scipy's in tests/model/likelihoods/test_likelihoods.py.
         part = made(lambda make=make: make((1,)))
-        if isinstance(part, Normal) or part.discrete:
+        if isinstance(part, Normal | LowRankNormal) or part.discrete:
             found[name] = functools.partial(family, of_shape(make))
     return found
 

@@ -12,7 +12,7 @@ import numpy as np
 import sklearn
 
 from benchmarks import machine
-from benchmarks.imputers import methods, page, sets
+from benchmarks.imputers import methods, page, published, sets
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -42,22 +42,22 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     started, described = time.monotonic(), machine.describe()
     for unit in _units(arguments):
-        found = _read(unit.path)
-        for (
-            method
-        ) in arguments.method:  # one after the other, so that they share the machine's state
-            if method in found.get("methods", {}):
+        for method in arguments.method:  # in turn, so that they share the machine's state
+            if method in _read(unit.path).get("methods", {}):
                 continue
             if time.monotonic() - started > arguments.seconds:
                 print("the time is over: run it again", file=sys.stderr)
                 return _write()
-            measured = _measure(unit, method, arguments.statsmodels)
-            found = found or {**unit._asdict(), "methods": {}}
+            measured = _measure(unit, method, arguments.venv)
+            found = _read(unit.path) or {**unit._asdict(), "methods": {}}
             found["methods"][method] = measured
             found |= {"machine": described, "sklearn": sklearn.__version__}
             files.write_json(unit.path, found)
             words = {name: round(value, 3) for name, value in measured.items()}
-            print(f"{time.monotonic() - started:5.0f} s  {unit.path.stem} {method}: {words}")
+            print(
+                f"{time.monotonic() - started:5.0f} s  {unit.path.stem} {method}: {words}",
+                flush=True,
+            )
     return _write()
 
 
@@ -69,7 +69,7 @@ def recorded() -> list[dict]:
 def _write() -> int:
     from elbax.util import files
 
-    files.write_bytes(PAGE, page.render(recorded()).encode())
+    files.write_bytes(PAGE, page.render(recorded(), published.recorded()).encode())
     return 0
 
 
@@ -78,24 +78,26 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _units(arguments: argparse.Namespace) -> Iterator[Unit]:
-    for mechanism in arguments.mechanism:
+    for seed in range(arguments.seeds):
         for rate in arguments.rate:
-            for table in arguments.table:
-                for seed in range(arguments.seeds):
+            for mechanism in arguments.mechanism:
+                for table in arguments.table:
                     yield Unit(table, mechanism, rate, seed)
 
 
-def _measure(unit: Unit, method: str, folder: Path | None) -> dict[str, float]:
-    x = sets.load(unit.table, folder)
+def _measure(unit: Unit, method: str, venv: Path | None) -> dict[str, float]:
+    x = sets.load(unit.table, venv)
     gone = sets.hidden(x, unit.mechanism, unit.rate / 100, unit.seed)
-    imputer = methods.imputer(method, len(x), unit.seed)
-    started, cpu = time.monotonic(), time.process_time()
-    filled, ends = methods.fill(imputer, np.where(gone, np.nan, x))
-    seconds = {"seconds": time.monotonic() - started, "cpu": time.process_time() - cpu}
-    found = {"rmse": sets.error(filled, x, gone), **seconds}
-    if ends is not None:
-        inside = (ends[0] <= x) & (x <= ends[1])
-        width = (ends[1] - ends[0]) / x.std(axis=0)
+    filled = methods.fill(method, np.where(gone, np.nan, x), unit.seed, venv)
+    found = {
+        "rmse": sets.error(filled.value, x, gone),
+        "crps": sets.crps(filled.value, filled.draws, x, gone),
+        **filled.seconds,
+    }
+    if filled.ends is not None:
+        lower, upper = filled.ends
+        inside = (lower <= x) & (x <= upper)
+        width = (upper - lower) / x.std(axis=0)
         found |= {"coverage": float(inside[gone].mean()), "width": float(width[gone].mean())}
     return found
 
@@ -114,7 +116,7 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", choices=choices, nargs="+", default=default)
     parser.add_argument("--rate", type=int, nargs="+", default=(30, 10, 50), help="percent")
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
-    parser.add_argument("--statsmodels", type=Path, help="the folder of requirements.txt")
+    parser.add_argument("--venv", type=Path, help="the one of requirements.txt")
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="begin nothing after so many"
     )

@@ -1,7 +1,9 @@
 """The imputers, at their defaults but for what their names say."""
 
+import time
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesRegressor
@@ -12,30 +14,34 @@ from sklearn.linear_model import BayesianRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.imputers import sets
 from elbax import VAEImputer
 
-ELBAX, FIVE = "elbax", "elbax × 5"
-RIVALS = ("mean", "kNN", "chained ridge", "forests")
+_DRAWS = 100  # of completed tables, that elbax is judged by
+ELBAX = "elbax"
+RIVALS = ("mean", "kNN", "chained ridge", "forests", "miceforest")
 # What each idea brings: the defaults without it, or with another.
-_RELU = {"activation": "relu"}
+_PLAIN, _ONE = {"links": 0}, {"n_estimators": 1}
+_RELU = {"options": {**_PLAIN, "activation": "relu"}}
 IDEAS: dict[str, dict[str, Any]] = {
-    "ReLU": {"options": _RELU},
-    "ReLU × 5": {"n_estimators": 5, "options": _RELU},
-    "ReLU, one draw": {"options": {**_RELU, "objective": "elbo"}},
-    "ReLU, 2,000 steps": {"steps": 2000, "options": _RELU},
-    "ReLU × 5, 2,000 steps": {"n_estimators": 5, "steps": 2000, "options": _RELU},
+    "one model": _ONE,
+    "no links": {"options": _PLAIN},
+    "no links, one model": {"options": _PLAIN, **_ONE},
+    "ReLU": _RELU,
+    "ReLU, one model": {**_RELU, **_ONE},
+    "ReLU, one model, one draw": {"options": {**_RELU["options"], "objective": "elbo"}, **_ONE},
+    "ReLU, 2,000 steps": {**_RELU, "steps": 2000},
+    "ReLU, one model, 2,000 steps": {**_RELU, **_ONE, "steps": 2000},
 }
-NAMES = (*RIVALS, ELBAX, FIVE, *IDEAS)
+NAMES = (*RIVALS, ELBAX, *IDEAS)
 
 
-def imputer(name: str, rows: int, seed: int) -> Any:
-    """One of `NAMES`, for a table of so many rows."""
+def _imputer(name: str, rows: int, seed: int) -> Any:
     if name in RIVALS:
         return _rival(name, seed)
-    settings = {FIVE: {"n_estimators": 5}, **IDEAS}.get(name, {})
+    settings = IDEAS.get(name, {})
     options, steps = dict(settings.get("options", {})), settings.get("steps")
-    more: dict[str, Any] = {"n_estimators": 1}
-    more |= {k: v for k, v in settings.items() if k not in ("options", "steps")}
+    more: dict[str, Any] = {k: v for k, v in settings.items() if k not in ("options", "steps")}
     if steps is not None:  # of batches of 64, at a rate that falls along a cosine
         batch = min(64, rows)
         options |= {"learning_rate_schedule": "cosine"}
@@ -44,16 +50,53 @@ def imputer(name: str, rows: int, seed: int) -> Any:
     return VAEImputer(likelihood="normal", random_state=seed, options=options, **more)
 
 
-def fill(imputer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """The table filled by an imputer that is fitted to it; and where 90 % intervals lie, (2, n, d).
+class Filled(NamedTuple):
+    """What became of a table with holes.
 
-    None where it gives no intervals.
+    Attributes:
+        value: (n, d), filled.
+        ends: (2, n, d) of 90 % intervals; None where there are none.
+        draws: (m, n, d) completed tables; None where there are none.
+        seconds: Of the wall, and "cpu" of the processor: fitting, filling and intervals.
     """
+
+    value: np.ndarray
+    ends: np.ndarray | None
+    draws: np.ndarray | None
+    seconds: dict[str, float]
+
+
+def fill(name: str, x: np.ndarray, seed: int, venv: Path | None) -> Filled:
+    """The table filled by one of `NAMES`, fitted to it.
+
+    Args:
+        name: The method.
+        x: (n, d), NaN where a cell is hidden.
+        seed: Of what the method draws.
+        venv: The one of requirements.txt, where miceforest is.
+    """
+    if name == "miceforest":
+        draws, said = sets.foreign(_given(venv), "fill", str(seed), x=x)
+        seconds = {key: said[key] for key in ("seconds", "cpu")}
+        return Filled(draws.mean(axis=0), None, draws, seconds)
+    imputer = _imputer(name, len(x), seed)
+    ends = draws = None
+    started, cpu = time.monotonic(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # as many rounds as its default has
-        filled = imputer.fit_transform(x)
-    model = imputer if isinstance(imputer, VAEImputer) else None
-    return filled, None if model is None else np.stack(model.intervals(x))
+        value = imputer.fit_transform(x)
+    if isinstance(imputer, VAEImputer):
+        ends = np.stack(imputer.intervals(x))
+    seconds = {"seconds": time.monotonic() - started, "cpu": time.process_time() - cpu}
+    if isinstance(imputer, VAEImputer):
+        draws = np.stack(imputer.multiple(x, _DRAWS))
+    return Filled(value, ends, draws, seconds)
+
+
+def _given(venv: Path | None) -> Path:
+    if venv is None:
+        raise FileNotFoundError("miceforest is in the venv of requirements.txt: give --venv")
+    return venv
 
 
 def _rival(name: str, seed: int) -> Any:
@@ -61,7 +104,7 @@ def _rival(name: str, seed: int) -> Any:
         return SimpleImputer(keep_empty_features=True)
     if name == "kNN":
         return _scaled(KNNImputer(keep_empty_features=True))
-    forest = ExtraTreesRegressor(100, random_state=seed, n_jobs=-1)
+    forest = ExtraTreesRegressor(100, random_state=seed)
     regression = BayesianRidge() if name == "chained ridge" else forest
     return _scaled(IterativeImputer(regression, random_state=seed, keep_empty_features=True))
 

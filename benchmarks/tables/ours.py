@@ -14,6 +14,7 @@ from elbax.data import Column, Dataset
 from elbax.data.source import Split
 from elbax.model import ColumnFeatures, LatentVariableModel
 from elbax.model.interfaces import Batch
+from elbax.recipes import options as option_tools
 from elbax.recipes import sizes
 from elbax.recipes.choice import Choice
 from elbax.recipes.compose import compose, objective, optimizer
@@ -24,9 +25,15 @@ DRAWS = 200  # of an imputation
 SAMPLES = 1000  # of log p(x)
 
 
-def train(rows: Rows, seed: int, options: Options | None = None) -> LatentVariableModel:
-    """A model of the training rows: the best by the validation rows."""
-    settled = sizes.settle(options or recipes.find("vae").options(), _dataset(rows))
+def train(rows: Rows, seed: int, *, linked: bool) -> LatentVariableModel:
+    """A model of the training rows: the best by the validation rows.
+
+    Args:
+        rows: What to train on, and what to stop by.
+        seed: Of the weights and of training.
+        linked: Whether columns are linked beside z, as `VAEImputer` has them.
+    """
+    settled = _settled(rows, linked)
     training, width = settled.training, rows.train.shape[1]
     kinds = ("normal",) * width
     # What the encoder takes off is of rows that are scaled already; the same numbers for all seeds
@@ -36,7 +43,9 @@ def train(rows: Rows, seed: int, options: Options | None = None) -> LatentVariab
     model = eqx.filter_jit(compose)(
         settled.model,
         shape=(width,),
-        likelihood=Choice("mixed").with_options({"columns": ",".join(kinds)}),
+        likelihood=Choice("mixed").with_options(
+            {"columns": ",".join(kinds), "rank": settled.model.links}
+        ),
         features=ColumnFeatures(kinds, unit),
         key=model_key,
     )
@@ -77,17 +86,23 @@ def log_p(model: LatentVariableModel, rows: np.ndarray, seed: int) -> np.ndarray
     return found.log_likelihood
 
 
-def settings(rows: Rows) -> dict[str, Any]:
+def settings(rows: Rows, *, linked: bool) -> dict[str, Any]:
     """The sizes that the table's rows settle."""
-    settled = sizes.settle(recipes.find("vae").options(), _dataset(rows))
+    settled = _settled(rows, linked)
     model, training = settled.model, settled.training
     return {
         "hidden": list(model.hidden),
         "latent_dim": model.latent_dim,
         "iterations": training.iterations,
         "batch_size": training.batch_size,
+        "links": model.links,
         "training": dataclasses.asdict(training),
     }
+
+
+def _settled(rows: Rows, linked: bool) -> Options:
+    settled = sizes.settle(recipes.find("vae").options(), _dataset(rows))
+    return option_tools.replace(settled, sizes.links(settled)) if linked else settled
 
 
 def _dataset(rows: Rows) -> Dataset:

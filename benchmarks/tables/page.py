@@ -22,6 +22,12 @@ means over the seeds ± the standard deviation over them; the best mean of a row
 this small the seeds often differ more than the methods do: linnerud has 20 rows, 14 to train on.
 The default model of a table (the importance-weighted bound) was chosen on trials with seed 0 of
 breast cancer, wine, iris and diabetes: there seed 0 leans to elbax.
+
+Missing cells and densities are by a model whose columns are linked by a covariance of rank 10
+beside z (`--links 10`), as `VAEImputer` has it by default; outliers by one without.
+
+Rows with a † have figures of elbax' earlier defaults (ReLU units, columns independent given z);
+`benchmarks/tables/run --anew` measures these again.
 """
 
 _IMPUTE_TEXT = """\
@@ -136,7 +142,8 @@ def _compare(rows: list[tuple[str, list[Record]]], metric: str, digits: int) -> 
             if _seeds(group) > 1:
                 cell += f" ± {errors[method]:.{digits}f}"
             cells.append(f"**{cell}**" if means[method] == best else cell)
-        lines.append(_line([name, *cells, str(_seeds(group))]))
+        dagger = "" if all("settings" in record for record in group) else " †"
+        lines.append(_line([name + dagger, *cells, str(_seeds(group))]))
     return lines
 
 

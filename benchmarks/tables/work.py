@@ -52,11 +52,26 @@ def units(seeds: int) -> Iterator[Unit]:
 
 def measure(unit: Unit) -> dict[str, Any]:
     """The figures of one unit, by method, and how long each took."""
-    return _MEASURES[unit.task](unit)
+    return {**_MEASURES[unit.task](unit), "settings": settings(unit)}
+
+
+def settings(unit: Unit) -> dict[str, Any]:
+    """What elbax trains by default, as the record says it."""
+    found = ours.settings(_rows(unit), linked=unit.task != "outliers")
+    return {name: found[name] for name in ("hidden", "latent_dim", "links")}
+
+
+def _rows(unit: Unit) -> sets.Rows:
+    table = sets.load(unit.table)
+    if unit.task == "impute":
+        return sets.holed(table, unit.what / 100, unit.seed)
+    if unit.task == "outliers":
+        return sets.without(table, unit.what, unit.seed)[0]
+    return sets.whole(sets.smoothed(table, unit.what), unit.seed)
 
 
 def _impute(unit: Unit) -> dict[str, Any]:
-    rows = sets.holed(sets.load(unit.table), unit.what / 100, unit.seed)
+    rows = _rows(unit)
     gone = np.isnan(rows.test)
 
     def error(filled: np.ndarray) -> float:
@@ -66,7 +81,7 @@ def _impute(unit: Unit) -> dict[str, Any]:
         return float(np.mean(((lower <= rows.whole) & (rows.whole <= upper))[gone]))
 
     started = time.monotonic()
-    found = ours.impute(ours.train(rows, unit.seed), rows, unit.seed)
+    found = ours.impute(ours.train(rows, unit.seed, linked=True), rows, unit.seed)
     rmse, seconds = {"elbax": error(found.value)}, {"elbax": time.monotonic() - started}
     for name, imputer in rivals.imputers(unit.seed).items():
         started = time.monotonic()
@@ -82,9 +97,11 @@ def _impute(unit: Unit) -> dict[str, Any]:
 
 
 def _density(unit: Unit) -> dict[str, Any]:
-    rows = sets.whole(sets.smoothed(sets.load(unit.table), unit.what), unit.seed)
+    rows = _rows(unit)
     methods: dict[str, Callable[[sets.Rows], np.ndarray]] = {
-        "elbax": lambda rows: ours.log_p(ours.train(rows, unit.seed), rows.test, unit.seed),
+        "elbax": lambda rows: ours.log_p(
+            ours.train(rows, unit.seed, linked=True), rows.test, unit.seed
+        ),
         **rivals.densities(unit.seed),
     }
     nats, seconds = {}, {}
@@ -98,7 +115,7 @@ def _density(unit: Unit) -> dict[str, Any]:
 def _outliers(unit: Unit) -> dict[str, Any]:
     rows, strange = sets.without(sets.load(unit.table), unit.what, unit.seed)
     started = time.monotonic()
-    scores = ours.log_p(ours.train(rows, unit.seed), rows.test, unit.seed)
+    scores = ours.log_p(ours.train(rows, unit.seed, linked=False), rows.test, unit.seed)
     auc, seconds = {"elbax": _auc(strange, scores)}, {"elbax": time.monotonic() - started}
     for name, detector in rivals.detectors(unit.seed).items():
         started = time.monotonic()

@@ -81,6 +81,7 @@ class BaseVAE(BaseEstimator):
     options: Any = None
 
     _passes_empty: ClassVar[bool] = False  # columns without an observed cell
+    _linked: ClassVar[bool] = False  # normal columns beside z, where nothing was said of it
 
     # --- fitting ---------------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class BaseVAE(BaseEstimator):
         params = self.get_params(deep=False)
         if one_epoch:
             params |= {"max_iter": 1, "early_stopping": False}
-        settled = sizes.settle(params, len(rows), rows.shape[1])
+        settled = sizes.settle(params, len(rows), rows.shape[1], linked=self._linked)
         train, validation = _split(rows, settled.validation, seed)
         members = self._members(len(rows))
         if self.verbose:

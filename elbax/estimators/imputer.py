@@ -66,6 +66,7 @@ class VAEImputer(TransformerMixin, BaseVAE):
         "keep_empty_features": ["boolean"],
     }
     _passes_empty: ClassVar[bool] = True
+    _linked: ClassVar[bool] = True
 
     def fit(self, X: Any, y: Any = None) -> VAEImputer:
         """Trains the model on the observed cells.
@@ -123,6 +124,25 @@ class VAEImputer(TransformerMixin, BaseVAE):
         lower, upper = self._filled(self._read(X), "lower", "upper")
         return lower, upper
 
+    def multiple(self, X: Any, count: int = 20) -> list[Any]:
+        """Completed tables, for an analysis of each: `elbax.pool` makes one of them.
+
+        The missing cells of a row are drawn together, from p(x_missing | x_observed); observed
+        cells are the same in all.
+
+        Args:
+            X: (rows, features).
+            count: How many tables, at most 400.
+
+        Returns:
+            Tables in the shape of `transform` without an indicator.
+
+        Raises:
+            ValueError: The count is below 1 or above 400.
+        """
+        check_is_fitted(self, "model_")
+        return self._filled(self._read(X), *["draws"] * count)
+
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """The names of the columns that `transform` gives.
 
@@ -165,16 +185,18 @@ class VAEImputer(TransformerMixin, BaseVAE):
 
             use = impute_means if fields == ("value",) else impute
             noise = self._noise(rows[holed])
+            if use is impute:
+                noise["multiple"] = max(1, fields.count("draws"))
             found = use(self.model_, rows[holed], samples=self.n_draws, **noise)
         if "lower" in fields and isinstance(self._reading, TableReading):
             ordered = [c.kind not in ("binary", "categorical") for c in self._reading.columns]
             holes &= ordered
         filled = []
-        for field in fields:
+        for i, field in enumerate(fields):
             cells = rows.copy()
             if holed.any():
                 made = getattr(found, field)
-                cells[holed] = made[:, 0] if field == "draws" else made
+                cells[holed] = made[:, i] if field == "draws" else made
             each = self._reading.fill(x, cells, holes)
             filled.append(each[:, self._given] if isinstance(each, np.ndarray) else each)
         return filled

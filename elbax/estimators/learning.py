@@ -71,8 +71,9 @@ def build(
     Raises:
         ValueError: Parts that do not exist or do not fit together; one line.
     """
-    likelihood = Choice("mixed").with_options({"columns": ",".join(features.columns)})
     model, training = parts.settled(options.model), options.training
+    columns = {"columns": ",".join(features.columns), "rank": model.links}
+    likelihood = Choice("mixed").with_options(columns)
     objective = parts.find("objective", training.objective.name).constructor
     compatibility.check(model, rows.shape[1:], likelihood, objective)
     build_one = functools.partial(

@@ -68,19 +68,22 @@ class Sizes:
             f"batch_size={training.batch_size}, learning_rate_init={training.learning_rate:g}, "
             f"max_iter={self.max_iter} ({steps:,} steps)"
         )
+        if model.links:
+            found += f", links={model.links}"
         if not self.validation:
             return f"{found}, no early stopping"
         waits = self.patience * self.every
         return f"{found}, early stopping by {self.validation} rows after {waits} epochs"
 
 
-def settle(params: dict[str, Any], rows: int, columns: int) -> Sizes:
+def settle(params: dict[str, Any], rows: int, columns: int, *, linked: bool = False) -> Sizes:
     """From an estimator's parameters and the size of its data to what will be trained.
 
     Args:
         params: The estimator's parameters by name; None where the data decide (`RULE`).
         rows: Rows of X.
         columns: Columns of X.
+        linked: Whether normal columns are linked beside z where nothing was said of it.
 
     Raises:
         ValueError: Parameters that don't go together, with the mend.
@@ -95,6 +98,8 @@ def settle(params: dict[str, Any], rows: int, columns: int) -> Sizes:
             f"{rows} rows to train on: give a smaller one, or early_stopping=False"
         )
     options = _options(params, training_rows, columns, validated=validation > 0)
+    if linked:
+        options = option_tools.replace(options, sizes.links(options))
     per_epoch = training_rows // options.training.batch_size
     max_iter = params["max_iter"]
     if max_iter is None:

@@ -151,7 +151,7 @@ def _draw(
     """A row at a latent, and the logarithm of what it weighs by the equations."""
     model, row, equations = given
     x = model.preprocessing(row)
-    x = jnp.where(jnp.isnan(x), model.decode(z).sample(key), x)
+    x = jnp.where(jnp.isnan(x), model.decode_missing(x, z).sample(key), x)
     if equations is None:
         return x, jnp.zeros(())
     x = equations.solved(x)

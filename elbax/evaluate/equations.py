@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Scalar
 
+from elbax.model.distributions.basic import log_prob_observed
 from elbax.model.latent_variable_model import LatentVariableModel
 
 
@@ -41,10 +42,12 @@ class Equations(eqx.Module):
     def log_weight(
         self, model: LatentVariableModel, x: Float[Array, " elements"], z: Array
     ) -> Scalar:
-        """Log p(pivots|z) in nats, of a datum with all elements; −∞ outside of the support."""
+        """Log p(pivots | z, others) in nats of a datum with all elements; −∞ out of the support."""
         chosen = jnp.zeros(len(x), bool).at[self.pivots].max(~jnp.isnan(self.totals))
-        each = model.decode(z).log_prob(x)
-        return jnp.sum(jnp.where(chosen, jnp.where(jnp.isnan(each), -jnp.inf, each), 0.0))
+        p = model.decode(z)
+        others = log_prob_observed(p, x, ~chosen)
+        each = log_prob_observed(p, x, jnp.ones_like(chosen)) - others
+        return jnp.sum(jnp.where(jnp.isnan(each), jnp.where(chosen, -jnp.inf, 0.0), each))
 
     def packed(self, rows: np.ndarray) -> np.ndarray:
         """Rows (n, d) with the equations of each beside them, as one array for `map_rows`."""

@@ -269,10 +269,10 @@ def _draw(
             log_p = log_p + missingness
         solved = None
         if equations is not None:
-            drawn = model.decode(z).sample(stream(key, "datum"))
+            drawn = model.decode_missing(x, z).sample(stream(key, "datum"))
             solved = equations.solved(jnp.where(jnp.isnan(x), drawn, x))
             log_p = log_p + equations.log_weight(model, solved, z)
-        return log_p - log_q, _of_missing(model, z, cell_key), solved
+        return log_p - log_q, _of_missing(model, x, z, cell_key), solved
 
     return jax.vmap(draw)(keys)
 
@@ -282,9 +282,9 @@ def _at(distributions: Any, i: Any) -> Any:
     return jax.tree.map(lambda a: a[i], distributions)
 
 
-def _of_missing(model: LatentVariableModel, z: Any, key: PRNGKeyArray) -> Any:
-    """The distribution of cells that are missing: p(x|z), or by the mechanism p(x|z, missing)."""
-    p = model.decode(z)
+def _of_missing(model: LatentVariableModel, x: Array, z: Any, key: PRNGKeyArray) -> Any:
+    """Of missing cells p(x|z, x_observed), or by the mechanism p(x|z, missing)."""
+    p = model.decode_missing(x, z)
     return p if model.mechanism is None else model.mechanism.of_missing(p, key)
 
 

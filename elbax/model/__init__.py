@@ -29,6 +29,7 @@ from elbax.model.likelihoods.levels import Categorical as Categorical
 from elbax.model.likelihoods.levels import DiscretizedLogistic as DiscretizedLogistic
 from elbax.model.likelihoods.levels import DiscretizedLogisticMixture as DiscretizedLogisticMixture
 from elbax.model.likelihoods.levels import Ordinal as Ordinal
+from elbax.model.likelihoods.linked import LowRankNormal as LowRankNormal
 from elbax.model.likelihoods.mixed import Mixed as Mixed
 from elbax.model.likelihoods.real import Laplace as Laplace
 from elbax.model.likelihoods.real import LogNormal as LogNormal

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 
+from elbax.model.distributions.basic import given, log_prob_observed
 from elbax.model.interfaces import (
     AbstractDecoder,
     AbstractEncoder,
@@ -142,12 +143,24 @@ class LatentVariableModel(eqx.Module):
 
         Where the preprocessing scales real numbers it is a density in their own units.
 
+        Of elements that are linked given z the terms' sum alone is a log-density.
+
         Missing elements are filled before they meet the likelihood, with a number that every family
         is defined for: a `where` after it would let their NaN into the gradient.
         """
         observed = _observed(x, mask)
-        elementwise = self.decode(z, condition).log_prob(jnp.where(observed, x, _IN_ANY_SUPPORT))
+        filled = jnp.where(observed, x, _IN_ANY_SUPPORT)
+        elementwise = log_prob_observed(self.decode(z, condition), filled, observed)
         return jnp.where(observed, self.preprocessing.in_own_units(elementwise), 0.0)
+
+    def decode_missing(self, x: Array, z: Latent) -> Any:
+        """The distribution p(x_missing | z, x_observed) of the elements of x that are NaN.
+
+        Of elements that are independent given z it is that of `decode`; what it says of observed
+        elements is not to be read.
+        """
+        observed = _observed(x, None)
+        return given(self.decode(z), jnp.where(observed, x, _IN_ANY_SUPPORT), observed)
 
     def log_missingness(
         self,

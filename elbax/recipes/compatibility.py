@@ -67,6 +67,11 @@ def _problems(
                 f"the {part.kind} {part.name} needs at least {least} latents, and latent_dim "
                 f"(--latent-dim) is {options.latent_dim}: give more, or choose another {part.kind}"
             )
+    if options.links and options.missing.name != "at-random":
+        yield (
+            f"links (--links) is {options.links}, and the mechanism {options.missing.name} takes "
+            "columns that are independent given z: give --links 0"
+        )
     yield from _categories(prior, posterior, options)
     if network.constructor.images_only and len(shape) != 3:
         names = _names("network", lambda part: not part.images_only)

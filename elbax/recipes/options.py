@@ -58,6 +58,9 @@ class ModelOptions(Checked):
     missing: Choice = Choice("at-random")  # noqa: RUF009 - frozen
     """Why cells of a table are missing: at-random, for reasons that the observed cells explain, or
     self-masking, because of their own values, such as --missing.direction high."""
+    links: Whole = 0
+    """Rank of the covariance that links a table's normal columns beside z, less where they are
+    fewer; 0: they are independent given z."""
     condition: Literal["none", "label"] = "none"
     """What encoder, decoder and prior are conditioned on: nothing, or each row's label; the model
     is then of x given the label."""

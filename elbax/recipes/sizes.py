@@ -40,6 +40,10 @@ _OF_THE_BOUND = {"objective", "posterior"}
 # with 1 to 3 % larger ones (docs/imputers-benchmark.md).
 _UNITS = {"activation": "elu"}
 
+# Columns that nearly follow from others leave ridges, which independent residuals are not
+# (docs/imputers-benchmark.md, docs/tables-benchmark.md).
+_LINKS = {"links": 10}
+
 _SETTLED = (
     "hidden", "latent_dim", "iterations", "batch_size", "validate_every", "patience",
     "objective", "activation",
@@ -73,6 +77,19 @@ def of_tables(options: Options) -> dict[str, Any]:
         return {}
     bound = {} if options.asked & _OF_THE_BOUND else _BOUND
     return {**bound, **({} if "activation" in options.asked else _UNITS)}
+
+
+def links(options: Options) -> dict[str, Any]:
+    """Links of a table's columns, where no recipe was asked for and nothing said of them.
+
+    For models that score rows or fill cells: what links say of a row its latents need not, and of
+    columns that are normal together they then say nothing at all.
+
+    Args:
+        options: What was asked for.
+    """
+    plain = options.recipe == "vae" and options.model.missing.name == "at-random"
+    return _LINKS if plain and "links" not in options.asked else {}
 
 
 def settle(options: Options, dataset: Dataset) -> Options:

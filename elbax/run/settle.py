@@ -198,7 +198,7 @@ def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
         choice = Choice("mixed")
     if dataset.columns:
         kinds = ",".join(column.likelihood for column in dataset.columns)
-        choice = choice.with_options({"columns": kinds})
+        choice = choice.with_options({"columns": kinds, "rank": options.model.links})
     known = parts.find("likelihood", choice.name).options
     asked = dict(choice.options)
     if "levels" in known and "highest" in known and "highest" not in asked:

@@ -50,7 +50,7 @@ def test_the_best_of_a_row_is_bold_and_losses_are_said():
         {
             "task": "density", "table": "iris", "what": 0, "seed": seed, "machine": machine,
             "nats": {"elbax": -2.0 + seed, "Gaussian": -1.0 + seed}, "rows": 9,
-            "seconds": {"elbax": 1.0}, "sklearn": "1",
+            "seconds": {"elbax": 1.0}, "sklearn": "1", "settings": {},
         }
         for seed in (0, 1)
     ]  # fmt: skip

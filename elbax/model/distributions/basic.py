@@ -1,12 +1,13 @@
 """Distributions that numpyro lacks, and drawing with a log-density from any."""
 
+import abc
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jaxtyping import Array, Float, PRNGKeyArray, Scalar
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Scalar
 from numpyro.distributions import constraints
 
 from elbax.model.interfaces import SamplesWithLogProb
@@ -135,6 +136,58 @@ class Point(eqx.Module):
     def variance(self) -> Float[Array, " latent"]:
         """Zeros."""
         return jnp.zeros_like(self.mean)
+
+
+class AbstractLinked(eqx.Module):
+    """A distribution over a datum whose elements hang together.
+
+    Its `log_prob` has a term for each element, as independent ones have, but only their sum is a
+    log-density; of some elements alone it is that of `log_prob_observed`.
+    """
+
+    @abc.abstractmethod
+    def log_prob_observed(self, value: Array, observed: Bool[Array, "..."]) -> Float[Array, "..."]:
+        """Terms that sum to the log-density of the observed elements in nats; 0 of the others.
+
+        Args:
+            value: A datum; what stands in a missing element is any number of its support.
+            observed: Which elements were observed.
+        """
+
+    @abc.abstractmethod
+    def given(self, value: Array, observed: Bool[Array, "..."]) -> "AbstractLinked":
+        """The distribution of the missing elements given the observed ones.
+
+        Args:
+            value: As above.
+            observed: As above; what it then says of these is not to be read.
+        """
+
+
+def log_prob_observed(p: Any, value: Array, observed: Bool[Array, "..."]) -> Float[Array, "..."]:
+    """Terms that sum to the log-density of the observed elements of a datum; 0 of the others.
+
+    Args:
+        p: Elementwise, or an `AbstractLinked`.
+        value: The datum, with numbers of the support where an element is missing.
+        observed: Which elements were observed.
+    """
+    if isinstance(p, AbstractLinked):
+        return p.log_prob_observed(value, observed)
+    return jnp.where(observed, p.log_prob(value), 0.0)
+
+
+def given(p: Any, value: Array, observed: Bool[Array, "..."]) -> Any:
+    """The distribution of the missing elements given the observed ones.
+
+    Of independent elements it is that of all.
+
+    Args:
+        p: As for `log_prob_observed`, and so are the others.
+        value: The datum.
+        observed: Which elements were observed.
+    """
+    return p.given(value, observed) if isinstance(p, AbstractLinked) else p
 
 
 def base_of(distribution: Any) -> Any:

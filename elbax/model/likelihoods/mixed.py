@@ -7,12 +7,18 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from elbax.model.distributions.basic import GreyBernoulli
+from elbax.model.distributions.basic import (
+    AbstractLinked,
+    GreyBernoulli,
+    given,
+    log_prob_observed,
+)
 from elbax.model.interfaces import AbstractLikelihood
 from elbax.model.likelihoods.counts import NegativeBinomial, Poisson
 from elbax.model.likelihoods.levels import Categorical, LevelMasses, Ordinal
+from elbax.model.likelihoods.linked import LowRankNormal
 from elbax.model.likelihoods.real import Laplace, LogNormal, Normal, StudentT
 from elbax.model.likelihoods.unit_interval import Bernoulli, ContinuousBernoulli
 from elbax.model.support import BINARY, Support
@@ -43,6 +49,9 @@ class Mixed(AbstractLikelihood):
     (counts), "categorical-K" or "ordinal-K" (codes 0 … K − 1). Floors and starts are those of the
     families, whose learned scales and dispersions are a column's own here.
 
+    With a rank the "normal" columns are linked by a covariance beside z (`LowRankNormal`), and the
+    columns of other families are independent given z as ever.
+
     Attributes:
         families: One family for all columns of a kind, in the order in which the kinds appear.
     """
@@ -52,15 +61,18 @@ class Mixed(AbstractLikelihood):
     columns: tuple[str, ...] = eqx.field(static=True)
     families: tuple[AbstractLikelihood, ...]
 
-    def __init__(self, shape: tuple[int, ...], columns: tuple[str, ...] | str = "") -> None:
+    def __init__(
+        self, shape: tuple[int, ...], columns: tuple[str, ...] | str = "", rank: int = 0
+    ) -> None:
         """Makes the family.
 
         Args:
             shape: The shape of one datum.
             columns: What each column is, as a tuple or separated by commas.
+            rank: The rank of the links between normal columns, less where they are fewer; 0: none.
 
         Raises:
-            ValueError: There is not one known kind for each column.
+            ValueError: There is not one known kind for each column, or the rank is negative.
         """
         if isinstance(columns, str):
             columns = tuple(word.strip() for word in columns.split(",") if word.strip())
@@ -69,9 +81,13 @@ class Mixed(AbstractLikelihood):
                 f"{len(columns)} kinds of columns for {math.prod(shape)} columns; name one for "
                 f"each: {_choices()}"
             )
+        if rank < 0:
+            raise ValueError(f"rank is {rank}: give 0 for columns that are independent given z")
         self.shape = shape
         self.columns = columns
-        self.families = tuple(_family(kind, columns.count(kind)) for kind in dict.fromkeys(columns))
+        self.families = tuple(
+            _family(kind, columns.count(kind), rank) for kind in dict.fromkeys(columns)
+        )
 
     @property
     def discrete(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -107,8 +123,10 @@ class Mixed(AbstractLikelihood):
         return Columns(tuple(parts), positions, self.shape)
 
 
-class Columns(eqx.Module):
-    """Independent columns of several families, put together in the order of the table.
+class Columns(AbstractLinked):
+    """Columns of several families, put together in the order of the table.
+
+    They are independent, but for those of a family that links its own.
 
     Attributes:
         parts: A distribution for each family, elementwise over its columns.
@@ -127,9 +145,25 @@ class Columns(eqx.Module):
 
     def log_prob(self, value: Array) -> Float[Array, "..."]:
         """The log-density or log-mass in nats, elementwise."""
-        flat = jnp.ravel(value)
-        pairs = zip(self.parts, self.positions, strict=True)
-        return self.together([part.log_prob(flat[jnp.asarray(where)]) for part, where in pairs])
+        return self.log_prob_observed(value, jnp.ones(jnp.shape(value), bool))
+
+    def log_prob_observed(self, value: Array, observed: Bool[Array, "..."]) -> Float[Array, "..."]:
+        """The same where an element was observed, and 0 elsewhere."""
+        pieces = [log_prob_observed(*each) for each in self._each(value, observed)]
+        return self.together(pieces)
+
+    def given(self, value: Array, observed: Bool[Array, "..."]) -> "Columns":
+        """The missing columns given the observed ones."""
+        parts = tuple(given(*each) for each in self._each(value, observed))
+        return Columns(parts, self.positions, self.shape)
+
+    def _each(self, value: Array, observed: Array) -> list[tuple[Any, Array, Array]]:
+        """Each family with its columns, and which of them were observed."""
+        flat, seen = jnp.ravel(value), jnp.ravel(observed)
+        return [
+            (part, flat[jnp.asarray(where)], seen[jnp.asarray(where)])
+            for part, where in zip(self.parts, self.positions, strict=True)
+        ]
 
     @property
     def mean(self) -> Float[Array, "..."]:
@@ -187,7 +221,9 @@ class Columns(eqx.Module):
         return jnp.concatenate(pieces)[jnp.asarray(back)].reshape(self.shape)
 
 
-def _family(kind: str, count: int) -> AbstractLikelihood:
+def _family(kind: str, count: int, rank: int) -> AbstractLikelihood:
+    if kind == "normal" and min(count - 1, rank) > 0:
+        return LowRankNormal((count,), rank)
     if kind in _KINDS:
         return _KINDS[kind]((count,))
     name, _, levels = kind.rpartition("-")
