@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("runs", "draw a run's figures"),
     "explore": ("runs", "a page to move the latents by hand, of a run on images"),
     "export": ("runs", "the model for ONNX or PyTorch"),
+    "serve": ("runs", "answer requests with runs: over HTTP, or as an assistant's tools"),
     "inspect": ("about", "what data are, and what training on them would take"),
     "datasets": ("about", "the data sets known by name"),
     "recipes": ("about", "the recipes known by name"),

@@ -63,7 +63,10 @@ def posterior_moments(
 
 
 def decode(
-    model: LatentVariableModel, z: Rows, key: PRNGKeyArray | None = None
+    model: LatentVariableModel,
+    z: Rows,
+    key: PRNGKeyArray | None = None,
+    numbers: np.ndarray | None = None,
 ) -> Float[np.ndarray, "rows ..."]:
     """At each latent the location of p(x|z), or a draw from it.
 
@@ -71,10 +74,11 @@ def decode(
         model: The model.
         z: Latents, (rows, latent_dim).
         key: Of the draws; None gives locations.
+        numbers: What the rows' keys are made of (see `map_rows`); by default their places.
     """
     if key is None:
         return map_rows(_location, model, z, jax.random.key(0))  # nothing is drawn
-    return map_rows(_draw, model, z, key)
+    return map_rows(_draw, model, z, key, numbers=numbers)
 
 
 def decode_mean(model: LatentVariableModel, z: Rows) -> Float[np.ndarray, "rows ..."]:
@@ -83,7 +87,10 @@ def decode_mean(model: LatentVariableModel, z: Rows) -> Float[np.ndarray, "rows 
 
 
 def reconstruct(
-    model: LatentVariableModel, rows: Rows, key: PRNGKeyArray
+    model: LatentVariableModel,
+    rows: Rows,
+    key: PRNGKeyArray,
+    numbers: np.ndarray | None = None,
 ) -> tuple[Float[np.ndarray, "rows ..."], Float[np.ndarray, "rows ..."]]:
     """Each datum as the encoder saw it, and the location of p(x|z) at the location of q(z|x).
 
@@ -91,8 +98,9 @@ def reconstruct(
         model: The model.
         rows: Data as stored, rows along the leading axis.
         key: Of the binarisation, where the model binarises.
+        numbers: What the rows' keys are made of (see `map_rows`); by default their places.
     """
-    return map_rows(_reconstruction, model, rows, key)
+    return map_rows(_reconstruction, model, rows, key, numbers=numbers)
 
 
 def generate(
@@ -102,6 +110,7 @@ def generate(
     *,
     draw: bool = False,
     condition: Float[np.ndarray, "count numbers"] | None = None,
+    numbers: np.ndarray | None = None,
 ) -> tuple[Float[np.ndarray, "count ..."], Any]:
     """New data: z from the prior, and there the location of p(x|z), or a draw from it.
 
@@ -111,6 +120,7 @@ def generate(
         key: The randomness; z is the same with and without `draw`.
         draw: Whether x is drawn from p(x|z).
         condition: What a conditioned model is given for each.
+        numbers: What the keys of the data are made of (see `map_rows`); by default their places.
 
     Returns:
         x (count, *shape) and z.
@@ -118,7 +128,8 @@ def generate(
     blank: Rows = np.zeros(count, np.uint8)
     if condition is not None:
         blank = Conditioned(blank, condition)
-    return map_rows(_generated_draw if draw else _generated_location, model, blank, key)
+    of_row = _generated_draw if draw else _generated_location
+    return map_rows(of_row, model, blank, key, numbers=numbers)
 
 
 # --- one row -----------------------------------------------------------------------------------

@@ -282,7 +282,11 @@ def _estimate(
 
 
 def estimate_from(
-    summary: LogWeights, samples: int, proposal: Proposal = "posterior"
+    summary: LogWeights,
+    samples: int,
+    proposal: Proposal = "posterior",
+    *,
+    tails: bool = True,
 ) -> LogLikelihoodEstimate:
     """The estimate that streamed weights of so many samples give, whose values are log p(x|z)."""
     log_likelihood = weights.log_mean(summary)
@@ -295,7 +299,7 @@ def estimate_from(
         log_likelihood=log_likelihood,
         monte_carlo_error=weights.monte_carlo_error(summary),
         effective_sample_size=weights.effective_sample_size(summary),
-        pareto_k=weights.pareto_k(np.asarray(summary.largest)),
+        pareto_k=weights.pareto_k(np.asarray(summary.largest)) if tails else None,
         kl_posterior_prior=kl,
     )
 

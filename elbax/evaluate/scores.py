@@ -76,6 +76,7 @@ def score(
     key: PRNGKeyArray,
     samples: int = 1000,
     numbers: np.ndarray | None = None,
+    tails: bool = True,
 ) -> Scores:
     """Log p(x) of each row by importance sampling from q(z|x), with the share of each element.
 
@@ -87,6 +88,7 @@ def score(
         key: The randomness: of row i and sample s, so that a row's result depends on no other row.
         samples: Draws z ~ q(z|x) a row.
         numbers: What the rows' keys are made of (see `map_rows`); by default their places.
+        tails: Whether to fit the tails of the weights too, which takes longer than a small model.
 
     Raises:
         ValueError: There are no rows or no samples; the posterior is a point, or it or the prior
@@ -96,7 +98,7 @@ def score(
     function = _of_row(weights.tail_length(samples))
     given = (model, jnp.asarray(samples))
     summary, elements = map_rows(function, given, rows, key, tile=_ROWS, numbers=numbers)
-    return Scores(estimate_from(summary, samples), np.asarray(elements, np.float64))
+    return Scores(estimate_from(summary, samples, tails=tails), np.asarray(elements, np.float64))
 
 
 @functools.cache

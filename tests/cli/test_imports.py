@@ -7,8 +7,9 @@ import sys
 import numpy as np
 
 ALL = {
-    "arviz_stats", "blackjax", "flowjax", "jax", "matplotlib", "mlxtend", "numpyro", "optax",
-    "orbax", "pandas", "pyarrow", "rich", "scipy.stats", "sklearn",
+    "arviz_stats", "blackjax", "fastapi", "flowjax", "jax", "matplotlib", "mcp", "mlxtend",
+    "numpyro", "optax", "orbax", "orjson", "pandas", "prometheus_client", "pyarrow", "pydantic",
+    "rich", "scipy.stats", "sklearn", "uvicorn",
 }  # fmt: skip
 
 RUN = """

@@ -15,6 +15,26 @@ def opened(path: Path) -> Run:
     return run
 
 
+def needed(extra: str, *modules: str) -> None:
+    """Refuses a command whose packages are not installed.
+
+    Args:
+        extra: What installs them.
+        modules: What they are imported as.
+
+    Raises:
+        ValueError: One is missing; one line with the mend.
+    """
+    from importlib.util import find_spec
+
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ValueError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed, which "
+            f"this needs: pip install 'elbax[{extra}]'"
+        )
+
+
 def note(lines: Iterable[str]) -> None:
     """What was noticed when other data were read, on standard error."""
     for line in lines:

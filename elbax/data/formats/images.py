@@ -1,5 +1,6 @@
 """A folder of images, with one subfolder per class or none."""
 
+import io
 import struct
 import warnings
 import zlib
@@ -103,6 +104,34 @@ def read_images(folder: Path, background: str | None = None) -> Raw:
     return Raw(shown(name), source, parts, levels=levels, label_names=found.names, where=where)
 
 
+def read_png(file: io.BytesIO, where: str, shape: tuple[int, ...]) -> np.ndarray:
+    """One PNG of a known size, from memory: its size is looked at before it is unpacked.
+
+    Args:
+        file: Its bytes.
+        where: What messages call it.
+        shape: (height, width, channels) that it has to have.
+
+    Returns:
+        The pixels, of `shape`.
+
+    Raises:
+        DataError: no PNG, a damaged one, one of another size, of colour where grey is wanted, or
+            partly transparent.
+    """
+    path = Path(where)
+    with _opened(path, file=file) as image:
+        if (image.height, image.width) != shape[:2]:
+            raise DataError(
+                f"{where} is {image.width}×{image.height}, and images of {shape[1]}×{shape[0]} "
+                "(width × height) are wanted"
+            )
+        _dtype(image.mode, path)
+        if shape[2] == 1 and image.mode not in (*_GREY, *_DEEP, "LA"):
+            raise DataError(f"{where} is of colour, and grey images are wanted: save it as grey")
+        return _pixels(image, shape[2], path, None)
+
+
 class _Found(NamedTuple):
     """The files of a folder: images, their class codes and the classes' names; and others."""
 
@@ -163,8 +192,14 @@ def _nothing_in(folder: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path, page: int = 0) -> Iterator["Image.Image"]:
-    """An open image, upright; whatever Pillow has to say against it becomes one line."""
+def _opened(path: Path, page: int = 0, file: io.BytesIO | None = None) -> Iterator["Image.Image"]:
+    """An open image, upright; whatever Pillow has to say against it becomes one line.
+
+    Args:
+        path: Its file; with `file` what messages call it.
+        page: Of a TIFF.
+        file: The bytes of a PNG.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -172,7 +207,8 @@ def _opened(path: Path, page: int = 0) -> Iterator["Image.Image"]:
             # Pillow's own limits against decompression bombs, the lower one as an error too.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
+            formats = _FORMATS if file is None else ["PNG"]
+            with Image.open(path if file is None else file, formats=formats) as image:
                 if page:
                     image.seek(page)
                 turned = image.getexif().get(_ORIENTATION, 1) != 1

@@ -206,11 +206,11 @@ def _read_workbook(path: Path, where: str) -> "tuple[pa.Table, list[str]]":
     remarks = [f"sheet {shown(repr(book.sheet_names[0]))} of {counted(len(others) + 1, 'sheet')}"]
     names = [str(name).strip() for name in rows[0]]
     cells = [[row[i] if row[i] != "" else None for row in rows[1:]] for i in range(len(names))]
-    return _of_python(names, cells), remarks if others else []
+    return of_python(names, cells), remarks if others else []
 
 
-def _of_python(names: Sequence[str], cells: Sequence[Sequence[Any]]) -> "pa.Table":
-    """Columns of Python's values; one of several types is text."""
+def of_python(names: Sequence[str], cells: Sequence[Sequence[Any]]) -> "pa.Table":
+    """Columns of Python's values, None where not observed; one of several types is text."""
     import pyarrow as pa
 
     arrays = []

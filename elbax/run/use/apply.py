@@ -89,6 +89,27 @@ def decode(
     Raises:
         ValueError: Latents of another length, or not finite; or a label is missing, or too many.
     """
+    condition = check_latents(model, z, label)
+    rows: Rows = z.astype(np.float32)
+    if condition is not None:
+        rows = Conditioned(rows, condition)
+    key = of_seed(seed, "decode") if draw else None
+    return {"x": evaluate.decode(model, rows, key), "z": z}
+
+
+def check_latents(
+    model: LatentVariableModel, z: np.ndarray, label: int | None = None
+) -> np.ndarray | None:
+    """Refuses latents that a model does not decode; answers with the condition of each, if any.
+
+    Args:
+        model: The model.
+        z: (n, latent_dim).
+        label: The condition of a model that has one.
+
+    Raises:
+        ValueError: Latents of another length, or not finite; or a label is missing, or too many.
+    """
     if z.ndim != 2 or z.shape[1] != model.latent_dim:
         raise ValueError(
             f"latents have the shape {z.shape}, and this model takes (n, {model.latent_dim})"
@@ -102,12 +123,7 @@ def decode(
         raise ValueError(
             f"this model is conditioned on one of {model.condition_dim} labels: give --label"
         )
-    condition = labels.to_generate(model, len(z), label)
-    rows: Rows = z.astype(np.float32)
-    if condition is not None:
-        rows = Conditioned(rows, condition)
-    key = of_seed(seed, "decode") if draw else None
-    return {"x": evaluate.decode(model, rows, key), "z": z}
+    return labels.to_generate(model, len(z), label)
 
 
 def reconstruct(model: LatentVariableModel, rows: Rows, *, seed: int) -> dict[str, np.ndarray]:

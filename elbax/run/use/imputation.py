@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from elbax.data import tables as data_tables
+from elbax.data.columns import CODED
 from elbax.data.errors import DataError
 from elbax.data.formats import tables as files
 from elbax.data.formats.files import read_path
@@ -103,10 +104,32 @@ def fill(
     """
     labels.refuse(model, "impute")
     rows = data_tables.encode(table, columns, unseen)
-    x, missing = rows.x, rows.missing
     key = of_seed(seed, "impute")
     tied = equations.of_rows(columns, rows)
-    found = impute(model, x, key=key, samples=draws, multiple=max(1, multiple), equations=tied)
+    found = impute(model, rows.x, key=key, samples=draws, multiple=max(1, multiple), equations=tied)
+    return filled_by(found, table, columns, rows, draws=draws, multiple=multiple)
+
+
+def filled_by(
+    found: Imputation,
+    table: Table,
+    columns: tuple[Column, ...],
+    rows: data_tables.Rows,
+    *,
+    draws: int,
+    multiple: int = 0,
+) -> Filled:
+    """The table as the model's values fill it.
+
+    Args:
+        found: What `impute` gave for the rows.
+        table: The table.
+        columns: What training knew of its columns.
+        rows: The rows of the table, encoded.
+        draws: Importance draws a row.
+        multiple: How many tables to draw beside.
+    """
+    x, missing = rows.x, rows.missing
     filled = missing.any(axis=1)
     few = (found.effective_sample_size < min(_FEW, draws)) & filled
     return Filled(
@@ -189,6 +212,9 @@ def put(
             arrays.append(array)
             continue
         kind = array.type if not pa.types.is_null(array.type) else None
+        own = columns[known[name]].own
+        if pa.types.is_integer(array.type) and not own.integral and own.kind not in CODED:
+            kind = pa.float64()  # whole numbers by chance: what is filled need not be one
         decoded = filled.column(known[name]).filter(pa.array(holes))
         if pa.types.is_decimal(array.type):
             decoded = decoded.cast(kind, safe=False)

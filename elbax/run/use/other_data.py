@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from elbax.model.latent_variable_model import ClassifyingEncoder, Decoder, Encoder
+from elbax.model.latent_variable_model import (
+    ClassifyingEncoder,
+    Decoder,
+    Encoder,
+    LatentVariableModel,
+)
+from elbax.model.networks.columns import ColumnNetwork
 from elbax.model.networks.holes import HoledNetwork
 from elbax.model.preprocessing import Preprocessing
 from elbax.model.support import REAL
@@ -79,15 +85,23 @@ def _check_holes(run: Run, dataset: Dataset, data: str) -> None:
     Raises:
         ValueError: One line with the mend.
     """
-    encoder: Any = run.model.encoder
-    while isinstance(encoder, ClassifyingEncoder):
-        encoder = encoder.encoder
-    knows = not isinstance(encoder, Encoder) or isinstance(encoder.network, HoledNetwork)
-    if dataset.holes and not knows:
+    if dataset.holes and not knows_holes(run.model):
         raise ValueError(
             f"{data} has missing values (NaN), and {run.path} was trained on data without any: "
             "train on data of which some are missing"
         )
+
+
+def knows_holes(model: LatentVariableModel) -> bool:
+    """Whether a model's encoder can be given data of which some are missing, NaN.
+
+    A table's always can.
+    """
+    encoder: Any = model.encoder
+    while isinstance(encoder, ClassifyingEncoder):
+        encoder = encoder.encoder
+    known = HoledNetwork | ColumnNetwork
+    return not isinstance(encoder, Encoder) or isinstance(encoder.network, known)
 
 
 def _check_binarize(run: Run, chosen: Binarize, grey: Dataset) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -61,15 +62,15 @@ def write_arrays(out: Path, arrays: Mapping[str, np.ndarray], main: str) -> None
             np.save(file, arrays[main], allow_pickle=False)
 
 
-def write_sheet(out: Path, images: np.ndarray) -> None:
-    """Pictures (n, h, w, c) as tiles of one PNG, row by row."""
+def write_sheet(out: Path | io.BytesIO, images: np.ndarray) -> None:
+    """Pictures (n, h, w, c) as tiles of one PNG, row by row; to a file, or one that is open."""
     from elbax.util.mosaic import display_range, lay_out, to_rgb
 
     columns = min(_COLUMNS, int(np.ceil(np.sqrt(len(images)))))
     _write_mosaic(out, lay_out(to_rgb(images, display_range(images)), columns))
 
 
-def write_pairs(out: Path, even: np.ndarray, odd: np.ndarray) -> None:
+def write_pairs(out: Path | io.BytesIO, even: np.ndarray, odd: np.ndarray) -> None:
     """Pairs of pictures as one PNG: columns 0, 2, … hold ``even``, the others their partners."""
     from elbax.util.mosaic import display_range, interleave, to_rgb
 
@@ -168,12 +169,15 @@ def _read_csv(path: Path) -> np.ndarray:
     return np.array([[float(row[i]) for i in wanted] for row in body], dtype=np.float32)
 
 
-def _write_mosaic(out: Path, sheet: np.ndarray) -> None:
+def _write_mosaic(out: Path | io.BytesIO, sheet: np.ndarray) -> None:
     from PIL import Image
 
     from elbax.util.mosaic import gap_for, mosaic
 
     image, _, _ = mosaic(sheet, gap_for(*sheet.shape[2:4]))
     pixels = np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    if not isinstance(out, Path):
+        Image.fromarray(pixels).save(out, format="PNG")
+        return
     with atomic(out) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")

@@ -15,8 +15,12 @@ from elbax.run.use import tables
 from elbax.util.keys import of_seed
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from elbax.data import Column
     from elbax.model.latent_variable_model import LatentVariableModel
+
+_BY_KIND = {"masses": True, "densities": False}  # the sums of the shares by what they are
 
 
 @dataclass(frozen=True)
@@ -77,25 +81,34 @@ def write(scored: Scored, out: Path) -> None:
     """Writes ``.csv`` or ``.parquet``, a row each, or ``.npz`` with all arrays."""
     from elbax.run.use import outputs
 
-    plain = {
+    if out.suffix.lower() == ".npz":
+        arrays = {name: x for name, x in totals(scored).items() if name not in _BY_KIND}
+        outputs.write_arrays(out, {**arrays, "elements": scored.elements}, "log_p")
+        return
+    tables.write_table(out, to_table(scored))
+
+
+def totals(scored: Scored) -> dict[str, np.ndarray]:
+    """What is said of each row, the shares of its columns apart, (n,) each, by name."""
+    found = {
         "log_p": scored.log_p,
         "error": scored.estimate.monte_carlo_error,
         "effective_samples": scored.estimate.effective_sample_size,
+        "kl": scored.kl,
     }
-    if out.suffix.lower() == ".npz":
-        arrays = {**plain, "kl": scored.kl, "elements": scored.elements}
-        outputs.write_arrays(out, arrays, "log_p")
-        return
+    if scored.columns:
+        found |= {name: scored.shares(masses=masses) for name, masses in _BY_KIND.items()}
+    return found
+
+
+def to_table(scored: Scored) -> pa.Table:
+    """A row for each: the totals, and of a table's columns the shares as ``log_p[NAME]``."""
     import pyarrow as pa
 
-    cells = {**plain, "kl": scored.kl}
-    if scored.columns:
-        cells["masses"] = scored.shares(masses=True)
-        cells["densities"] = scored.shares(masses=False)
+    cells = totals(scored)
     for i, column in enumerate(scored.columns):
         cells[f"log_p[{column.name}]"] = scored.elements[:, i]
-    table = pa.table({name: pa.array(x, from_pandas=True) for name, x in cells.items()})
-    tables.write_table(out, table)
+    return pa.table({name: pa.array(x, from_pandas=True) for name, x in cells.items()})
 
 
 def summary(scored: Scored) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Trained runs that answer requests: over HTTP, and as an assistant's tools over stdio."""
