@@ -105,32 +105,77 @@ function step(one, values) {
 function runner(program) {
   return (inputs) => {
     const values = { ...program.constants };
-    for (const [name, number] of Object.entries(program.inputs)) {
-      values[number] = Float32Array.from(inputs[name]);
-    }
+    for (const [name, number] of Object.entries(program.inputs)) values[number] = Float32Array.from(inputs[name]);
     for (const one of program.steps) values[one.out] = step(one, values);
     return program.outputs.map((number) => values[number]);
   };
 }
 
-function halves(bits) {  // float16 as float32
-  return Float32Array.from(bits, (h) => {
-    const sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = h & 1023;
+// The same where it is run for one row and many draws: what does not hang on the draw is run once.
+function drawer(program) {
+  const moving = new Set(["normal", "uniform"].map((name) => program.inputs[name]));
+  const once = [], each = [];
+  for (const one of program.steps) {
+    if (one.in.some((number) => moving.has(number))) { each.push(one); moving.add(one.out); }
+    else once.push(one);
+  }
+  return (inputs) => {
+    const values = { ...program.constants };
+    for (const [name, array] of Object.entries(inputs)) values[program.inputs[name]] = Float32Array.from(array);
+    for (const one of once) values[one.out] = step(one, values);
+    return (noise) => {
+      for (const [name, array] of Object.entries(noise)) values[program.inputs[name]] = array;
+      for (const one of each) values[one.out] = step(one, values);
+      return program.outputs.map((number) => values[number]);
+    };
+  };
+}
+
+function halves(low, high) {  // float16 as float32
+  return Float32Array.from(low, (byte, i) => {
+    const h = byte | (high[i] << 8), sign = h & 0x8000 ? -1 : 1, exponent = (h >> 10) & 31, fraction = h & 1023;
     if (exponent === 0) return sign * fraction * 2 ** -24;
     if (exponent === 31) return fraction ? NaN : sign * Infinity;
     return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
   });
 }
 
-// Arrays of one buffer of bytes: [type, offset, length] by name.
-function unpacked(buffer, table) {
-  const views = { f2: Uint16Array, f4: Float32Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
-  const found = {};
-  for (const [name, [type, offset, length]] of Object.entries(table)) {
-    const array = new views[type](buffer, offset, length);
-    found[name] = type === "f2" ? halves(array) : array;
+// Bytes of text in base 85 (elbax/explore/pack.py).
+function fromText(text, alphabet) {
+  const digit = new Uint8Array(128), found = new Uint8Array(text.length / 5 * 4), view = new DataView(found.buffer);
+  for (let i = 0; i < alphabet.length; i++) digit[alphabet.charCodeAt(i)] = i;
+  for (let i = 0; i < text.length; i += 5) {
+    let word = 0;
+    for (let j = 0; j < 5; j++) word = word * 85 + digit[text.charCodeAt(i + j)];
+    view.setUint32(i / 5 * 4, word);
   }
   return found;
 }
 
-if (typeof module !== "undefined") module.exports = { runner, unpacked };
+// Arrays by name, of a page's facts: [type, offset, length] of each in the deflated content.
+async function unpacked({ content, table, alphabet, size }) {
+  const inflated = new DecompressionStream("deflate"), writer = inflated.writable.getWriter();
+  const bytes = fromText(content, alphabet);
+  // The zeros that fill the last word are no part of it, and the reader minds them.
+  writer.write(bytes.subarray(0, size)).catch(() => {});
+  writer.close().catch(() => {});
+  const buffer = await new Response(inflated.readable).arrayBuffer();
+  const views = { f4: Float32Array, u1: Uint8Array, u2: Uint16Array, u4: Uint32Array };
+  const found = {};
+  for (const [name, [type, offset, length]] of Object.entries(table)) {
+    found[name] = type === "f2"
+      ? halves(new Uint8Array(buffer, offset, length), new Uint8Array(buffer, offset + length, length))
+      : new views[type](buffer, offset, length);
+  }
+  return found;
+}
+
+// Programs of a page's facts with their constants.
+function programsOf(facts, arrays) {
+  return Object.fromEntries(Object.entries(facts.programs).map(([name, program]) => {
+    const constants = Object.entries(program.constants).map(([number, key]) => [number, arrays[key]]);
+    return [name, { ...program, constants: Object.fromEntries(constants) }];
+  }));
+}
+
+if (typeof module !== "undefined") module.exports = { drawer, programsOf, runner, unpacked };

@@ -17,16 +17,17 @@ _RUN = """
 const text = require("fs").readFileSync(process.argv[1], "utf8");
 const scripts = [...text.matchAll(/<script>(.*?)<\\/script>/gs)].map((m) => m[1]);
 scripts.forEach((script) => new Function(script));  // each is JavaScript
-const { runner, unpacked } = new Function("module", scripts[0] + "; return module.exports")({});
+const parts = new Function("module", scripts[0] + "; return module.exports")({});
+const { programsOf, runner, unpacked } = parts;
 const facts = JSON.parse(text.match(/type="application\\/json">(.*?)<\\/script>/s)[1]);
-const arrays = unpacked(Uint8Array.from(Buffer.from(facts.content, "base64")).buffer, facts.table);
-const run = (name) => runner({ ...facts.programs[name], constants: Object.fromEntries(
-  Object.entries(arrays).filter(([k]) => k.startsWith(name + "."))
-    .map(([k, v]) => [k.slice(name.length + 1), v])) });
-const size = facts.shape.reduce((a, b) => a * b);
-const [mean, scale] = run("encode")({ x: arrays.rows.subarray(0, size) });
-const [picture] = run("decode")({ z: mean });
-console.log(JSON.stringify([mean, scale, picture].map((a) => Array.from(a))));
+unpacked(facts).then((arrays) => {
+  const programs = programsOf(facts, arrays);
+  const size = facts.shape.reduce((a, b) => a * b), condition = new Float32Array(facts.classes);
+  condition[0] = 1;
+  const [mean, scale] = runner(programs.encode)({ x: arrays.rows.subarray(0, size), condition });
+  const [picture] = runner(programs.decode)({ z: mean, condition });
+  console.log(JSON.stringify([mean, scale, picture].map((a) => Array.from(a))));
+});
 """
 
 

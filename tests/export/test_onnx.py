@@ -147,6 +147,9 @@ def test_a_deviation_is_relative_to_the_largest_of_its_kind():
     moved = wanted + np.array([[0.0, 0.0], [0.0, 1.0]])
     assert checking.deviation([moved], [wanted]) == pytest.approx(1 / 200)
     assert checking.deviation([wanted], [wanted]) == 0.0
+    codes, place = np.arange(400.0)[:, None] % 3, np.arange(400)[:, None]
+    assert checking.deviation([codes + (place < 2)], [codes]) == 0.0
+    assert checking.deviation([codes + (place < 3)], [codes]) > 0.4
     assert checking.deviation([wanted * np.nan], [wanted]) == np.inf
     assert checking.deviation([wanted[:1]], [wanted]) == np.inf
 

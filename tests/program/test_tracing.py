@@ -24,11 +24,10 @@ NODE = Path(ROOT_DIR) / "bin" / "node"
 _RUN = """
 const { runner, unpacked } = require(process.argv[1]);
 const given = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const bytes = Uint8Array.from(Buffer.from(given.content, "base64"));
-const arrays = unpacked(bytes.buffer, given.table);
-const run = runner({ ...given.program, constants: arrays });
-const found = run(arrays).map((a) => Array.from(a, String));
-console.log(JSON.stringify(found));
+unpacked(given).then((arrays) => {
+  const run = runner({ ...given.program, constants: arrays });
+  console.log(JSON.stringify(run(arrays).map((a) => Array.from(a, String))));
+});
 """
 
 

@@ -1,16 +1,13 @@
 "use strict";
-(() => {
+(async () => {
   const facts = JSON.parse(document.getElementById("facts").textContent);
-  const bytes = Uint8Array.from(atob(facts.content), (c) => c.charCodeAt(0));
-  const arrays = unpacked(bytes.buffer, facts.table);
-  const run = {};
-  for (const [name, program] of Object.entries(facts.programs)) {
-    const constants = {};
-    for (const key of Object.keys(arrays)) {
-      if (key.startsWith(`${name}.`)) constants[key.slice(name.length + 1)] = arrays[key];
-    }
-    run[name] = runner({ ...program, constants });
-  }
+  const arrays = await unpacked(facts);
+  const programs = Object.entries(programsOf(facts, arrays)).map(([name, one]) => [name, runner(one)]);
+  const plain = Object.fromEntries(programs), condition = new Float32Array(facts.classes);
+  const run = {
+    encode: (given) => plain.encode({ ...given, condition }),
+    decode: (given) => plain.decode({ ...given, condition }),
+  };
 
   const [height, width, channels] = facts.shape, size = height * width * channels;
   const latents = facts.latents, count = arrays.means.length / latents;
@@ -127,7 +124,15 @@
     byId("posterior").textContent = `posterior: ${parts.join(", ")}`;
   }
 
+  function setClass(code) {
+    if (!facts.classes) return;
+    condition.fill(0);
+    condition[code] = 1;
+    byId("class").value = code;
+  }
+
   function take(i) {
+    if (label(i) >= 0) setClass(label(i));
     if (row >= 0 && row !== i) before = row;
     row = i;
     walking++;
@@ -248,6 +253,14 @@
     byId("clear").addEventListener("click", () => { pad.fill(0); look(); });
     show("pad", pad);
   }
+
+  // --- the condition, where there is one ---
+
+  if (facts.classes) {
+    for (let code = 0; code < facts.classes; code++) byId("class").append(new Option(named(code), code));
+    byId("class").addEventListener("change", () => { setClass(+byId("class").value); update(); });
+    setClass(0);
+  } else byId("given").remove();
 
   // --- at the start -------------------------------------------------------------------------
 
