@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from elbax.util import words
+from elbax.util import files, words
 from elbax.util.files import TEMPORARY, WriteError, is_full, write_error
 
 CONFIG = "config.json"
@@ -173,7 +173,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if not path.is_dir():
         raise RunFolderError(f"{path} is a file: give the folder of a run")
     try:
-        config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        config = files.read_sealed(path / CONFIG)
     except FileNotFoundError:
         raise RunFolderError(f"{path} holds no run: it has no {CONFIG}") from None
     except (OSError, ValueError) as error:

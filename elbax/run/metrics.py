@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from elbax.util.files import atomic, write_error
+from elbax.util.files import atomic, digest_of_first, write_error
 
 _NO_TERMS = ("step", "evaluation", "kl_per_latent")
 _USUAL = ["loss", "elbo", "reconstruction", "kl"]
@@ -56,6 +56,16 @@ def history(path: Path) -> dict[str, Any]:
             "value": np.array([row["kl_per_latent"] for row in per_latent]),
         }
     return found
+
+
+def sealed(path: Path, count: int | None = None) -> dict[str, Any]:
+    """The length of the log, or of its first so many bytes, and their SHA-256."""
+    try:
+        size = path.stat().st_size
+        count = size if count is None else min(count, size)
+        return {"bytes": count, "sha256": digest_of_first(path, count)}
+    except OSError:
+        return {"bytes": 0, "sha256": None}
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

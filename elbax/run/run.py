@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import html
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,7 +75,7 @@ class Run:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Writes ``config.json``: from here on the folder is a run, and can be resumed."""
-        files.write_json(self / folder.CONFIG, config)
+        files.write_sealed(self / folder.CONFIG, config)
         for name in ("config", "options"):
             self.__dict__.pop(name, None)
 
@@ -110,7 +109,7 @@ class Run:
 
     @property
     def results(self) -> dict[str, Any] | None:
-        """The content of ``results.json``, or None while the run isn't done.
+        """The content of ``results.json``, or None while the run isn't done, or it is damaged.
 
         ``results["test"]["elbo"]`` is the bound in nats per datum, beside its parts and their
         standard errors.
@@ -118,21 +117,32 @@ class Run:
         if "results" in self._known:
             return self._known["results"]
         try:
-            return json.loads((self / folder.RESULTS).read_text(encoding="utf-8"))
+            found = files.read_sealed(self / folder.RESULTS)
         except (OSError, ValueError):
             return None
+        whole = isinstance(found, dict) and {"iterations", "outcome"} <= found.keys()
+        return found if whole else None
 
     @property
     def history(self) -> Mapping[str, Any]:
         """The log as arrays of equal length: `step`, `loss`, `elbo`, `reconstruction`, `kl` (nats).
 
         ``history["validation"]`` is a dictionary of the same, one entry a validation.
+
+        Raises:
+            ValueError: The log has changed since the run was measured.
         """
         from elbax.run import metrics
 
         if "history" in self._known:
             return self._known["history"]
-        return metrics.history(self / folder.METRICS)
+        path, known = self / folder.METRICS, (self.results or {}).get("log")
+        if known is not None and metrics.sealed(path, known["bytes"]) != known:
+            raise ValueError(
+                f"{path} has changed since the run was measured (another SHA-256): bring the old "
+                "one back; models and results do not need it"
+            )
+        return metrics.history(path)
 
     @functools.cached_property
     def model(self) -> LatentVariableModel:

@@ -15,8 +15,9 @@ from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.serialise import save_model
 from elbax.recipes import build as recipes_build
 from elbax.run import measure as measuring
+from elbax.run import metrics
 from elbax.run.fitting import Clock, batch_of, fit
-from elbax.run.folder import BEST, MODEL, RESULTS, SCHEMA
+from elbax.run.folder import BEST, METRICS, MODEL, RESULTS, SCHEMA
 from elbax.run.labels import conditioned
 from elbax.run.progress import Progress
 from elbax.run.run import LAST_GOOD, Run
@@ -125,7 +126,7 @@ def train(
     rehearsed()
     results = _measure(plan, trainer, model, which, outcome, clock, progress)
     progress.settled()
-    files.write_json(run / RESULTS, results)
+    files.write_sealed(run / RESULTS, {**results, "log": metrics.sealed(run / METRICS)})
     return model
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from elbax.util import words
 
 TEMPORARY = ".elbax-"
 """How the name of an unfinished file begins; what a killed process left is swept by this."""
+
+SEAL = "sha256"
+"""The entry of a sealed file that holds the SHA-256 of the others."""
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
@@ -54,6 +58,44 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes plain data as indented JSON, atomically; NaN is refused, for JSON has none."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes JSON as `write_json` does, with the SHA-256 of its content as its last entry."""
+    write_json(path, {**value, SEAL: _digest(value)})
+
+
+def read_sealed(path: Path) -> Any:
+    """What `write_sealed` wrote; JSON without a seal is taken as it is, as of earlier versions.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no JSON, or not what its seal is of: it was damaged, or changed by hand.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if isinstance(value, dict) and SEAL in value and value.pop(SEAL) != _digest(value):
+        raise ValueError(
+            f"it is not what elbax wrote: damaged, or changed by hand; if the change is yours, "
+            f"remove the entry {SEAL}"
+        )
+    return value
+
+
+def digest_of_first(path: Path, count: int) -> str:
+    """The SHA-256 of the first `count` bytes of a file."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(count)).hexdigest()
+
+
+def _refused(word: str) -> Any:
+    raise ValueError(f"it holds {word}, which is no JSON")
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def check_room(folder: Path, count: int) -> None:

@@ -98,6 +98,8 @@ def read(data: Any, *, header: bool | None = None, missing: Sequence[str] = ()) 
             table, remarks = _read_workbook(path, where)
         else:
             table = _read_binary(path, where)
+    except MemoryError:
+        raise DataError(f"{where} does not fit into memory: use fewer rows") from None
     except OSError as error:
         raise DataError(f"cannot read {where}: {shown(error.strerror or error)}") from None
     names = _named(table.column_names, where)
@@ -179,6 +181,7 @@ def _read_binary(path: Path, where: str) -> "pa.Table":
     )
     try:
         table = read()
+        table.validate(full=True)  # pyarrow believes offsets, and would read beyond the file
     except (pa.ArrowException, ValueError, OSError) as error:
         kind = ".parquet" if parquet else ".feather"
         raise DataError(f"{where} is a damaged {kind} file ({reason(error, 160)})") from None

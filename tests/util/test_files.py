@@ -1,0 +1,69 @@
+"""Sealed JSON: what is read is what was written, or one line says that it is not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from elbax.run import metrics
+from elbax.run.run import Run
+from elbax.util.files import SEAL, read_sealed, write_sealed
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    write_sealed(tmp_path / "a.json", {"rate": 0.001, "name": "é", "list": [1, None, True]})
+    return tmp_path / "a.json"
+
+
+def test_what_was_sealed_is_read_without_its_seal(sealed):
+    assert read_sealed(sealed) == {"rate": 0.001, "name": "é", "list": [1, None, True]}
+
+
+def test_every_changed_digit_is_seen(sealed):
+    content = sealed.read_text()
+    name = content.index(f'"{SEAL}"')  # under another name it would be no seal
+    for i, letter in enumerate(content):
+        if letter.isdigit() and not name <= i < name + len(SEAL) + 2:
+            changed = str((int(letter) + 1) % 10)
+            sealed.write_text(content[:i] + changed + content[i + 1 :])
+            with pytest.raises(ValueError, match="damaged, or changed by hand"):
+                read_sealed(sealed)
+
+
+def test_whoever_changes_it_on_purpose_takes_the_seal_off(sealed):
+    content = json.loads(sealed.read_text())
+    del content[SEAL]
+    sealed.write_text(json.dumps({**content, "rate": 0.002}))
+    assert read_sealed(sealed)["rate"] == 0.002
+
+
+@pytest.mark.parametrize("text", ["[" * 10**6, '{"a": NaN}', '{"a": -Infinity}', "", "{"])
+def test_what_is_no_json_is_refused(sealed, text):
+    sealed.write_text(text)
+    with pytest.raises(ValueError, match=r"JSON|deep|Expecting"):
+        read_sealed(sealed)
+
+
+def test_a_damaged_run_says_so(finished_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    log = (run / "metrics.jsonl").read_text()
+    assert Run(run).history["step"][-1] == 60
+    (run / "metrics.jsonl").write_text(log.replace('"step": 7,', '"step": 8,', 1))
+    with pytest.raises(ValueError, match="has changed since the run was measured"):
+        _ = Run(run).history
+    (run / "metrics.jsonl").write_text(log + '{"step": 61, "loss": 1.0}\n')  # made longer since
+    assert Run(run).history["step"][-1] == 61
+    for other in ("[]", '"x"', '{"schema": 1}', (run / "config.json").read_text(), "{"):
+        (run / "results.json").write_text(other)
+        assert Run(run).results is None
+    config = (run / "config.json").read_text()
+    (run / "config.json").write_text(config.replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(ValueError, match=r"config\.json can't be read .*changed by hand"):
+        _ = Run(run).config
+
+
+def test_the_seal_of_a_log_that_is_not_there():
+    assert metrics.sealed(Path("/nowhere/metrics.jsonl")) == {"bytes": 0, "sha256": None}
