@@ -66,6 +66,7 @@ _BETTER = {"rmse": min, "nats": max, "auc": max}
 
 def render(records: list[Record]) -> str:
     """The page."""
+    records = _newest(records)
     tasks = {task: [r for r in records if r["task"] == task] for task in _SECTIONS}
     parts = [_HEAD]
     for task, section in _SECTIONS.items():
@@ -223,6 +224,14 @@ def _where(records: list[Record]) -> str:
         f"{np.min(seconds):.1f} to {np.max(seconds):.1f} s)."
     )
     return "\n".join([*lines, ""])
+
+
+def _newest(records: list[Record]) -> list[Record]:
+    """Of each row those of the present defaults, where there are any: the two are not mixed."""
+    found = []
+    for _, group in _by(records, lambda r: (r["task"], r["table"], r["what"])):
+        found += [record for record in group if "settings" in record] or group
+    return found
 
 
 def _groups(records: list[Record]) -> list[tuple[Any, list[Record]]]:
