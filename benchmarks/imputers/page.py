@@ -152,7 +152,7 @@ def _table(
             records = [r for r in records if _values([r], "forests", metric)] or records
         found = {m: _values(records, m, metric) for m in names}
         medians = {m: float(np.median(v)) for m, v in found.items() if len(v) == len(records) > 0}
-        if not medians:
+        if not medians or (best is not None and len(medians) == 1):  # nothing to compare
             continue
         cells = []
         for method in names:

@@ -1,5 +1,6 @@
 """docs/imputers-benchmark.md is made of what was recorded; cells are hidden as it says."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,20 @@ from benchmarks.imputers import page, published, sets
 def test_the_page_is_made_of_the_records():
     written = imputers_benchmark.PAGE.read_text(encoding="utf-8")
     assert written == page.render(imputers_benchmark.recorded(), published.recorded())
+
+
+def test_the_readme_says_the_same():
+    written = imputers_benchmark.PAGE.read_text(encoding="utf-8")
+    best, forests, covered = re.findall(r"\| (\d+) of (\d+) rows \|", written)[:3]
+    readme = (imputers_benchmark.ROOT / "README.md").read_text(encoding="utf-8")
+    line = re.findall(r"^- \[Filling cells\].*?(?=^- )", readme, re.DOTALL | re.MULTILINE)[0]
+    assert f"in {' of '.join(best)} rows" in line
+    assert re.search(
+        rf"than forests in {forests[0]};.*86 to 94 % in {covered[0]},", line, re.DOTALL
+    )
+    for target in published.TARGETS:
+        own = [r["mse"] for r in published.recorded() if r["table"] == target.table]
+        assert f"{np.median(own):.3f}".lstrip("0") in line
 
 
 @pytest.mark.parametrize("mechanism", sets.MECHANISMS)
