@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from elbax.model.serialise import load_model as load
     from elbax.model.serialise import save_model as save_model
     from elbax.run.run import Run as Run
+    from elbax.sweep.sweep import sweep as sweep
     from elbax.workflow import open_run as open_run
     from elbax.workflow import resume as resume
     from elbax.workflow import train as train

@@ -17,7 +17,7 @@ from elbax.recipes import settings
 from elbax.report.console import Console
 from elbax.run import folder, settle
 from elbax.run.run import Run
-from elbax.util import environment
+from elbax.util import environment, processes
 
 if TYPE_CHECKING:
     from elbax.recipes.options import Options
@@ -101,14 +101,18 @@ def start(data: Any, options: Options, console: Console) -> Run:
     The run that a dry run gives (an option) has no folder.
     """
     out, force = options.run.out, options.run.force
-    if out is not None:
+    if out is not None and not processes.index():
         folder.check_available(out, force=force)
     plan = settle.settle(data, options)
     own = None if isinstance(data, str | Path) else data
     from elbax.run import training
 
     with environment.on_device(options.run.device) as device:
+        training.devices_of(plan)  # refuses what there is not before anything is written
         trainer = training.build(plan)
+        if processes.index():
+            _follow(plan, trainer)
+            return Run(out or ".", own)
         console.planned(plan, trainer.parameter_count)
         if options.run.dry_run:
             path = out or folder.next_number(plan.dataset.name)
@@ -121,9 +125,18 @@ def start(data: Any, options: Options, console: Console) -> Run:
                 console.note(f"note    {', '.join(kept)} in {path} is not elbax's and stays")
             console.placed(path, plan)
             run = Run(path, own)
-            training.write_config(run, plan, trainer, device)
+            training.write_config(run, plan, trainer.parameter_count, device)
             _train_and_report(run, plan, trainer, console)
     return run
+
+
+def _follow(plan: Plan, trainer: Trainer) -> None:
+    """Trains along in a process that is not the first, which writes and prints."""
+    from elbax.run import training
+    from elbax.run.signals import SignalWatch
+
+    with SignalWatch() as watch:
+        training.follow(plan, trainer, watch)
 
 
 def _cost(plan: Plan) -> str:
@@ -140,6 +153,12 @@ def resume_run(run: Run, console: Console, *, iterations: int | None = None) -> 
     from elbax.report import illustrate
     from elbax.run import training
 
+    if processes.index():
+        if not run.finished(iterations):
+            plan = settle.of_run(run, iterations=iterations)
+            with environment.on_device(plan.options.run.device):
+                _follow(plan, training.build(plan))
+        return
     with folder.locked(run.path):
         _check_length(run, iterations)
         plan = settle.of_run(run, iterations=iterations)
@@ -154,7 +173,7 @@ def resume_run(run: Run, console: Console, *, iterations: int | None = None) -> 
             console.planned(plan, trainer.parameter_count)
             console.placed(run.path, plan)
             if iterations is not None:
-                training.write_config(run, plan, trainer, device)
+                training.write_config(run, plan, trainer.parameter_count, device)
             _train_and_report(run, plan, trainer, console)
 
 
@@ -194,3 +213,4 @@ def _train_and_report(run: Run, plan: Plan, trainer: Trainer, console: Console) 
             whole = run.replace(model=model, dataset=plan.dataset)
             illustrate.illustrate(whole, console.doing)
     console.concluded(run, report=report)
+    processes.leave("done")

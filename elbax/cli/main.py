@@ -13,10 +13,13 @@ import os
 import sys
 from collections.abc import Sequence
 
+from elbax.util import processes
+
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (the folder of its file, what it does)
     "train": ("runs", "train a model on data, measure it and draw its figures"),
-    "resume": ("runs", "resume a run exactly where it was interrupted"),
+    "sweep": ("runs", "train a run for each combination of options, many in one program"),
+    "resume": ("runs", "resume a run, or a sweep, exactly where it was interrupted"),
     "evaluate": ("runs", "bounds, log-likelihoods, latents and samples, with their errors"),
     "diagnose": ("runs", "what ails a run: each figure, its threshold, and the flag to try"),
     "compare": ("runs", "runs side by side: paired differences, one table, one page"),
@@ -35,6 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recipes": ("about", "the recipes known by name"),
     "parts": ("about", "the parts that a model is composed of, and their options"),
 }
+
+TOGETHER = ("train", "resume")
+"""The commands that several processes run together."""
 
 _HELP = """usage: elbax COMMAND … [--help]
 
@@ -69,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _say_stopped(stop)
     except Exception as error:  # noqa: BLE001 - the last resort: one line, and how to see the rest
-        return _say_failed(error)
+        status = _say_failed(error)
+        if processes.called():  # the others wait for this one: they are not to be waited for
+            processes.give_up(status)
+        return status
     return status
 
 
@@ -88,8 +97,13 @@ def _dispatch(words: list[str]) -> int:
 
         kind = "option" if name.startswith("-") else "command"
         raise ValueError(f"unknown {kind} '{name}': {did_you_mean(name, COMMANDS)}")
+    if processes.launched() and name not in TOGETHER:
+        raise ValueError(
+            f"`elbax {name}` is the work of one process, and scripts/launch has started several: "
+            f"call it alone (of several are {', '.join(TOGETHER)})"
+        )
     module = importlib.import_module(f"elbax.cli.{COMMANDS[name][0]}.{name}")
-    if name == "train":  # whose options come from a recipe and a file too
+    if name in ("train", "sweep"):  # whose options come from a recipe and a file too
         module.main(words[1:])
         return 0
     from elbax.cli.parsing import parse
@@ -151,7 +165,7 @@ def _is_expected(error: Exception) -> bool:
         return True
     from elbax.train import Diverged
 
-    return isinstance(error, Diverged)
+    return isinstance(error, Diverged | processes.LostProcess)
 
 
 def _raised_by_us(error: Exception) -> bool:
@@ -165,7 +179,8 @@ def _raised_by_us(error: Exception) -> bool:
 def _complain(line: str) -> None:
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     try:
-        sys.stderr.write(f"elbax: {line}\n".encode(encoding, "replace").decode(encoding))
+        line = f"elbax: {processes.called()}{line}\n"
+        sys.stderr.write(line.encode(encoding, "replace").decode(encoding))
         sys.stderr.flush()
     except (BrokenPipeError, ValueError):  # nobody listens any more
         _silence_output()

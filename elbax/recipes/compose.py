@@ -195,11 +195,19 @@ def objective(
     return part.build(Choice(part.name).with_options(asked), {"latent_dim": latent_dim, "key": key})
 
 
-def optimizer(options: TrainingOptions, steps: int) -> optax.GradientTransformation:
-    """The optimiser, its learning-rate schedule over ``steps`` steps, and gradient clipping."""
+def optimizer(
+    options: TrainingOptions, steps: int, peak: Any = None
+) -> optax.GradientTransformation:
+    """The optimiser, its learning-rate schedule over ``steps`` steps, and gradient clipping.
+
+    Args:
+        options: The training's options.
+        steps: The length of the run.
+        peak: A learning rate in the place of the options' own, also one that is traced.
+    """
     rate = learning_rate(
         options.learning_rate_schedule,
-        options.learning_rate,
+        options.learning_rate if peak is None else peak,
         steps=steps,
         warm_up=options.learning_rate_warm_up,
     )

@@ -173,6 +173,9 @@ class RunOptions(Checked):
     """Seed of the initial parameters, the order of the data and all noise."""
     device: Literal["cpu", "gpu"] | None = None
     """Device to train on. Without it: the GPU where JAX finds one, else the CPU."""
+    devices: Count | None = None
+    """Devices of each process to spread a batch over, which share its rows equally. Without it:
+    one; of several processes all."""
     force: bool = False
     """Replace the run in --out; deletes only files that elbax wrote."""
     report: bool = True

@@ -104,7 +104,7 @@ def _train(path: Path, plan: Plan) -> Run:
         environment.on_device(plan.options.run.device) as device,
     ):
         run = Run(path)
-        training.write_config(run, plan, trainer, device)
+        training.write_config(run, plan, trainer.parameter_count, device)
         with training.resumable(run, silent) as watch:
             training.train(run, plan, trainer, silent, watch)
     return run

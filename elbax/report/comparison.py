@@ -40,7 +40,13 @@ SEEDS = (
     "seeds (not over rows)."
 )
 # What a run's numbers do not depend on, or what names the run itself.
-_SILENT = {"run.device", "run.report", "training.checkpoint_seconds", "training.epochs"}
+_SILENT = {
+    "run.device",
+    "run.devices",
+    "run.report",
+    "training.checkpoint_seconds",
+    "training.epochs",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +100,16 @@ def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[R
     if len(paths) < 2:
         raise ValueError("compare needs two runs or more: give their folders")
     found = [other_data.on(Run(path), binarize=binarize) for path in paths]
+    check(found)
+    return found
+
+
+def check(found: Sequence[Run]) -> None:
+    """Refuses runs that do not compare.
+
+    Raises:
+        ValueError: One without a bound, or two of different things: both are named.
+    """
     for one in found:
         if isinstance(one.model.encoder, ClassifyingEncoder):
             raise ValueError(
@@ -107,7 +123,6 @@ def open_runs(paths: Sequence[Path], binarize: Binarize | None = None) -> list[R
             )
     for other in found[1:]:
         _check_pair(found[0], other)
-    return found
 
 
 def _check_pair(one: Run, other: Run) -> None:

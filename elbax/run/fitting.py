@@ -5,19 +5,25 @@ What happens between two chunks of `elbax.train.Trainer.fit` changes no number.
 
 from __future__ import annotations
 
+import functools
+import signal
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from elbax.model.interfaces import Batch
 from elbax.run import labels, metrics
 from elbax.run.folder import CHECKPOINTS, METRICS
 from elbax.run.signals import Interrupted, SignalWatch
-from elbax.train import Checkpoints, Diverged, Outcome, Report, State, Trainer
-from elbax.util import environment, files
+from elbax.train import Checkpoints, Diverged, Layout, Outcome, Report, State, Trainer
+from elbax.train.state import from_arrays, to_arrays
+from elbax.util import environment, files, processes, words
 
 if TYPE_CHECKING:
     from elbax.run.progress import Progress
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 _CHUNKS_KEPT = 1000  # chunk times that a checkpoint carries along, for the median
 _STALLED = 5  # validations without a better one before it is remarked on
 _KL_EVERY = 100  # steps between logged KLs per latent
-_NOTES = 100_000  # bytes of a checkpoint beside its arrays
+_NOTES = 100_000  # bytes of a checkpoint beside its arrays, for each run in it
 
 
 @dataclass
@@ -54,7 +60,12 @@ class Clock:
 
 
 def fit(
-    run: Run, plan: Plan, trainer: Trainer, progress: Progress, watch: SignalWatch
+    run: Run,
+    plan: Plan,
+    trainer: Trainer,
+    progress: Progress,
+    watch: SignalWatch,
+    layout: Layout | None = None,
 ) -> tuple[Trainer, Outcome, Clock]:
     """Trains from the newest checkpoint, or from step 0, to the end; the last state is saved.
 
@@ -64,9 +75,10 @@ def fit(
         trainer: What `elbax.run.training.build` made of it.
         progress: Where progress goes.
         watch: The first signal is noted there, and ends training after the chunk.
+        layout: The devices; where they are of several processes, the others `follow`.
 
     Raises:
-        Interrupted: By a signal; the state is saved.
+        Interrupted: By a signal, to any process; the state is saved.
         Diverged: The last good state is saved.
         CheckpointError: The state could not be saved; the last checkpoint is still there.
     """
@@ -76,8 +88,9 @@ def fit(
         recorder = _Recorder(run, plan, checkpoints, progress, clock)
         try:
             outcome = Outcome.STOPPED_EARLY
-            if not _stopped_early(run, plan, trainer):
-                trainer, outcome = _fit(plan, trainer, recorder, watch)
+            trainer = _shared(trainer, layout)
+            if not _agree(layout, _stopped_early(run, plan, trainer)):
+                trainer, outcome = _trained(plan, trainer, watch, layout, recorder)
         except Diverged as error:
             recorder.save(error.report.state)
             raise
@@ -86,8 +99,8 @@ def fit(
         recorder.save(trainer.state)
         watch.defer = False
     step, best = int(trainer.state.step), trainer.best
-    if watch.received is not None:
-        raise Interrupted(watch.received, f" at step {step:,}, saved")
+    if outcome is Outcome.INTERRUPTED:
+        raise _interrupted(watch, f" at step {step:,}, saved")
     if outcome is Outcome.STOPPED_EARLY and best is not None:
         progress.note(
             f"note    stopped at step {step:,}: no better validation since step "
@@ -96,20 +109,67 @@ def fit(
     return trainer, outcome, clock
 
 
-def _fit(
-    plan: Plan, trainer: Trainer, recorder: _Recorder, watch: SignalWatch
+def follow(plan: Plan, trainer: Trainer, layout: Layout | None, watch: SignalWatch) -> None:
+    """Takes the steps of `fit` in a process that has no folder to write to.
+
+    Raises:
+        Interrupted: By a signal, to any process.
+        Diverged: As there.
+    """
+    watch.defer = True
+    trainer = _shared(trainer, layout)
+    if _agree(layout, False):  # the first process knows that patience ran out before
+        return
+    _, outcome = _trained(plan, trainer, watch, layout, None)
+    watch.defer = False
+    if outcome is Outcome.INTERRUPTED:
+        raise _interrupted(watch, "")
+
+
+def _trained(
+    plan: Plan,
+    trainer: Trainer,
+    watch: SignalWatch,
+    layout: Layout | None,
+    callback: Callable[[Report], None] | None,
 ) -> tuple[Trainer, Outcome]:
     training = plan.options.training
-    return trainer.fit(
+    fit_all = functools.partial(
+        trainer.fit,
         batch_of(plan, "train"),
         batch_size=training.batch_size,
         steps=plan.iterations,
         validation=batch_of(plan, "validation") if len(plan.dataset.validation) else None,
         validate_every=training.validate_every,
         patience=training.patience,
-        callback=recorder,
+        callback=callback,
         interrupted=lambda: watch.received is not None,
+        layout=layout,
     )
+    if layout is None or layout.processes == 1:
+        return fit_all()
+    try:
+        with processes.quiet():
+            return fit_all()
+    except jax.errors.JaxRuntimeError as error:
+        raise processes.LostProcess(
+            f"another process has ended or cannot be reached ({words.reason(error, 160)}): start "
+            "all of them again with `elbax resume RUN`"
+        ) from None
+
+
+def _shared(trainer: Trainer, layout: Layout | None) -> Trainer:
+    """The trainer at the state of the first process, which has read the checkpoint."""
+    if layout is None or layout.processes == 1:
+        return trainer
+    with processes.quiet():
+        arrays = layout.arrays_of_first(to_arrays(trainer.state))
+    return trainer.with_state(from_arrays(trainer.state, arrays))
+
+
+def _interrupted(watch: SignalWatch, message: str) -> Interrupted:
+    """What a signal ends with; one that another process got is taken for SIGTERM."""
+    return Interrupted(watch.received or signal.SIGTERM, message)
 
 
 def _stopped_early(run: Run, plan: Plan, trainer: Trainer) -> bool:
@@ -123,6 +183,14 @@ def _stopped_early(run: Run, plan: Plan, trainer: Trainer) -> bool:
     if (run.results or {}).get("iterations") == step:
         return False
     return (step - int(best.step)) // training.validate_every >= training.patience
+
+
+def _agree(layout: Layout | None, flag: bool) -> bool:
+    """Whether any process says so, in all."""
+    if layout is None or layout.processes == 1:
+        return flag
+    with processes.quiet():
+        return layout.any(flag)
 
 
 def batch_of(plan: Plan, split: str) -> Batch:
@@ -156,6 +224,51 @@ def _restore(
     return trainer.with_state(restored.state), Clock(**restored.extra)
 
 
+def save(checkpoints: Checkpoints, folder: Path, state: State, extra: Mapping[str, Any]) -> None:
+    """Saves a checkpoint, where there is room for it.
+
+    Args:
+        checkpoints: Where to.
+        folder: A folder on the same disk.
+        state: The state of a run, or of several.
+        extra: What goes with it.
+
+    Raises:
+        CheckpointError: It could not be written.
+        WriteError: There is no room for it.
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
+    files.check_room(folder, size + _NOTES * max(np.size(state.step), 1))
+    checkpoints.save(state, extra)
+    environment.release_memory()
+
+
+def log(run: Run, report: Report, iterations: int) -> None:
+    """Appends a chunk's steps, and its validation, to a run's log.
+
+    Args:
+        run: The run.
+        report: The chunk.
+        iterations: The length of the run: KLs per latent are logged at its end too.
+
+    Raises:
+        WriteError: The disk is full.
+    """
+    rows: list[dict[str, Any]] = []
+    scalars = {name: values for name, values in report.metrics.items() if values.ndim == 1}
+    per_latent = report.metrics.get("kl_per_latent")
+    for i, step in enumerate(range(report.first_step + 1, report.step + 1)):
+        row: dict[str, Any] = {"step": step}
+        row.update({name: float(values[i]) for name, values in scalars.items()})
+        if per_latent is not None and (step % _KL_EVERY == 0 or step == iterations):
+            row["kl_per_latent"] = [float(value) for value in per_latent[i]]
+        rows.append(row)
+    if report.validation is not None:
+        numbers = {name: values.tolist() for name, values in report.validation.items()}
+        rows.append({"step": report.step, "evaluation": "validation", **numbers})
+    metrics.append(run / METRICS, rows)
+
+
 class _Recorder:
     """After each chunk: the log, the clock, progress, and a checkpoint when it is time."""
 
@@ -177,7 +290,7 @@ class _Recorder:
 
     def __call__(self, report: Report) -> None:
         """Records a chunk."""
-        self._log(report)
+        log(self._run, report, self._plan.iterations)
         self._time(report)
         if report.outcome is Outcome.DIVERGED:
             return
@@ -194,26 +307,7 @@ class _Recorder:
             CheckpointError: It could not be written.
             WriteError: There is no room for it.
         """
-        size = sum(leaf.nbytes for leaf in jax.tree.leaves(state) if hasattr(leaf, "nbytes"))
-        files.check_room(self._run.path, size + _NOTES)
-        self._checkpoints.save(state, self._clock.to_json())
-        environment.release_memory()
-
-    def _log(self, report: Report) -> None:
-        """Appends a chunk's steps, and its validation, to the log."""
-        rows: list[dict[str, Any]] = []
-        scalars = {name: values for name, values in report.metrics.items() if values.ndim == 1}
-        per_latent = report.metrics.get("kl_per_latent")
-        for i, step in enumerate(range(report.first_step + 1, report.step + 1)):
-            row: dict[str, Any] = {"step": step}
-            row.update({name: float(values[i]) for name, values in scalars.items()})
-            if per_latent is not None and (step % _KL_EVERY == 0 or step == self._plan.iterations):
-                row["kl_per_latent"] = [float(value) for value in per_latent[i]]
-            rows.append(row)
-        if report.validation is not None:
-            numbers = {name: values.tolist() for name, values in report.validation.items()}
-            rows.append({"step": report.step, "evaluation": "validation", **numbers})
-        metrics.append(self._run / METRICS, rows)
+        save(self._checkpoints, self._run.path, state, self._clock.to_json())
 
     def _time(self, report: Report) -> None:
         clock = self._clock

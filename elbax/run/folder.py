@@ -87,8 +87,8 @@ def new(out: Path | None, data_name: str, *, force: bool) -> Iterator[tuple[Path
     with locked(path):
         if out is not None:
             check_available(out, force=force)  # again, now that nobody else can write
-            if force and _is_run(out):
-                _delete_run(out)
+            if force and is_run(out):
+                delete_run(out)
         yield path, sorted(entry.name for entry in path.iterdir())
 
 
@@ -146,7 +146,7 @@ def check_available(out: Path, *, force: bool) -> None:
     names = [name for name in names if not name.startswith(TEMPORARY)]
     if not names:
         return
-    if _is_run(out):
+    if is_run(out):
         if not force:
             raise RunFolderError(
                 f"{out} holds a run already: resume it by `elbax resume {out}`, "
@@ -190,7 +190,8 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _is_run(path: Path) -> bool:
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run, of any version."""
     try:
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -198,7 +199,7 @@ def _is_run(path: Path) -> bool:
     return isinstance(config, dict) and "elbax" in config
 
 
-def _delete_run(path: Path) -> None:
+def delete_run(path: Path) -> None:
     """Deletes what elbax wrote, by name; config.json last: half-deleted it is still a run."""
     for name in FIGURE_NAMES:
         (path / FIGURES / f"{name}.png").unlink(missing_ok=True)
@@ -214,8 +215,8 @@ def _delete_run(path: Path) -> None:
     betas = path / BETAS  # copies of the run, runs themselves
     if betas.is_dir() and not betas.is_symlink():
         for entry in betas.iterdir():
-            if _is_run(entry) and not entry.is_symlink():
-                _delete_run(entry)
+            if is_run(entry) and not entry.is_symlink():
+                delete_run(entry)
                 with contextlib.suppress(OSError):
                     entry.rmdir()
         with contextlib.suppress(OSError):

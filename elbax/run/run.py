@@ -51,6 +51,11 @@ class Run:
         self._known = known
         self.__dict__.update(known)
 
+    @property
+    def source(self) -> Any:
+        """The data, where they were an array in memory; None elsewhere."""
+        return self._data
+
     def replace(self, **known: Any) -> Run:
         """The same run with some attributes other than its folder's, such as `model` or `seed`."""
         return Run(self.path, self._data, **{**self._known, **known})

@@ -98,6 +98,8 @@ class Plan:
             for name in option_tools.SECTIONS
         }
         run = {name: sections["run"][name] for name in ("seed", "device", "report")}
+        if self.options.run.devices is not None:
+            run["devices"] = self.options.run.devices
         return {
             "elbax": versions["elbax"],
             "schema": SCHEMA,

@@ -17,6 +17,7 @@ from elbax.recipes import build as recipes_build
 from elbax.run import measure as measuring
 from elbax.run import metrics
 from elbax.run.fitting import Clock, batch_of, fit
+from elbax.run.fitting import follow as follow_fit
 from elbax.run.folder import BEST, METRICS, MODEL, RESULTS, SCHEMA
 from elbax.run.labels import conditioned
 from elbax.run.progress import Progress
@@ -24,8 +25,8 @@ from elbax.run.run import LAST_GOOD, Run
 from elbax.run.settle import Plan
 from elbax.run.signals import Interrupted, SignalWatch
 from elbax.run.use import tables
-from elbax.train import CheckpointError, Diverged, Outcome, Trainer, merge
-from elbax.util import environment, files
+from elbax.train import CheckpointError, Diverged, Layout, Outcome, Trainer, merge
+from elbax.util import environment, files, processes
 from elbax.util.keys import evaluation_key
 
 _ROWS = {"train": "training", "test": "test"}
@@ -50,11 +51,11 @@ def build(plan: Plan) -> Trainer:
     return trainer
 
 
-def write_config(run: Run, plan: Plan, trainer: Trainer, device: Any) -> None:
+def write_config(run: Run, plan: Plan, parameters: int, device: Any) -> None:
     """Writes ``config.json``: from here on the folder is a run, and can be resumed."""
     run.write_config(
         plan.to_config(
-            parameters=trainer.parameter_count,
+            parameters=parameters,
             device=device.device_kind,
             versions=environment.versions(),
         )
@@ -89,6 +90,46 @@ def rehearsals(plan: Plan, trainer: Trainer) -> list[Callable[[], None]]:
     return [functools.partial(measuring.rehearse, trainer.trained[0], data.train, seed)]
 
 
+def layout_of(plan: Plan) -> Layout | None:
+    """The devices that the run's batches are spread over; None of a single one.
+
+    Raises:
+        LayoutError: There are not so many, or they cannot share a batch.
+        ProcessError: Processes differ in their data, options or versions.
+    """
+    processes.check_same(
+        {
+            "data": plan.dataset.fingerprint,
+            "options": repr(
+                (plan.options.model, plan.options.training, plan.options.run.seed, plan.iterations)
+            ),
+            "versions": repr(environment.versions()),
+        }
+    )
+    return devices_of(plan)
+
+
+def devices_of(plan: Plan) -> Layout | None:
+    """As `layout_of`, without a look at the other processes.
+
+    Raises:
+        LayoutError: There are not so many, or they cannot share a batch.
+    """
+    run = plan.options.run
+    return Layout.of(run.devices, plan.options.training.batch_size, run.device)
+
+
+def follow(plan: Plan, trainer: Trainer, watch: SignalWatch) -> None:
+    """Trains along with the process that has the run's folder, and waits until it has done.
+
+    Raises:
+        Interrupted: By a signal, to any process.
+        Diverged: As there.
+    """
+    follow_fit(plan, trainer, layout_of(plan), watch)
+    processes.leave("done")
+
+
 def train(
     run: Run,
     plan: Plan,
@@ -115,19 +156,54 @@ def train(
         Diverged: The last good state is saved.
         WriteError: The disk is full; the last checkpoint is still there.
     """
+    layout = layout_of(plan)
     try:
-        trainer, outcome, clock = fit(run, plan, trainer, progress, watch)
+        trainer, outcome, clock = fit(run, plan, trainer, progress, watch, layout)
     except Diverged as error:
-        state = error.report.state
-        model, _ = merge(state.parameters, trainer.model, trainer.objective)
-        save_model(run / MODEL, model, {"step": int(state.step), "which": LAST_GOOD})
-        raise Diverged(_mend(error, run, plan), error.report) from None
+        raise keep_last_good(error, run, plan, trainer) from None
+    return conclude(run, plan, trainer, outcome, clock, progress, rehearsed)
+
+
+def conclude(
+    run: Run,
+    plan: Plan,
+    trainer: Trainer,
+    outcome: Outcome,
+    clock: Clock,
+    progress: Progress,
+    rehearsed: Callable[[], object] = lambda: None,
+) -> LatentVariableModel:
+    """Saves the models of a run whose training has ended, and measures the one that is the run's.
+
+    Args:
+        run: The run's folder.
+        plan: The run, settled.
+        trainer: At its last state.
+        outcome: How training ended.
+        clock: How long it took.
+        progress: Where progress goes.
+        rehearsed: Waits for what is compiled beside the training.
+
+    Returns:
+        The run's model.
+
+    Raises:
+        WriteError: The disk is full.
+    """
     model, which = _save_models(run, plan, trainer, progress)
     rehearsed()
     results = _measure(plan, trainer, model, which, outcome, clock, progress)
     progress.settled()
     files.write_sealed(run / RESULTS, {**results, "log": metrics.sealed(run / METRICS)})
     return model
+
+
+def keep_last_good(error: Diverged, run: Run, plan: Plan, trainer: Trainer) -> Diverged:
+    """Writes the model of the last good state of a run that diverged; the error with its mend."""
+    state = error.report.state
+    model, _ = merge(state.parameters, trainer.model, trainer.objective)
+    save_model(run / MODEL, model, {"step": int(state.step), "which": LAST_GOOD})
+    return Diverged(_mend(error, run, plan), error.report)
 
 
 def _mend(error: Diverged, run: Run, plan: Plan) -> str:

@@ -51,11 +51,28 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         logging.getLogger("absl").setLevel(logging.ERROR)
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=_KEEP, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
         self._folder = Path(folder).absolute()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=_KEEP,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            **self._alone(),
+        )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+    def _alone(self) -> dict[str, Any]:
+        """Of several processes this one writes, and the others are not waited for."""
+        import jax
+        import orbax.checkpoint as ocp
+
+        if jax.process_count() == 1:
+            return {}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        own = jax.process_index()
+        among = ocp.options.MultiprocessingOptions(
+            primary_host=own, active_processes={own}, barrier_sync_key_prefix=self._folder.name
+        )
+        return {"create": False, "multiprocessing_options": among}
 
     def __enter__(self) -> "Checkpoints":  # noqa: PYI034 (beartype cannot read Self here)
         return self
@@ -71,12 +88,14 @@ class Checkpoints:
     def save(self, state: State, extra: Mapping[str, Any]) -> None:
         """Saves the state, and something small that JSON can say, under the state's step.
 
+        Of the state of several runs that is the step of the one that has come furthest.
+
         Raises:
             CheckpointError: It could not be written; what was saved before is still there.
         """
         import orbax.checkpoint as ocp
 
-        step = int(state.step)
+        step = int(np.max(state.step))
         if self._manager.latest_step() == step:
             return
         leaves = to_arrays(state)

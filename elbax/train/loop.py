@@ -19,21 +19,24 @@ import enum
 import functools
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import PyTree
+from jaxtyping import PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch
+from elbax.train.layout import Layout
 from elbax.train.order import BatchOrder
 from elbax.train.state import Best, State
 from elbax.train.step import MAX_CHUNK, Compiled, Program, Transform, without_best
 
-_FIRST_CHUNK = 20  # short, so that the first progress line comes at once
+T = TypeVar("T")
+
+FIRST_CHUNK = 20  # short, so that the first progress line comes at once
 
 
 class Outcome(enum.Enum):
@@ -92,6 +95,7 @@ def fit(  # noqa: PLR0913 - a run has so many parts
     patience: int | None = None,
     chunk_seconds: float = 1.0,
     programs: "dict[Any, Compiled] | None" = None,
+    layout: Layout | None = None,
 ) -> Iterator[Report]:
     """Trains from `state` until `steps` steps are taken, one report a chunk.
 
@@ -115,6 +119,8 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         programs: What earlier calls compiled, to be used again where the shapes are the same. The
             caller keeps one for each model (but for its arrays), objective, optimiser and
             transform.
+        layout: Devices to spread each batch over; None: the one on which the arrays are. The
+            reports' states are on a single one all the same.
 
     Yields:
         A report after each chunk; the last one has an outcome.
@@ -122,16 +128,18 @@ def fit(  # noqa: PLR0913 - a run has so many parts
     Raises:
         ValueError: A batch is larger than the data, or a number is not positive.
     """
-    _check(data.x.shape[0], batch_size, validate_every, patience)
+    check_sizes(data.x.shape[0], batch_size, validate_every, patience)
     if int(state.step) >= steps:
         return  # nothing is left to train, so nothing to compile
-    program = Program(model, objective, optimizer, transform, batch_size, steps)
-    order = BatchOrder(state.key, data.x.shape[0], batch_size)
+    program = Program(model, objective, optimizer, transform, batch_size, steps, layout)
+    order, own_key = BatchOrder(state.key, data.x.shape[0], batch_size), state.key
+    state, data, validation = _everywhere(layout, (state, data, validation))
     started = time.perf_counter()
     programs = {} if programs is None else programs
     shapes = (
         batch_size,
         steps if validation is not None else None,
+        layout,
         _shapes((data, validation, without_best(state))),
     )
     if shapes not in programs:
@@ -139,9 +147,9 @@ def fit(  # noqa: PLR0913 - a run has so many parts
     advance, validate = programs[shapes]
     compile_seconds = time.perf_counter() - started
 
-    step, length = int(state.step), _FIRST_CHUNK
+    step, length = int(state.step), FIRST_CHUNK
     while step < steps:
-        until = steps if validate is None else min(steps, _next_multiple(step, validate_every))
+        until = steps if validate is None else min(steps, next_multiple(step, validate_every))
         count = min(length, until - step)
         indices = order.fill(step, count)
         started = time.perf_counter()
@@ -149,12 +157,11 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         metrics = {name: np.asarray(rows)[:count] for name, rows in buffers.items()}
         seconds = time.perf_counter() - started
 
-        bad = _first_non_finite(metrics)
-        if bad is None and not finite:
-            bad = count, ""  # the last step's loss was finite and its gradient was not
+        bad = what_is_bad(metrics, finite=bool(finite))
         if bad is not None:
             retake = functools.partial(advance, without_best(state), data, indices)
-            report = _diverged(retake, state, step, metrics, bad)
+            report = diverged(retake, state, step, metrics, bad)
+            report = dataclasses.replace(report, state=_here(layout, report.state, own_key))
             yield dataclasses.replace(report, seconds=seconds, compile_seconds=compile_seconds)
             return
 
@@ -164,9 +171,12 @@ def fit(  # noqa: PLR0913 - a run has so many parts
             found = validate(without_best(state), validation)
             validated = {name: np.asarray(value) for name, value in found.items()}
             state, improved = _keep_best(state, validated["loss"])
-        outcome = _outcome(state, steps, validate_every, patience if validated else None)
+        best = None if state.best is None else int(state.best.step)
+        outcome = outcome_at(
+            int(state.step), best, steps, validate_every, patience if validated else None
+        )
         yield Report(
-            state=state,
+            state=_here(layout, state, own_key),
             first_step=step,
             step=step + count,
             metrics=metrics,
@@ -179,7 +189,7 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         if outcome is not None:
             return
         step, compile_seconds = step + count, 0.0
-        length = _next_length(count, seconds, chunk_seconds)
+        length = _agreed(layout, next_length(count, seconds, chunk_seconds))
 
 
 def _shapes(tree: PyTree) -> tuple[Any, ...]:
@@ -187,23 +197,39 @@ def _shapes(tree: PyTree) -> tuple[Any, ...]:
     return structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
+def _everywhere(layout: Layout | None, tree: T) -> T:
+    return tree if layout is None else layout.everywhere(tree)
+
+
+def _here(layout: Layout | None, state: State, key: PRNGKeyArray) -> State:
+    """The state on one device of this process."""
+    return state if layout is None else dataclasses.replace(layout.here(state), key=key)
+
+
+def _agreed(layout: Layout | None, length: int) -> int:
+    """The length of the next chunk, which a clock has made: the first process's, in all."""
+    return length if layout is None else layout.of_first(length)
+
+
 def _keep_best(state: State, loss: np.ndarray) -> tuple[State, bool]:
-    if state.best is None or not loss < state.best.loss:
+    if state.best is None or not loss < np.asarray(state.best.loss):
         return state, False
     best = Best(state.parameters, state.optimizer_state, jnp.asarray(loss), state.step)
     return dataclasses.replace(state, best=best), True
 
 
-def _outcome(state: State, steps: int, validate_every: int, patience: int | None) -> Outcome | None:
-    step = int(state.step)
+def outcome_at(
+    step: int, best: int | None, steps: int, validate_every: int, patience: int | None
+) -> Outcome | None:
+    """How a run ends at a step, its best validation after the step `best`; None: it goes on."""
     # Validations fall on multiples of `validate_every`: the steps since the best one count them.
-    waited = 0 if state.best is None else (step - int(state.best.step)) // validate_every
+    waited = 0 if best is None else (step - best) // validate_every
     if patience is not None and waited >= patience:
         return Outcome.STOPPED_EARLY
     return Outcome.FINISHED if step >= steps else None
 
 
-def _diverged(
+def diverged(
     retake: Callable[[Any], tuple[State, Any, Any]],
     state: State,
     step: int,
@@ -243,6 +269,20 @@ def _last_finite(retake: Callable[[Any], tuple[State, Any, Any]], row: int) -> i
     return finite
 
 
+def what_is_bad(metrics: dict[str, np.ndarray], *, finite: bool) -> tuple[int, str] | None:
+    """The row of a chunk's metrics that is not finite, and which; None where all is well.
+
+    Args:
+        metrics: One row a step.
+        finite: Whether the parameters at the end are: the last step's loss may be finite, and its
+            gradient not.
+    """
+    bad = _first_non_finite(metrics)
+    if bad is None and not finite:
+        return len(next(iter(metrics.values()))), ""
+    return bad
+
+
 def _first_non_finite(metrics: dict[str, np.ndarray]) -> tuple[int, str] | None:
     """The first row with a value that is not finite, and the most telling metric that has one."""
     found = {}
@@ -258,17 +298,24 @@ def _first_non_finite(metrics: dict[str, np.ndarray]) -> tuple[int, str] | None:
     return row, (parts or terms or sorted(found))[0]
 
 
-def _next_multiple(step: int, every: int) -> int:
+def next_multiple(step: int, every: int) -> int:
+    """The next step after this one that is a multiple."""
     return step - step % every + every
 
 
-def _next_length(count: int, seconds: float, chunk_seconds: float) -> int:
+def next_length(count: int, seconds: float, chunk_seconds: float) -> int:
+    """How many steps the next chunk takes, after `count` took so long."""
     # At most four times the last one: a first measurement of a few steps is rough.
     wanted = chunk_seconds * count / max(seconds, 1e-9)
     return int(min(max(wanted, 1), 4 * count, MAX_CHUNK))
 
 
-def _check(size: int, batch_size: int, validate_every: int, patience: int | None) -> None:
+def check_sizes(size: int, batch_size: int, validate_every: int, patience: int | None) -> None:
+    """Refuses a batch larger than the data, and numbers that are not positive.
+
+    Raises:
+        ValueError: One line.
+    """
     for name, value in (
         ("batch size", batch_size),
         ("number of steps between validations", validate_every),

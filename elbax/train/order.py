@@ -1,8 +1,10 @@
 """The order in which the steps of a run see the rows."""
 
+from typing import Any
+
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from elbax.train.step import MAX_CHUNK, ORDER
 from elbax.util.orders import permutation
@@ -28,6 +30,11 @@ class BatchOrder:
         return buffer
 
     def _draw(self, epoch: int) -> np.ndarray:
-        seed = np.asarray(jax.random.key_data(jax.random.fold_in(self._key, epoch)))
+        seed = np.asarray(_seed(self._key, epoch))
         order = permutation(self._size, np.random.Philox(key=seed.astype(np.uint64)))
         return order[: self._shape[0] * self._shape[1]].reshape(self._shape).astype(np.int32)
+
+
+@jax.jit  # one call instead of two dozen: of small data an epoch is over in milliseconds
+def _seed(key: PRNGKeyArray, epoch: Any) -> Array:
+    return jax.random.key_data(jax.random.fold_in(key, epoch))

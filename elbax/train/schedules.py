@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -10,7 +11,7 @@ import optax
 LEARNING_RATES = ("constant", "cosine", "exponential", "staged")
 
 
-def learning_rate(name: str, peak: float, *, steps: int, warm_up: int = 0) -> Callable[[Any], Any]:
+def learning_rate(name: str, peak: Any, *, steps: int, warm_up: int = 0) -> Callable[[Any], Any]:
     """A learning rate as a function of the step.
 
     Args:
@@ -42,7 +43,7 @@ def learning_rate(name: str, peak: float, *, steps: int, warm_up: int = 0) -> Ca
     return optax.join_schedules([rise, schedules[name]()], [warm_up])
 
 
-def _staged(peak: float, length: int) -> Callable[[Any], Any]:
+def _staged(peak: Any, length: int) -> Callable[[Any], Any]:
     """The rate of stage i = 0 … 7 is peak · 10^(−i/7), for 3^i parts of 3,280 of the run."""
     ends = np.cumsum(3.0 ** np.arange(7)) * length / np.sum(3.0 ** np.arange(8))
     starts = np.ceil(ends).astype(np.int32)  # of all stages but the first
@@ -76,7 +77,7 @@ def kl_weight(
             f"cycles is {cycles} and warm_up {warm_up}; they must be at least 1 and at least 0"
         )
     if cycles == 1:
-        return optax.linear_schedule(0.0, beta, warm_up) if warm_up else beta
+        return KLWeight(beta, warm_up) if warm_up else beta
     if warm_up:
         raise ValueError(
             f"warm_up is {warm_up} with {cycles} cycles; each cycle has its own rise: leave it out"
@@ -85,12 +86,29 @@ def kl_weight(
         raise ValueError(f"rise is {rise}; it must be above 0 and at most 1")
     if steps is None or steps < cycles:
         raise ValueError(f"{cycles} cycles in a run of {steps} steps; give at least one step each")
-    period = steps / cycles
-    # The remainder is taken of whole numbers: of fractions it would miss the start of a cycle.
-    place = lambda step: (step * cycles) % steps / cycles  # noqa: E731
-    return lambda step: (
-        beta * jnp.where(step >= steps, 1.0, jnp.minimum(place(step) / (rise * period), 1.0))
-    )
+    return KLWeight(beta, 0, cycles, steps, rise)
+
+
+class KLWeight(eqx.Module):
+    """A weight of the KL that grows with the step: what `kl_weight` makes, which says what it is.
+
+    β is a leaf, so that models which differ by it alone train in one program.
+    """
+
+    beta: Any
+    warm_up: int = eqx.field(static=True)
+    cycles: int = eqx.field(static=True, default=1)
+    steps: int = eqx.field(static=True, default=0)
+    rise: float = eqx.field(static=True, default=0.5)
+
+    def __call__(self, step: Any) -> Any:
+        """The weight after so many steps."""
+        if self.cycles == 1:
+            return optax.linear_schedule(0.0, self.beta, self.warm_up)(step)
+        # The remainder is taken of whole numbers: of fractions it would miss the start of a cycle.
+        place = (step * self.cycles) % self.steps / self.cycles
+        risen = jnp.minimum(place / (self.rise * (self.steps / self.cycles)), 1.0)
+        return self.beta * jnp.where(step >= self.steps, 1.0, risen)
 
 
 def target_rate(rate: float, *, grows: int = 0) -> float | Callable[[Any], Any]:

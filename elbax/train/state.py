@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, Key, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective
 
@@ -22,12 +22,14 @@ class Best(eqx.Module):
 
     parameters: PyTree
     optimizer_state: PyTree
-    loss: Float[Array, ""]
-    step: Int[Array, ""]
+    loss: Float[Array, "..."]
+    step: Int[Array, "..."]
 
 
 class State(eqx.Module):
     """All that changes during training: a pytree of arrays, to be saved, sharded, vmapped.
+
+    That of several runs (`elbax.train.abreast`) has one more axis in front of every array.
 
     Attributes:
         parameters: The trainable arrays of the pair (model, objective), None elsewhere.
@@ -41,8 +43,8 @@ class State(eqx.Module):
     parameters: PyTree
     optimizer_state: PyTree
     objective_state: PyTree
-    step: Int[Array, ""]
-    key: PRNGKeyArray
+    step: Int[Array, "..."]
+    key: Key[Array, "..."]
     best: Best | None
 
 
@@ -72,8 +74,7 @@ def init_state(
 
 def merge(parameters: PyTree, model: M, objective: O) -> tuple[M, O]:
     """Puts trained parameters (a `State`'s or a `Best`'s) back into the modules they came from."""
-    static = eqx.filter((model, objective), eqx.is_inexact_array, inverse=True)
-    return eqx.combine(parameters, static)
+    return eqx.combine(parameters, (model, objective))
 
 
 def to_arrays(state: PyTree) -> dict[str, np.ndarray]:

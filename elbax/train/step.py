@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import Batch, Metrics
+from elbax.train.layout import Layout
 from elbax.train.state import State, merge
 from elbax.util import environment
 
@@ -32,20 +33,26 @@ class Program(NamedTuple):
     transform: Transform | None
     batch_size: int
     steps: int
+    layout: Layout | None = None
 
     def compile(self, state: State, data: Batch, validation: Batch | None) -> "Compiled":
         """Compiles for the shapes at hand, before the clock of the first chunk runs.
 
-        XLA does not hold Python's lock: both programs are compiled at once.
+        XLA does not hold Python's lock: both programs are compiled at once. (Of several processes
+        all compile in the same order.)
         """
-        indices = jax.ShapeDtypeStruct((MAX_CHUNK, self.batch_size), np.int32)
-        count, state = jax.ShapeDtypeStruct((), np.int32), without_best(state)
+        placed = None if self.layout is None else self.layout.replicated
+        indices = jax.ShapeDtypeStruct((MAX_CHUNK, self.batch_size), np.int32, sharding=placed)
+        count = jax.ShapeDtypeStruct((), np.int32, sharding=placed)
+        state = without_best(state)
         lowered = [jax.jit(self.advance).lower(state, data, indices, count)]
         if validation is not None:
             quick = environment.quick_compilation()
             lowered.append(jax.jit(self.validate, **quick).lower(state, validation))
-        with ThreadPoolExecutor() as threads:
+        with ThreadPoolExecutor(None if self.layout is None else 1) as threads:
             advance, *validate = threads.map(lambda one: one.compile(), lowered)
+        if self.layout is not None:
+            advance = _placing(advance, self.layout)
         return Compiled(advance, validate[0] if validate else None)
 
     def advance(
@@ -60,15 +67,16 @@ class Program(NamedTuple):
 
         def body(i: Int[Array, ""], carry: tuple[State, Metrics]) -> tuple[State, Metrics]:
             state, buffers = carry
-            state, metrics = take_step(state, _gather(data, indices[i]))
+            state, metrics = take_step(state, self._gather(data, indices[i]))
             return state, jax.tree.map(lambda rows, row: rows.at[i].set(row), buffers, metrics)
 
-        shapes = jax.eval_shape(take_step, state, _gather(data, indices[0]))[1]
+        shapes = jax.eval_shape(take_step, state, self._gather(data, indices[0]))[1]
         buffers = jax.tree.map(lambda s: jnp.zeros((indices.shape[0], *s.shape), s.dtype), shapes)
         # A traced trip count serves a shorter chunk without a second compilation, as fast as scan.
         state, buffers = jax.lax.fori_loop(0, count, body, (state, buffers))
         finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.parameters)]
-        return state, buffers, jnp.all(jnp.asarray(finite))
+        finite = jnp.all(jnp.asarray(finite))
+        return state, buffers, finite if self.layout is None else self.layout.join(finite)
 
     def take_step(self, state: State, batch: Batch) -> tuple[State, Metrics]:
         """One step of the optimiser on one batch of stored rows."""
@@ -79,11 +87,16 @@ class Program(NamedTuple):
         updates, optimizer_state = self.optimizer.update(
             gradient, state.optimizer_state, state.parameters
         )
+        parameters = optax.apply_updates(state.parameters, updates)
+        moved = (parameters, optimizer_state, objective_state, state.step + 1, metrics)
+        if self.layout is not None:
+            moved = self.layout.join(moved)
+        parameters, optimizer_state, objective_state, step, metrics = moved
         new_state = State(
-            parameters=optax.apply_updates(state.parameters, updates),
+            parameters=parameters,
             optimizer_state=optimizer_state,
             objective_state=objective_state,
-            step=state.step + 1,
+            step=step,
             key=state.key,
             best=state.best,
         )
@@ -115,7 +128,7 @@ class Program(NamedTuple):
         def evaluate(rows: Int[Array, " batch"]) -> Metrics:
             arguments = (
                 state.objective_state,
-                _gather(data, rows),
+                self._gather(data, rows),
                 last,
                 jax.random.fold_in(key, rows[0]),
             )
@@ -129,7 +142,13 @@ class Program(NamedTuple):
         if size % self.batch_size:
             parts.append(evaluate(jnp.arange(whole * self.batch_size, size)))
             weights.append(size % self.batch_size / size)
-        return jax.tree.map(lambda *m: sum(w * v for w, v in zip(weights, m, strict=True)), *parts)
+        found = jax.tree.map(lambda *m: sum(w * v for w, v in zip(weights, m, strict=True)), *parts)
+        return found if self.layout is None else self.layout.join(found)
+
+    def _gather(self, data: Batch, rows: Int[Array, " batch"]) -> Batch:
+        if self.layout is None:
+            return _gather(data, rows)
+        return self.layout.split(_gather(data, self.layout.split(rows)))
 
 
 class Compiled(NamedTuple):
@@ -137,6 +156,11 @@ class Compiled(NamedTuple):
 
     advance: Callable[..., Any]
     validate: Callable[..., Any] | None
+
+
+def _placing(advance: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
+    """The program with the rows and the number of its steps put on every device."""
+    return lambda state, data, *rest: advance(state, data, *map(layout.everywhere, rest))
 
 
 def without_best(state: State) -> State:

@@ -17,6 +17,7 @@ import optax
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.members import Members
+from elbax.train.layout import Layout
 from elbax.train.loop import Outcome, Report, fit
 from elbax.train.state import Best, State, merge
 
@@ -78,6 +79,7 @@ class Trainer:
         patience: int | None = None,
         callback: Callable[[Report], None] | None = None,
         interrupted: Callable[[], bool] | None = None,
+        layout: Layout | None = None,
     ) -> tuple["Trainer", Outcome]:
         """Trains until `steps` steps are taken in all, patience is out, or it is interrupted.
 
@@ -90,6 +92,7 @@ class Trainer:
             patience: Stop after so many validations without a better one; None never stops early.
             callback: Called with the report of each chunk, of a diverged one too.
             interrupted: Asked after each chunk whether to stop.
+            layout: Devices to spread each batch over; None: one.
 
         Returns:
             The trainer with the new state, and how training ended.
@@ -112,13 +115,15 @@ class Trainer:
             validate_every=validate_every,
             patience=patience,
             programs=self.programs,
+            layout=layout,
         ):
             state = report.state
             if callback is not None:
                 callback(report)
             if report.outcome is Outcome.DIVERGED:
                 raise Diverged(report.message, report)
-            if interrupted is not None and interrupted():
+            stop = interrupted is not None and interrupted()
+            if stop if layout is None else layout.any(stop):
                 outcome = Outcome.INTERRUPTED
                 break
             outcome = report.outcome or outcome

@@ -120,7 +120,7 @@ def device(name: str | None) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return jax.devices(name)[0]
+            return jax.local_devices(backend=name)[0]
     except (RuntimeError, AssertionError):  # jax asserts where a platform's plugin is missing
         mend = "install jax[cuda12], or leave --device out" if name == "gpu" else "leave it out"
         raise DeviceError(f"device (--device) is {name}, and JAX finds none here: {mend}") from None

@@ -40,8 +40,8 @@ def chunks_of(monkeypatch):
     """Fixes the length of all chunks (but for those that end at a validation, or the run's end)."""
 
     def fix(length):
-        monkeypatch.setattr(loop, "_FIRST_CHUNK", length)
-        monkeypatch.setattr(loop, "_next_length", lambda *_: length)
+        monkeypatch.setattr(loop, "FIRST_CHUNK", length)
+        monkeypatch.setattr(loop, "next_length", lambda *_: length)
 
     return fix
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from elbax import recipes
 from elbax.cli.parsing import POSITIONAL, help_of, read
+from elbax.cli.runs.together import ProcessesOptions, first, taken_from
 from elbax.recipes import settings
 from elbax.recipes.options import (
     PARTS,
@@ -47,6 +48,7 @@ class Arguments:
     short: ShortOptions = dataclasses.field(default_factory=ShortOptions)
     reading: DataOptions = dataclasses.field(default_factory=DataOptions)
     run: RunOptions = dataclasses.field(default_factory=RunOptions)
+    processes: ProcessesOptions = dataclasses.field(default_factory=ProcessesOptions)
     recipe: str = "vae"
     """What to start from (see `elbax recipes`)."""
     config: Path | None = None
@@ -64,28 +66,30 @@ def main(words: Sequence[str]) -> None:
     if wants_help:
         known = recipe if recipe in recipes.RECIPES else None
         options, _ = settings.settle(recipe=known, config=config, keywords={})
-        print(help_of(Arguments, "train", _defaults(options), _names_of_parts()))
+        print(help_of(Arguments, "train", defaults(options), names_of_parts()))
         raise SystemExit(0)
+    together = taken_from(given)
     options, data_of_file = settings.settle(recipe=recipe, config=config, keywords=given)
     data = data or data_of_file
     if data is None:
         raise ValueError("`elbax train` needs DATA; see `elbax train --help`")
     environment.prepare(options.run.device)
+    together.join()
     from elbax.workflow import start
 
     console = Console(sys.stderr, None if as_json else sys.stdout)
-    run = start(str(data), options, console)
-    if as_json and not options.run.dry_run:
+    run = start(str(data), options, console if first() else Console())
+    if as_json and not options.run.dry_run and first():
         print(json.dumps(summary(run)))
 
 
-def _defaults(options: Options) -> dict[str, Any]:
+def defaults(options: Options) -> dict[str, Any]:
     """The defaults that the help shows: those of the recipe and the file."""
     sections = [vars(getattr(options, section)) for section in SECTIONS]
     return {name: value for section in sections for name, value in section.items()}
 
 
-def _names_of_parts() -> str:
+def names_of_parts() -> str:
     """The names that the help of --prior and its like leaves out: only the parts know them."""
     environment.prepare()
     from elbax.recipes import parts

@@ -43,7 +43,7 @@ class WassersteinMMD(AbstractStatelessObjective):
     compares_rows: ClassVar[bool] = True
     has_bound: ClassVar[bool] = False
 
-    scale: float = eqx.field(static=True, default=100.0)
+    scale: float = 100.0
     kernel: Kernel = eqx.field(static=True, default="inverse-multiquadratic")
 
     def __check_init__(self) -> None:
@@ -80,8 +80,8 @@ class RegularisedL2(AbstractStatelessObjective):
     posterior: ClassVar[PosteriorNeed] = "point"
     has_bound: ClassVar[bool] = False
 
-    beta: float = eqx.field(static=True, default=0.005)
-    decay: float = eqx.field(static=True, default=4e-5)
+    beta: float = 0.005
+    decay: float = 4e-5
 
     def __check_init__(self) -> None:
         check_not_negative(beta=self.beta, decay=self.decay)

@@ -41,7 +41,7 @@ class NegativeELBO(AbstractStatelessObjective):
 
     name: ClassVar[str] = "elbo"
 
-    beta: float | Callable[[Int[Array, ""]], Any] = eqx.field(static=True, default=1.0)
+    beta: float | Callable[[Int[Array, ""]], Any] = 1.0
     samples: int = eqx.field(static=True, default=1)
     kl: KLEstimate = eqx.field(static=True, default="closed")
     free_bits: float = eqx.field(static=True, default=0.0)

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Scalar
@@ -31,7 +30,7 @@ class FactorVAE(AbstractStatelessObjective):
     compares_rows: ClassVar[bool] = True
     true_gradient: ClassVar[bool] = False
 
-    gamma: float = eqx.field(static=True)
+    gamma: float
     discriminator: MLP
 
     def __init__(

@@ -49,9 +49,9 @@ class GECO(AbstractObjective):
 
     name: ClassVar[str] = "geco"
 
-    tolerance: float = eqx.field(static=True, default=0.1)
-    speed: float = eqx.field(static=True, default=0.1)
-    smoothing: float = eqx.field(static=True, default=0.99)
+    tolerance: float = 0.1
+    speed: float = 0.1
+    smoothing: float = 0.99
     samples: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:

@@ -36,8 +36,8 @@ class InfoVAE(AbstractStatelessObjective):
     fixed_prior: ClassVar[bool] = True
     compares_rows: ClassVar[bool] = True
 
-    alpha: float = eqx.field(static=True, default=0.0)
-    scale: float = eqx.field(static=True, default=1000.0)
+    alpha: float = 0.0
+    scale: float = 1000.0
     kernel: Kernel = eqx.field(static=True, default="gaussian")
 
     def __check_init__(self) -> None:

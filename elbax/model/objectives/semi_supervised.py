@@ -3,7 +3,6 @@
 import dataclasses
 from typing import ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,7 +56,7 @@ class SemiSupervised(AbstractStatelessObjective):
     needs_labels: ClassVar[bool] = True
     has_bound: ClassVar[bool] = False
 
-    alpha: float = eqx.field(static=True, default=1.0)
+    alpha: float = 1.0
 
     def __check_init__(self) -> None:
         check_not_negative(alpha=self.alpha)

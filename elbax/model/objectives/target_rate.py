@@ -29,8 +29,8 @@ class TargetRate(AbstractStatelessObjective):
 
     name: ClassVar[str] = "target-rate"
 
-    rate: float | Callable[[Int[Array, ""]], Any] = eqx.field(static=True, default=25.0)
-    gamma: float = eqx.field(static=True, default=1000.0)
+    rate: float | Callable[[Int[Array, ""]], Any] = 25.0
+    gamma: float = 1000.0
     samples: int = eqx.field(static=True, default=1)
 
     def __check_init__(self) -> None:

@@ -44,9 +44,9 @@ class BetaTC(AbstractStatelessObjective):
     needs_data_size: ClassVar[bool] = True
     compares_rows: ClassVar[bool] = True
 
-    alpha: float = eqx.field(static=True, default=1.0)
-    beta: float = eqx.field(static=True, default=6.0)
-    gamma: float = eqx.field(static=True, default=1.0)
+    alpha: float = 1.0
+    beta: float = 6.0
+    gamma: float = 1.0
     weighting: Weighting = eqx.field(static=True, default="stratified")
 
     def __check_init__(self) -> None:
