@@ -237,7 +237,7 @@ def test_a_model_of_images_with_holes_is_saved_and_bounds_the_observed_alone(tmp
     x = np.array([0.0, np.nan, 1.0, np.nan], np.float32).reshape(1, *shape)
     save_model(tmp_path / "m.safetensors", model)
     again = load_model(tmp_path / "m.safetensors")
-    noise = {"key": jax.random.key(1), "samples": 4000}
+    noise = {"key": jax.random.key(1), "samples": 100_000}
     found = importance(model, x, **noise).log_likelihood[0]
     assert importance(again, x, **noise).log_likelihood[0] == found
     # log p(x1 = 0, x3 = 1) by quadrature over z.
