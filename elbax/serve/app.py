@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
 
 from elbax.serve import contract
 from elbax.serve.answers import chosen, to_json
@@ -101,7 +102,9 @@ def _state(app: FastAPI, service: Service, gate: Gate, metrics: Metrics) -> None
             raise Refused(503, f"the server is {what}", again=1)
         return {"status": "ready"}
 
-    @app.get("/metrics", responses=contract.problems(401, 503))
+    described = contract.problems(401, 503)
+
+    @app.get("/metrics", responses=described, response_class=PlainTextResponse)
     async def prometheus() -> Response:
         """Requests, their times and batches, for Prometheus."""
         return Response(metrics.text(), media_type=TYPE)

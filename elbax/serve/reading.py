@@ -196,7 +196,7 @@ class Reader:
                     "the model was trained on numbers of its own, not on pictures of 8 bits: send "
                     f"{JSON} or {ARROW}"
                 )
-            return Given(array=x if x.dtype == np.uint8 else x.astype(np.float32))
+            return Given(array=x if x.dtype == np.uint8 else data_tables.single(x))
         raise Refused(415, f"the body is {shown(kind)}, and what is read is {listed(self.types)}")
 
     @property
@@ -228,7 +228,7 @@ class Reader:
             ValueError: It is not what its type says, or of another length; one line.
         """
         if kind == JSON:
-            return np.array(checked(self.latents, body)["z"], np.float32)
+            return data_tables.single(np.array(checked(self.latents, body)["z"], float))
         if kind != ARROW:
             known = listed([JSON, ARROW])
             raise Refused(415, f"the body is {shown(kind)}, and what is read is {known}")
@@ -237,11 +237,11 @@ class Reader:
             names = [name for name in table.column_names if name.startswith(prefix)]
             if names:
                 columns = [_numbers(table[name]) for name in names]
-                return np.stack(columns, axis=1).astype(np.float32)
+                return data_tables.single(np.stack(columns, axis=1))
         name = next((name for name in ("z", "mean") if name in table.column_names), None)
         if name is None:
             raise DataError(f"{WHERE} has no column z, nor z_0, z_1, …: call the latents so")
-        return _array(table[name], (self._run.model.latent_dim,)).astype(np.float32)
+        return data_tables.single(_array(table[name], (self._run.model.latent_dim,)))
 
     def _of_arrow(self, table: pa.Table) -> Given:
         table = self._bounded(table)
@@ -265,7 +265,7 @@ class Reader:
     def _of_array(self, x: np.ndarray, label: Sequence[int | str] | None) -> Given:
         """Rows of an array; vectors that are read by their columns are cells of a table."""
         if not self.columns:
-            kept = x if x.dtype == np.uint8 else x.astype(np.float32)
+            kept = x if x.dtype == np.uint8 else data_tables.single(x)
             return Given(array=kept, label=label)
         read = dataclasses.replace(files.from_array(x, WHERE, WHERE), missing=self._missing)
         return Given(cells=Cellwise({}, len(x), read), label=label)

@@ -21,6 +21,7 @@ from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from pydantic import Field, TypeAdapter
 
+from elbax.data.tables import single
 from elbax.serve import answers, schemas
 from elbax.serve.answers import Answer
 from elbax.serve.limits import Refused
@@ -198,7 +199,7 @@ def _of_run(verbs: Verbs) -> list[Tool]:
 def _latents(found: dict[str, Any]) -> np.ndarray:
     import numpy as np
 
-    return np.array(found["z"], np.float32)
+    return single(np.array(found["z"], float))
 
 
 def _about(name: str, verbs: Verbs) -> str:

@@ -60,6 +60,13 @@ def test_unseen_categories_may_be_missing(served):
     assert found == empty
 
 
+def test_an_unseen_category_of_another_type_is_filled(served):
+    rows = {"rows": [ROW | {"smoker": False}, ROW]}
+    found = served.post("/table-run/impute?unseen=missing", json=rows).json()["rows"]
+    assert found[0]["smoker"] in ("no", "yes")
+    assert found[1]["smoker"] == "no"
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "said"),
     [

@@ -225,7 +225,11 @@ def put(
         ]
         if kind in (pa.string(), pa.large_string(), pa.string_view()):  # numbers written as text
             cells = [cell if cell is None else files.as_text(cell) for cell in cells]
-        arrays.append(pa.array(cells, type=kind))
+        try:
+            arrays.append(pa.array(cells, type=kind))
+        except pa.ArrowException:  # unseen cells of another type, which were taken as missing
+            text = [cell if cell is None else files.as_text(cell) for cell in cells]
+            arrays.append(pa.array(text))
     return pa.table(arrays, names=list(table.columns))
 
 
