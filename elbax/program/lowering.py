@@ -87,10 +87,10 @@ def steps(program: Program, equation: Any, taken: list[Any]) -> list[Any]:  # no
     elif name == "convert_element_type":
         found = _converted(program, first, equation.invars[0].aval.dtype, params["new_dtype"])
     elif name in _REDUCTIONS:
-        found = _reduced(program, _REDUCTIONS[name], first, params["axes"], shape)
+        found = _reduced(program, _REDUCTIONS[name], first, tuple(map(int, params["axes"])), shape)
     elif name == "argmin":
         found = program.step("neg", [first], first.shape)
-        found = _reduced(program, "argmax", found, params["axes"], shape)
+        found = _reduced(program, "argmax", found, tuple(map(int, params["axes"])), shape)
     elif name == "cumsum":
         found = _running_sum(program, first, params["axis"], reverse=params["reverse"])
     elif name == "dot_general":

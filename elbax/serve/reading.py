@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -216,7 +217,7 @@ class Reader:
         rows, label = found["rows"], found.get("labels")
         if self.table:
             names = {name: None for row in rows for name in row}
-            cells = {name: [row.get(name) for row in rows] for name in names}
+            cells = {name: [_scalar(name, row.get(name)) for row in rows] for name in names}
             return Given(cells=Cellwise(cells, len(rows), missing=self._missing), label=label)
         return self._of_array(np.array(rows, np.float64), label)  # null becomes NaN
 
@@ -358,6 +359,20 @@ def problem(error: ValidationError) -> str:
     place = ".".join(str(part) for part in found[0]["loc"])
     more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
     return shown(f"{place or WHERE}: {found[0]['msg']}{more}")
+
+
+def _scalar(name: str, cell: Any) -> Any:
+    """A cell as it came, of a column that the model knows or not."""
+    if isinstance(cell, list | dict):
+        what = "a list" if isinstance(cell, list) else "an object"
+    elif isinstance(cell, int) and cell.bit_length() >= sys.float_info.max_exp:
+        what = "a whole number beyond every float"
+    else:
+        return cell
+    raise DataError(
+        f"{WHERE} has {what} in column {shown(repr(name))}: a cell is a number, a text, true, false "
+        "or null"
+    )
 
 
 def _arrow(body: bytes) -> pa.Table:

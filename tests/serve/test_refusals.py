@@ -60,6 +60,14 @@ def test_unseen_categories_may_be_missing(served):
     assert found == empty
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"), [(["", []], "a list"), ({}, "an object"), (10**400, "beyond every float")]
+)
+def test_a_cell_is_one_value_in_other_columns_too(served, cell, said):
+    rows = {"rows": [ROW | {"beside": cell}]}
+    assert f"{said} in column 'beside'" in detail(served.post("/table-run/impute", json=rows), 422)
+
+
 def test_an_unseen_category_of_another_type_is_filled(served):
     rows = {"rows": [ROW | {"smoker": False}, ROW]}
     found = served.post("/table-run/impute?unseen=missing", json=rows).json()["rows"]
@@ -117,6 +125,7 @@ def test_arrays_of_another_shape_or_beyond_the_levels(served):
         ("/table-run/sample?count=201", {}, 422),
         ("/table-run/sample?seed=-1", {}, 422),
         ("/table-run/sample?given=age=4", {}, 422),
+        ("/table-run/sample?given=%0D0", {}, 422),
         ("/table-run/sample?label=3", {}, 422),
         ("/image-run/sample?given=a=4", {}, 422),
         ("/table-run/decode", {"json": {"z": [[0.0]]}}, 422),

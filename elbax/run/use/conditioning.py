@@ -54,6 +54,16 @@ class Within:
 Given = dict[str, "Category | Within"]
 
 
+def _pieces(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise DataError(
+            f"given (--given) cannot be read: {error}; give NAME=VALUE on one line, separated by "
+            "commas, as in age=40,smoker=yes"
+        ) from None
+
+
 def parse(text: str, columns: Sequence[Column]) -> Given:
     """``age=40..50,kind=ash|elm,smoker=yes`` as values, ranges and sets by column.
 
@@ -65,7 +75,7 @@ def parse(text: str, columns: Sequence[Column]) -> Given:
     """
     known = {column.name: column for column in columns}
     found: Given = {}
-    for piece in next(csv.reader([text], skipinitialspace=True), []):
+    for piece in _pieces(text):
         name, equals, value = piece.partition("=")
         while equals and name.strip() not in known and "=" in value:  # a name with = in it
             more, _, value = value.partition("=")
