@@ -370,8 +370,8 @@ def _scalar(name: str, cell: Any) -> Any:
     else:
         return cell
     raise DataError(
-        f"{WHERE} has {what} in column {shown(repr(name))}: a cell is a number, a text, true, false "
-        "or null"
+        f"{WHERE} has {what} in column {shown(repr(name))}: a cell is a number, a text, true, "
+        "false or null"
     )
 
 
