@@ -50,7 +50,8 @@ class Checkpoints:
         """Opens the folder, or makes it; what a killed process left half-written is removed."""
         import orbax.checkpoint as ocp
 
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        # Orbax logs, with a traceback, what it raises as well: one line of ours tells it.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._folder = Path(folder).absolute()
         options = ocp.CheckpointManagerOptions(
             max_to_keep=_KEEP,

@@ -7,6 +7,7 @@ the first process is given, by flags or by what `scripts/launch` sets in the env
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -81,6 +82,10 @@ def join(
             "the port free, and do all have the same --coordinator and --processes, each its own "
             f"--process? ({_first_line(error)})"
         ) from None
+    if jax.process_index():  # the first one prints; Gloo, from whenever it has connected, all do
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.close(nothing)
 
 
 def index() -> int:
@@ -152,6 +157,7 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
+        ctypes.CDLL(None).fflush(None)  # what C has kept back belongs to the block, too
         os.dup2(own, 1)
         os.close(own)
         os.close(nothing)

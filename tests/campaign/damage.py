@@ -146,7 +146,9 @@ def _remove(path: Path, chance: random.Random) -> str:
 
 def _replace(files: list[Path]) -> Callable[[Path, random.Random], str]:
     def change(path: Path, chance: random.Random) -> str:
-        other = chance.choice(files)
+        # A model says of itself which of the run's it is: in another's place it is no silence.
+        model = path.suffix == ".safetensors"
+        other = chance.choice([one for one in files if not model or one.suffix != path.suffix])
         path.write_bytes(other.read_bytes())
         return f"by {other.name}"
 
