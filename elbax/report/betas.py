@@ -38,6 +38,7 @@ def curve(run: Run, betas: Sequence[float], said: Callable[[str], None]) -> tupl
     Raises:
         ValueError: The run's objective has no such weight, or its data have changed.
     """
+    folder.check_links(run.path)
     plan = settle.of_run(run)
     _check_weight(plan)
     steps = min(plan.iterations, LONGEST)

@@ -97,8 +97,9 @@ def locked(path: Path) -> Iterator[None]:
     """Claims a folder for this process inside the block; a process that is killed lets go of it.
 
     Raises:
-        RunFolderError: Another process is writing there.
+        RunFolderError: Another process is writing there, or a part of it lies elsewhere.
     """
+    check_links(path)
     try:
         import fcntl
     except ImportError:  # not on Windows: two runs into one folder are then the user's to avoid
@@ -119,6 +120,20 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def check_links(path: Path) -> None:
+    """Refuses to write where a folder inside of a run's is a link: to files that are not the run's.
+
+    Raises:
+        RunFolderError: One line with the mend.
+    """
+    for name in (CHECKPOINTS, FIGURES, BETAS):
+        if (path / name).is_symlink():
+            raise RunFolderError(
+                f"{path / name} is a link to {os.readlink(path / name)}, and elbax writes only "
+                "inside of a run's folder: put the folder itself there, or remove the link"
+            )
 
 
 def _sweep(path: Path) -> None:
@@ -193,8 +208,9 @@ def read_config(path: Path) -> dict[str, Any]:
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run, of any version."""
     try:
+        files.check_regular(path / CONFIG)
         config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and "elbax" in config
 

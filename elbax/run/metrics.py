@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from elbax.util.files import atomic, digest_of_first, write_error
+from elbax.util.files import atomic, check_regular, digest_of_first, write_error
 
 _NO_TERMS = ("step", "evaluation", "kl_per_latent")
 _USUAL = ["loss", "elbo", "reconstruction", "kl"]
@@ -43,9 +44,17 @@ def history(path: Path) -> dict[str, Any]:
     Where there is a bound these are `elbo`, `reconstruction`, `kl`, and what else there may be.
     `validation` has the same. Where KLs per latent were logged, `kl_per_latent` has their `step`
     and `value` (n, latent_dim).
+
+    Raises:
+        ValueError: Its steps do not follow one another: it is damaged.
     """
     rows = list(_read(path))
     steps = [row for row in rows if "evaluation" not in row]
+    for before, after in itertools.pairwise(steps):
+        if not before["step"] < after["step"]:
+            raise ValueError(
+                f"{path} is damaged: step {after['step']} stands behind step {before['step']}"
+            )
     validations = [row for row in rows if row.get("evaluation") == "validation"]
     per_latent = [row for row in steps if "kl_per_latent" in row]
     found: dict[str, Any] = _columns(steps)
@@ -61,20 +70,22 @@ def history(path: Path) -> dict[str, Any]:
 def sealed(path: Path, count: int | None = None) -> dict[str, Any]:
     """The length of the log, or of its first so many bytes, and their SHA-256."""
     try:
+        check_regular(path)
         size = path.stat().st_size
         count = size if count is None else min(count, size)
         return {"bytes": count, "sha256": digest_of_first(path, count)}
-    except OSError:
+    except (OSError, ValueError):
         return {"bytes": 0, "sha256": None}
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
+    check_regular(path)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 with contextlib.suppress(ValueError):
                     row = json.loads(line)
-                    if isinstance(row, dict) and "step" in row:
+                    if isinstance(row, dict) and isinstance(row.get("step"), int):
                         yield row
     except FileNotFoundError:
         return

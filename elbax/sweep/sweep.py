@@ -157,7 +157,7 @@ def start(
         with _claimed(out, waiting[0].plan.dataset.name, force=force) as path:
             waiting = [dataclasses.replace(m, run=_at(m.run, path / m.name)) for m in waiting]
             _write_configs(waiting, device)
-            files.write_json(path / SPEC, spec)
+            files.write_sealed(path / SPEC, spec)
             return _train(path, waiting, spec, console)
 
 
@@ -191,7 +191,7 @@ def read(path: Path) -> dict[str, Any]:
         RunFolderError: (a ValueError) it can't be read, or is of another version.
     """
     try:
-        spec = json.loads((path / SPEC).read_text(encoding="utf-8"))
+        spec = files.read_sealed(path / SPEC)
         names = list(spec["runs"])
         known = spec["schema"] == SCHEMA
     except (OSError, ValueError, KeyError, TypeError) as error:

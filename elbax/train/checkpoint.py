@@ -139,10 +139,18 @@ class Checkpoints:
                     f"the checkpoint of step {step:,} is damaged "
                     f"({words.reason(error, 200)}) and was removed"
                 )
-                self._manager.delete(step)
+                self._delete(step)
             else:
                 return Restored(from_arrays(like, leaves), extra, warnings)
         return Restored(None, {}, warnings)
+
+    def _delete(self, step: int) -> None:
+        path = self._folder / str(step)
+        if path.is_symlink():  # the link goes, and not what it leads to
+            path.unlink()
+            self._manager.reload()
+        else:
+            self._manager.delete(step)
 
     def _read(self, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         import orbax.checkpoint as ocp
@@ -170,6 +178,10 @@ def _write_digests(folder: Path) -> None:
 
 
 def _check_digests(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        # What a link leads to is no part of the run, and a pipe never ends.
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path.name} is neither a file nor a folder")
     if not (folder / _DIGESTS).exists():
         return  # the process was killed just before it wrote them: the leaves have theirs
     for name, digest in json.loads((folder / _DIGESTS).read_text()).items():

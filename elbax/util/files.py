@@ -72,6 +72,7 @@ def read_sealed(path: Path) -> Any:
         OSError: It cannot be read.
         ValueError: It is no JSON, or not what its seal is of: it was damaged, or changed by hand.
     """
+    check_regular(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused)
     except RecursionError:
@@ -82,6 +83,16 @@ def read_sealed(path: Path) -> Any:
             f"remove the entry {SEAL}"
         )
     return value
+
+
+def check_regular(path: Path) -> None:
+    """Refuses to read what has the name of a file and is none: a pipe or a device need not end.
+
+    Raises:
+        ValueError: It is there, and is neither a file nor a link to one.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is not a file")
 
 
 def digest_of_first(path: Path, count: int) -> str:

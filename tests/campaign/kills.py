@@ -10,13 +10,11 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from tests.campaign.nurse import Nursery
 from tests.campaign.trials import FAILED, NAMED, SAME, Trial
 
 SMALL = ["--hidden", "4", "--latent-dim", "2", "--batch-size", "20", "--no-report"]
@@ -31,43 +29,6 @@ USES = {
     "sample": ["sample", "RUN", "--count", "20", "--out", "drawn.csv"],
 }
 _DISK = [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.EDQUOT]
-
-
-class Nursery:
-    """Commands in processes of their own that start at once; a context manager."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.campaign.nursery"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def __enter__(self) -> "Nursery":  # noqa: PYI034 (beartype cannot read Self here)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def run(self, words: list[str], fault: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Status, seconds, and what was printed."""
-        out, err = self.folder / "out.txt", self.folder / "err.txt"
-        asked = {"words": words, "folder": str(self.folder), "out": str(out), "err": str(err)}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**asked, "fault": fault, "seconds": 120}) + "\n")
-        self._process.stdin.flush()
-        found = json.loads(self._process.stdout.readline())
-        return {**found, "out": out.read_text(), "err": err.read_text(errors="replace")}
 
 
 def kills(chance: random.Random, folder: Path) -> Iterator[Trial]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 RECORDS = Path(__file__).parent / "records"
 
-# What may come of a trial. All but the last are as they should be.
-SAME, NAMED, FAILED = "the same result", "one line", "failed"
+# What may come of a trial. The first two are as they should be; the last is none at all: this
+# machine could not do to the command what the trial is about.
+SAME, NAMED, FAILED, NOT_TRIED = "the same result", "one line", "failed", "not tried"
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Trial:
 
     Attributes:
         kind: What was done, such as "bit flipped".
-        where: What to, such as "config.json".
-        verdict: `SAME`, `NAMED` or `FAILED`.
+        where: What to, of few: a file of a run, a command.
+        verdict: `SAME`, `NAMED`, `FAILED` or `NOT_TRIED`.
         detail: What was seen, in one line; of a failure enough to do it again.
     """
 
@@ -38,35 +39,35 @@ class Line:
     Attributes:
         name: Its name.
         seed: Of its random choices.
-        counts: How many trials of each kind had which verdict.
-        failures: The failures, at most twenty in words.
+        counts: How many trials of each kind, done where, had which verdict.
+        failures: The failures, at most twenty in words, and why a trial could not be.
         seconds: How long it took.
     """
 
     name: str
     seed: int
-    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, trial: Trial) -> None:
         """Counts a trial."""
-        self.counts[trial.kind, trial.verdict] += 1
-        if trial.verdict == FAILED and len(self.failures) < 20:
+        self.counts[trial.kind, trial.where, trial.verdict] += 1
+        if trial.verdict in (FAILED, NOT_TRIED) and len(self.failures) < 20:
             self.failures.append(f"{trial.kind}, {trial.where}: {trial.detail}")
 
     @property
     def tried(self) -> int:
         """How many trials there were."""
-        return sum(self.counts.values())
+        return sum(n for (*_, verdict), n in self.counts.items() if verdict != NOT_TRIED)
 
     @property
     def failed(self) -> int:
         """How many of them failed."""
-        return sum(n for (_, verdict), n in self.counts.items() if verdict == FAILED)
+        return sum(n for (*_, verdict), n in self.counts.items() if verdict == FAILED)
 
     def record(self) -> None:
-        """Writes the line down."""
+        """Writes this piece of the line down, beside those of other seeds."""
         RECORDS.mkdir(exist_ok=True)
         content = {
             "name": self.name,
@@ -75,7 +76,7 @@ class Line:
             "counts": [[*key, n] for key, n in sorted(self.counts.items())],
             "failures": self.failures,
         }
-        (RECORDS / f"{self.name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        (RECORDS / f"{self.name}-{self.seed}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 Trials = Callable[[random.Random, Path], Iterator[Trial]]
@@ -88,7 +89,7 @@ def run(
     line, started = Line(name, seed), time.monotonic()
     for trial in trials(random.Random(f"{name} {seed}"), folder):
         line.add(trial)
-        if time.monotonic() - started > seconds or line.tried == most:
+        if time.monotonic() - started > seconds or sum(line.counts.values()) == most:
             break
     line.seconds = time.monotonic() - started
     return line

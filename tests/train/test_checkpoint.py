@@ -1,5 +1,6 @@
 """Checkpoints: what is read back is what was saved, or it is not used."""
 
+import os
 import shutil
 
 import jax
@@ -241,3 +242,18 @@ def test_a_folder_that_cannot_be_written_is_an_error_and_loses_nothing(folder, s
     found = restored(folder, like)
     assert found.warnings == []
     assert content(found.state) == content(states[20])
+
+
+def test_a_link_or_a_pipe_is_no_part_of_a_checkpoint(saved, folder, states, like):
+    shutil.rmtree(folder / "20")
+    (folder / "20").symlink_to(saved / "20")
+    found = restored(folder, like)
+    assert content(found.state) == content(states[10])
+    assert len(found.warnings) == 1
+    assert "neither a file nor a folder" in found.warnings[0]
+    assert files(saved, 20)  # the link is gone, and not what it led to
+    assert not (folder / "20").exists()
+    digests = folder / "10" / "sha256.json"
+    digests.unlink()
+    os.mkfifo(digests)
+    assert restored(folder, like).state is None

@@ -1,6 +1,7 @@
 """Sealed JSON: what is read is what was written, or one line says that it is not."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -67,3 +68,29 @@ def test_a_damaged_run_says_so(finished_run, tmp_path):
 
 def test_the_seal_of_a_log_that_is_not_there():
     assert metrics.sealed(Path("/nowhere/metrics.jsonl")) == {"bytes": 0, "sha256": None}
+
+
+def test_what_is_no_file_is_not_read(sealed, tmp_path):
+    # A pipe would be waited for, and /dev/zero read, for ever.
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "link").symlink_to(sealed)
+    for name in ("pipe", "zero"):
+        with pytest.raises(ValueError, match="is not a file"):
+            read_sealed(tmp_path / name)
+        with pytest.raises(ValueError, match="is not a file"):
+            metrics.history(tmp_path / name)
+        assert metrics.sealed(tmp_path / name)["sha256"] is None
+    assert read_sealed(tmp_path / "link")["rate"] == 0.001
+
+
+def test_a_log_whose_steps_do_not_follow_one_another_is_damaged(tmp_path):
+    log = tmp_path / "metrics.jsonl"
+    rows = [json.dumps({"step": step, "loss": 1.0 / step}) for step in (1, 2, 3)]
+    log.write_text("\n".join([*rows, '{"step": "x"}', "\x00"]) + "\n")
+    assert metrics.history(log)["step"].tolist() == [1, 2, 3]
+    log.write_bytes(log.read_bytes() + b"\xff\xfe\n")
+    assert metrics.history(log)["loss"].tolist() == [1, 1 / 2, 1 / 3]
+    log.write_text("\n".join(rows + rows[2:]) + "\n")
+    with pytest.raises(ValueError, match="step 3 stands behind step 3"):
+        metrics.history(log)

@@ -12,6 +12,7 @@ from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened, say
 from elbax.recipes.convert import Checked, Seed
 from elbax.run.folder import FIGURES as FOLDER
+from elbax.run.folder import check_links
 from elbax.run.run import Run
 from elbax.util import environment, files
 
@@ -48,6 +49,8 @@ def main(arguments: Arguments) -> None:
     names = [find(name).name for name in arguments.figures]
     weights = _weights(arguments.betas, names)
     run = opened(arguments.run)
+    if arguments.out is None:
+        check_links(run.path)
     folder = run / FOLDER if arguments.out is None else arguments.out
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out (--out) is {folder}, which is a file: give a folder")

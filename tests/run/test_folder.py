@@ -1,0 +1,33 @@
+"""The folder of a run: nothing is written where a link leads out of it."""
+
+import shutil
+
+import pytest
+
+from elbax.run.folder import BETAS, CHECKPOINTS, FIGURES, RunFolderError, is_run, locked
+from tests.command import command
+
+
+@pytest.mark.parametrize("name", [CHECKPOINTS, FIGURES, BETAS])
+def test_a_link_out_of_the_folder_is_not_followed(name, finished_run, tmp_path):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    shutil.copytree(finished_run, run)
+    shutil.rmtree(run / name, ignore_errors=True)
+    outside.mkdir()
+    (run / name).symlink_to(outside)
+    with pytest.raises(RunFolderError, match=r"is a link to .* inside of a run"), locked(run):
+        pass
+    assert is_run(run)  # it can be read
+    assert list(outside.iterdir()) == []
+
+
+def test_no_figure_is_drawn_into_a_link(finished_run, tmp_path):
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    shutil.copytree(finished_run, run)
+    shutil.rmtree(run / FIGURES, ignore_errors=True)
+    outside.mkdir()
+    (run / FIGURES).symlink_to(outside)
+    done = command("plot", run, "bound")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"elbax: {run / FIGURES} is a link to {outside}, and")
+    assert list(outside.iterdir()) == []
