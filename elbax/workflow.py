@@ -17,6 +17,7 @@ from elbax.recipes import settings
 from elbax.report.console import Console
 from elbax.run import folder, settle
 from elbax.run.run import Run
+from elbax.track import tracker
 from elbax.util import environment, processes
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def start(data: Any, options: Options, console: Console) -> Run:
     The run that a dry run gives (an option) has no folder.
     """
     out, force = options.run.out, options.run.force
+    tracker.check(options.run.track)
     if out is not None and not processes.index():
         folder.check_available(out, force=force)
     plan = settle.settle(data, options)
@@ -161,6 +163,7 @@ def resume_run(run: Run, console: Console, *, iterations: int | None = None) -> 
         return
     with folder.locked(run.path):
         _check_length(run, iterations)
+        tracker.check(run.options.run.track)
         plan = settle.of_run(run, iterations=iterations)
         with environment.on_device(plan.options.run.device) as device:
             if run.finished(iterations):
@@ -201,14 +204,19 @@ def _train_and_report(run: Run, plan: Plan, trainer: Trainer, console: Console) 
     from elbax.report import illustrate
     from elbax.run import training
     from elbax.run.rehearsal import rehearsal
+    from elbax.track.tracking import tracked
 
     report, device = plan.options.run.report, plan.options.run.device
     later = training.rehearsals(plan, trainer)
     if report:
         untrained = run.replace(model=trainer.model, dataset=plan.dataset)
         later += illustrate.rehearsals(untrained)
-    with training.resumable(run, console) as watch, rehearsal(later, device) as rehearsed:
-        model = training.train(run, plan, trainer, console, watch, rehearsed)
+    with (
+        training.resumable(run, console) as watch,
+        rehearsal(later, device) as rehearsed,
+        tracked(run, plan, trainer, console) as progress,
+    ):
+        model = training.train(run, plan, trainer, progress, watch, rehearsed)
         if report:
             whole = run.replace(model=model, dataset=plan.dataset)
             illustrate.illustrate(whole, console.doing)

@@ -178,6 +178,8 @@ class RunOptions(Checked):
     one; of several processes all."""
     force: bool = False
     """Replace the run in --out; deletes only files that elbax wrote."""
+    track: Literal["csv", "mlflow", "tensorboard", "trackio", "wandb"] | None = None
+    """Experiment tracker that gets the run's options, curves, pictures and files as it goes."""
     report: bool = True
     """Draw the figures and write report.html at the end; --no-report leaves them out."""
     dry_run: bool = False

@@ -8,6 +8,9 @@ RUN/
   results.json         the bounds on the training and test rows, and times; its presence says: done
   checkpoints/         the state of the training, for `elbax resume`
   figures/*.png        report.html
+  track.json           where an experiment tracker has the run (--track)
+  metrics.csv          the log as a table (--track csv)
+  tensorboard/         event files (--track tensorboard)
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ FIGURES = "figures"
 BETAS = "betas"
 REPORT = "report.html"
 EXPLORER = "explorer.html"
+TRACK = "track.json"
+TABLE = "metrics.csv"
+EVENTS = "tensorboard"
 
 FIGURE_NAMES = (
     "reconstruct",
@@ -56,7 +62,7 @@ RUNS = Path("runs")
 """Where runs without --out go, numbered."""
 
 SCHEMA = 1
-_FILES = (CONFIG, MODEL, BEST, METRICS, RESULTS, REPORT, EXPLORER)
+_FILES = (CONFIG, MODEL, BEST, METRICS, RESULTS, REPORT, EXPLORER, TRACK, TABLE)
 
 
 class RunFolderError(ValueError):
@@ -221,6 +227,10 @@ def delete_run(path: Path) -> None:
         (path / FIGURES / f"{name}.png").unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # somebody's own pictures stay, and so does their folder
         (path / FIGURES).rmdir()
+    for events in (path / EVENTS).glob("events.out.tfevents.*"):
+        events.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (path / EVENTS).rmdir()
     checkpoints = path / CHECKPOINTS
     if checkpoints.is_dir() and not checkpoints.is_symlink():
         for entry in checkpoints.iterdir():

@@ -98,8 +98,9 @@ class Plan:
             for name in option_tools.SECTIONS
         }
         run = {name: sections["run"][name] for name in ("seed", "device", "report")}
-        if self.options.run.devices is not None:
-            run["devices"] = self.options.run.devices
+        for name in ("devices", "track"):  # of few runs
+            if sections["run"][name] is not None:
+                run[name] = sections["run"][name]
         return {
             "elbax": versions["elbax"],
             "schema": SCHEMA,

@@ -20,6 +20,7 @@ from elbax.run.folder import CHECKPOINTS, METRICS
 from elbax.run.progress import Progress
 from elbax.run.signals import Interrupted, SignalWatch
 from elbax.sweep.members import Member
+from elbax.track.tracking import send
 from elbax.train import Checkpoints, Diverged, Outcome, Report, State, Trainer
 from elbax.train.abreast import Abreast, Joint, shape_of
 
@@ -61,6 +62,8 @@ def _alone(
         training.train(member.run, member.plan, trainer, Console(), watch)
     except Diverged as error:
         said(f"note    {member.name}: {error}")
+        return
+    send(member.run, member.plan, said)
 
 
 class _Abreast:
@@ -189,6 +192,7 @@ class _Abreast:
             return
         quiet: Progress = Console()
         training.conclude(member.run, member.plan, trainer, outcome, clock, quiet)
+        send(member.run, member.plan, self._said)
         self._said(f"done    {member.name}")
 
 

@@ -31,6 +31,7 @@ from elbax.run.folder import CHECKPOINTS, CONFIG, RESULTS, RunFolderError
 from elbax.run.run import Run
 from elbax.sweep import axes
 from elbax.sweep.axes import Axes
+from elbax.track import tracker
 from elbax.util import environment, files
 from elbax.util.words import counted, reason
 
@@ -147,6 +148,7 @@ def start(
     if out is not None:
         _check_available(out, force=force)
     base = _without_place(base)
+    tracker.check(base.run.track)
     with environment.on_device(base.run.device) as device:
         waiting = make.settled(data, base, runs, out or Path("sweep"))
         _check_auto(varied, waiting)

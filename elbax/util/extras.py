@@ -6,12 +6,12 @@ import importlib
 from typing import Any
 
 
-def need(module: str, extra: str, what: str) -> Any:
+def need(module: str, extra: str | None, what: str) -> Any:
     """A module of a package that need not be installed.
 
     Args:
         module: Its name, such as ``onnx.helper``.
-        extra: The extra of elbax that brings it.
+        extra: The extra of elbax that brings it; None where it has to be installed by itself.
         what: The option that needs it, for the message.
 
     Raises:
@@ -23,7 +23,7 @@ def need(module: str, extra: str, what: str) -> Any:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # something that the package itself lacks
         package = module.partition(".")[0]
+        install = package if extra is None else f"'elbax[{extra}]'"
         raise ValueError(
-            f"{what} needs the package {package}, which is not installed: "
-            f"pip install 'elbax[{extra}]'"
+            f"{what} needs the package {package}, which is not installed: pip install {install}"
         ) from None

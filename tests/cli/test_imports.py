@@ -7,9 +7,9 @@ import sys
 import numpy as np
 
 ALL = {
-    "arviz_stats", "blackjax", "fastapi", "flowjax", "jax", "matplotlib", "mcp", "mlxtend",
-    "numpyro", "optax", "orbax", "orjson", "pandas", "prometheus_client", "pyarrow", "pydantic",
-    "rich", "scipy.stats", "sklearn", "uvicorn",
+    "arviz_stats", "blackjax", "fastapi", "flowjax", "jax", "matplotlib", "mcp", "mlflow",
+    "mlxtend", "numpyro", "optax", "orbax", "orjson", "pandas", "prometheus_client",
+    "pyarrow", "pydantic", "rich", "scipy.stats", "sklearn", "tensorboardX", "uvicorn",
 }  # fmt: skip
 
 RUN = """
