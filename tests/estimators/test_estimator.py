@@ -154,6 +154,19 @@ def test_a_warm_start_goes_on_as_if_never_stopped(iris):
         np.testing.assert_allclose(twice.history_[name], values, rtol=1e-6)
 
 
+def test_no_step_more_leaves_the_model_as_it_is(small, iris):
+    # `learning.train` once read the last report of a training that had none.
+    trainer, rows = small._resumed(), small._reading.encode(iris)
+    judged = {"validation": rows[:20], "validate_every": 5, "patience": 2}
+    for given in ({}, judged):
+        same, history = learning.train(trainer, rows, batch_size=10, steps=0, **given)
+        assert (history.steps, history.metrics, history.validation) == (0, {}, {})
+        before, after = to_arrays(trainer.state), to_arrays(same.state)
+        assert before.keys() == after.keys()
+        for name, array in before.items():
+            np.testing.assert_array_equal(after[name], array)
+
+
 def test_partial_fit_is_an_epoch(iris):
     parameters = {**SMALL, "early_stopping": False, "random_state": 0}
     whole = VAE(**parameters, max_iter=2).fit(iris)

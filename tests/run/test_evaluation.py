@@ -18,7 +18,7 @@ from elbax.cli.runs import evaluate as cli
 from elbax.evaluate.samples import features
 from elbax.model import AbstractPrior
 from elbax.run import evaluation
-from elbax.run.evaluation import density
+from elbax.run.evaluation import density, samples
 from elbax.run.run import Run
 from elbax.util import environment
 from elbax.util.keys import evaluation_key
@@ -182,6 +182,61 @@ def test_samples_in_three_spaces(elbax, measured, finished_run, monkeypatch):
     monkeypatch.undo()
     assert measured("--estimator", "samples")["frechet_distance"] == found["frechet_distance"]
     assert "features" in elbax("evaluate", finished_run, "--estimator", "samples")[1]
+
+
+def test_the_cached_classifier_goes_by_versions_and_seed(measured, monkeypatch):
+    words = ("--estimator", "samples", "--features", "classifier", "--limit", 60)
+    folder = environment.cache_folder() / "features"
+
+    def made(*more):
+        before = set(folder.glob("*")) if folder.exists() else set()
+        measured(*words, *more)
+        return len(set(folder.iterdir()) - before)
+
+    measured(*words)
+    assert made() == 0
+    assert made("--seed", 4711) == 1
+    assert made("--seed", 4711) == 0
+    versions = environment.versions()
+    monkeypatch.setattr(environment, "versions", lambda: {**versions, "elbax": "0.0.0"})
+    assert made() == 1
+    assert made() == 0
+    monkeypatch.undo()
+    of_package = samples.version
+    monkeypatch.setattr(
+        samples, "version", lambda n: "0.0" if n == "scikit-learn" else of_package(n)
+    )
+    assert made() == 1
+
+
+def test_a_classifier_learns_the_labels_of_the_rows_without_holes(finished_run, monkeypatch):
+    run = Run(finished_run)
+    whole = run.dataset
+    x = np.array(whole.train.x, np.float32)
+    x[:700, 0, 0] = np.nan
+    holed = dataclasses.replace(whole, train=dataclasses.replace(whole.train, x=x))
+    seen = {}
+
+    def taught(rows, labels, **_):
+        seen["rows"], seen["labels"] = rows, labels
+        return features.raw()
+
+    monkeypatch.setattr(features, "classifier", taught)
+    monkeypatch.setattr(features, "load", lambda _: (_ for _ in ()).throw(OSError))
+    monkeypatch.setattr(features, "save", lambda *_: None)
+    task = evaluation.make_task(
+        run.replace(dataset=holed), "test", estimators=("samples",), limit=60, seed=0,
+        features="classifier",
+    )  # fmt: skip
+    (found,) = evaluation.measure(task, ("samples",))
+    assert found["memorisation"]["training_rows"] == len(x) - 700
+    np.testing.assert_allclose(seen["rows"] * 16, x[700:], atol=1e-5)
+    assert whole.train.label is not None
+    np.testing.assert_array_equal(seen["labels"], whole.train.label[700:])
+
+    x[:, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="every training row has missing cells"):
+        list(evaluation.measure(task, ("samples",)))
 
 
 def test_what_takes_long_is_announced(elbax, finished_run, monkeypatch):

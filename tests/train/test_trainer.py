@@ -68,6 +68,20 @@ def test_interrupted_it_stops_after_the_chunk_and_ends_the_same_when_resumed(tra
     assert content(end.state) == content(reports[-1].state)
 
 
+@pytest.mark.parametrize("more", [0, -10])
+def test_with_no_step_left_nothing_is_compiled_reported_or_changed(trainer, more):
+    end, _ = fitted(dataclasses.replace(trainer, programs={}))
+    history, bare = History(), dataclasses.replace(end, programs={})
+    again, outcome = fitted(bare, steps=STEPS + more, callback=history)
+    assert outcome is Outcome.FINISHED
+    assert bare.programs == {}
+    assert content(again.state) == content(end.state)
+    assert (history.steps, history.metrics, history.validation) == (0, {}, {})
+    # A mistake is told all the same.
+    with pytest.raises(ValueError, match="larger than the training data"):
+        bare.fit(rows(), batch_size=ROWS + 1, steps=STEPS)
+
+
 def test_patience_ends_it_early_and_the_best_is_where_validation_said(trainer):
     # A step length that overshoots: after some validations no other is better.
     eager = dataclasses.replace(trainer, optimizer=optax.adam(3.0), programs={})

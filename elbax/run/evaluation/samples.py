@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from elbax.util import environment
 from elbax.util.keys import stream
 
 if TYPE_CHECKING:
+    from elbax.data.source import Split
     from elbax.evaluate.samples.features import Features
 
 SAMPLE_ROWS = 2000  # samples, and rows, that distances and coverage compare
@@ -36,10 +38,14 @@ def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     # by itself would be told from them by its grain alone.
     binary = bounds.quantity(model, rows) == "log-mass"
     drawn = apply.sample(model, len(rows), seed=task.seed, draw=binary)["x"]
-    train = task.run.dataset.train.x[:PROBE_ROWS]
-    train = train[~np.isnan(train).reshape(len(train), -1).any(axis=1)]
+    train, label = _whole(task.run.dataset.train)
+    if len(train) == 0:
+        raise ValueError(
+            "the estimator samples compares whole rows, and every training row has missing cells: "
+            "leave it out"
+        )
     train = preprocess(model, train, stream(key, "training rows"))
-    space = _feature_space(task, train)
+    space = _feature_space(task, train, label)
     real, generated = space(preprocess(model, rows, key)), space(drawn)
     shares = distances.precision_recall_density_coverage(real, generated)
     copies = distances.memorisation(space(train), real, generated)
@@ -63,10 +69,16 @@ def quality(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     }
 
 
-def _feature_space(task: Task, train: np.ndarray) -> Features:
+def _whole(split: Split) -> tuple[np.ndarray, np.ndarray | None]:
+    """The first training rows, but for those with missing cells, and the labels of these."""
+    x = split.x[:PROBE_ROWS]
+    whole = ~np.isnan(x).reshape(len(x), -1).any(axis=1)
+    return x[whole], None if split.label is None else split.label[:PROBE_ROWS][whole]
+
+
+def _feature_space(task: Task, train: np.ndarray, label: np.ndarray | None) -> Features:
     from elbax.evaluate.samples import features
 
-    label = task.run.dataset.train.label
     chosen = task.features or ("pca" if label is None else "classifier")
     if chosen == "raw":
         return features.raw()
@@ -77,7 +89,7 @@ def _feature_space(task: Task, train: np.ndarray) -> Features:
             f"features (--features) is classifier, and {task.run.dataset.name} has no labels to "
             "train one on: give --features pca"
         )
-    return _cached_classifier(task, train, label[: len(train)])
+    return _cached_classifier(task, train, label)
 
 
 def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Features:
@@ -86,9 +98,10 @@ def _cached_classifier(task: Task, train: np.ndarray, label: np.ndarray) -> Feat
 
     folder = environment.cache_folder() / "features"
     # All that its weights follow from: the seed is that of binary draws of grey rows.
+    versions = {**environment.versions(), "scikit-learn": version("scikit-learn")}
     made_of = [
         *(task.run.dataset.fingerprint, task.run.binarize, len(train), task.seed),
-        *(f"{name} {version}" for name, version in sorted(environment.versions().items())),
+        *(f"{name} {found}" for name, found in sorted(versions.items())),
     ]
     name = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
     path = folder / f"{name[:32]}.safetensors"
