@@ -66,21 +66,24 @@ def _share(count: int, process: int) -> set[int]:
 
 def _watch(started: list[subprocess.Popen[bytes]]) -> int:
     """Waits for all; once one has failed the others have a few seconds."""
-    failed: int | None = None
-    while any(one.poll() is None for one in started):
-        for process, one in enumerate(started):
-            status = one.poll()
-            if status and failed is None:
-                failed = status
-                sys.stderr.write(
-                    f"launch: process {process} of {len(started)} ended with {_words(status)}: the "
-                    "others are stopped\n"
-                )
-                _stop(started)
+    running = True
+    while running:
         time.sleep(0.05)
-    statuses = [one.returncode for one in started]
-    failed = failed or next((status for status in statuses if status), 0)
-    return failed if failed >= 0 else 128 - failed
+        # A look at all before any is judged: one that is killed soon takes those with it that wait
+        # for its word, and it is the one to name.
+        statuses = [one.poll() for one in started]
+        failed = {process: status for process, status in enumerate(statuses) if status}
+        if failed:
+            process = min(failed, key=lambda process: (failed[process] > 0, process))
+            status = failed[process]
+            sys.stderr.write(
+                f"launch: process {process} of {len(started)} ended with {_words(status)}: the "
+                "others are stopped\n"
+            )
+            _stop(started)
+            return status if status > 0 else 128 - status
+        running = None in statuses
+    return 0
 
 
 def _stop(started: list[subprocess.Popen[bytes]]) -> None:

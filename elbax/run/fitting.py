@@ -149,8 +149,7 @@ def _trained(
     if layout is None or layout.processes == 1:
         return fit_all()
     try:
-        with processes.quiet():
-            return fit_all()
+        return fit_all()
     except jax.errors.JaxRuntimeError as error:
         raise processes.LostProcess(
             f"another process has ended or cannot be reached ({words.reason(error, 160)}): start "
@@ -162,8 +161,7 @@ def _shared(trainer: Trainer, layout: Layout | None) -> Trainer:
     """The trainer at the state of the first process, which has read the checkpoint."""
     if layout is None or layout.processes == 1:
         return trainer
-    with processes.quiet():
-        arrays = layout.arrays_of_first(to_arrays(trainer.state))
+    arrays = layout.arrays_of_first(to_arrays(trainer.state))
     return trainer.with_state(from_arrays(trainer.state, arrays))
 
 
@@ -189,8 +187,7 @@ def _agree(layout: Layout | None, flag: bool) -> bool:
     """Whether any process says so, in all."""
     if layout is None or layout.processes == 1:
         return flag
-    with processes.quiet():
-        return layout.any(flag)
+    return layout.any(flag)
 
 
 def batch_of(plan: Plan, split: str) -> Batch:

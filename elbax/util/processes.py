@@ -7,10 +7,9 @@ the first process is given, by flags or by what `scripts/launch` sets in the env
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 VARIABLES = ("ELBAX_COORDINATOR", "ELBAX_PROCESSES", "ELBAX_PROCESS")
 """What `scripts/launch` sets: HOST:PORT of the first process, how many there are, which this is."""
@@ -82,10 +81,7 @@ def join(
             "the port free, and do all have the same --coordinator and --processes, each its own "
             f"--process? ({_first_line(error)})"
         ) from None
-    if jax.process_index():  # the first one prints; Gloo, from whenever it has connected, all do
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1)
-        os.close(nothing)
+    _keep_stdout_for_results(first=jax.process_index() == 0)
 
 
 def index() -> int:
@@ -120,8 +116,7 @@ def check_same(what: Mapping[str, str]) -> None:
     if jax.process_count() == 1:
         return
     own = [np.frombuffer(hashlib.sha256(one.encode()).digest(), np.uint8) for one in what.values()]
-    with quiet():
-        found = np.asarray(multihost_utils.process_allgather(np.stack(own)))
+    found = np.asarray(multihost_utils.process_allgather(np.stack(own)))
     for place, name in enumerate(what):
         others = [i for i in range(len(found)) if (found[i, place] != found[0, place]).any()]
         if others:
@@ -140,29 +135,6 @@ def leave(name: str) -> None:
         multihost.sync_global_processes(f"elbax {name}", timeout=_LONG)
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what a library prints in the block off standard output, which is for results.
-
-    (Gloo says there how many it is connected to; no setting silences it.)
-    """
-    sys.stdout.flush()
-    try:
-        own = os.dup(1)
-    except OSError:  # standard output is closed
-        yield
-        return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    try:
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)  # what C has kept back belongs to the block, too
-        os.dup2(own, 1)
-        os.close(own)
-        os.close(nothing)
-
-
 def give_up(status: int) -> None:
     """Ends this process at once: the others, who may wait for it, are told by its silence.
 
@@ -172,6 +144,26 @@ def give_up(status: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
+
+
+def _keep_stdout_for_results(*, first: bool) -> None:
+    """Leaves standard output to the first process, and in it to Python alone.
+
+    Gloo prints there, from C, how many it is connected to, whenever it connects; no setting
+    silences it.
+    """
+    sys.stdout.flush()
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        if first:
+            sys.stdout = os.fdopen(
+                os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors
+            )
+        os.dup2(nothing, 1)
+    except OSError:  # it is closed: nobody is to be spared anything
+        pass
+    finally:
+        os.close(nothing)
 
 
 def _number(given: int | None, variable: str) -> int | None:

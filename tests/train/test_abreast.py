@@ -17,8 +17,9 @@ from tests.linear_gaussian import untrained
 from tests.train.probes import BATCH, DATA, ROWS, content
 
 STEPS, EVERY, PATIENCE = 120, 10, 3
-# (seed, β, learning rate): two seeds, another β, a rate that overshoots, one that diverges.
-RUNS = ((0, 1.0, 1e-2), (1, 1.0, 1e-2), (1, 0.25, 3e-2), (2, 1.0, 3.0), (3, 1.0, 3e38))
+# (seed, β, learning rate): two seeds, another β, a rate that stops early, one that diverges. Above
+# a rate of 1 the steps are chaotic: they multiply what float32 rounds away.
+RUNS = ((0, 1.0, 1e-2), (1, 1.0, 1e-2), (1, 0.25, 3e-2), (3, 1.0, 0.3), (3, 1.0, 3e38))
 FIT: dict[str, Any] = {
     "batch_size": BATCH,
     "steps": STEPS,
