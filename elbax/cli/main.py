@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
+from elbax.run.signals import SignalWatch
 from elbax.util import processes
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,6 +66,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status; never raises for a user's mistake, and never prints a traceback for one.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    with SignalWatch() as watch:
+        status = _answered(words)
+    if argv is None and watch.received is not None:
+        # This process ends, and one more Ctrl-C is not to interrupt that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return status
+
+
+def _answered(words: list[str]) -> int:
+    """The exit status of a command, which may raise what it wants."""
     try:
         status = _dispatch(words)
         sys.stdout.flush()

@@ -111,7 +111,13 @@ def locked(path: Path) -> Iterator[None]:
     except ImportError:  # not on Windows: two runs into one folder are then the user's to avoid
         yield
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RunFolderError(
+            f"{path} can't be opened ({words.reason(error)}): choose another folder, or see who "
+            "may read it"
+        ) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

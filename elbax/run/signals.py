@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -31,20 +33,24 @@ class SignalWatch:
 
     While `defer` is on, the first signal is only noted in `received`; otherwise it raises
     `Interrupted` where the program stands. After the first, the system's own handling is back: the
-    next signal ends the process.
+    next signal ends the process. Where the program stands in a callback whose errors Python drops
+    (a finaliser, one of the garbage collector's), it is raised again once that is over.
     """
 
     _WATCHED = (signal.SIGINT, signal.SIGTERM)
+    _SOON = 0.01  # seconds, in which a callback is over
 
     def __init__(self) -> None:
         self.defer = False
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+        self._hook: Any = None
 
     def __enter__(self) -> SignalWatch:  # noqa: PYI034 - beartype can't check Self on a method
         if threading.current_thread() is threading.main_thread():
             for number in self._WATCHED:
                 self._before[number] = signal.signal(number, self._handle)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
         return self
 
     def __exit__(
@@ -55,6 +61,8 @@ class SignalWatch:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._before:
+            sys.unraisablehook = self._hook
         self._before.clear()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
@@ -63,3 +71,12 @@ class SignalWatch:
             signal.signal(watched, signal.SIG_DFL)
         if not self.defer:
             raise Interrupted(number)
+
+    def _dropped(self, what: Any) -> None:
+        """Told of an error that Python drops: one of ours comes again, and no other is ours."""
+        if not isinstance(what.exc_value, Interrupted):
+            self._hook(what)
+            return
+        number = what.exc_value.number
+        signal.signal(number, self._handle)
+        threading.Timer(self._SOON, os.kill, (os.getpid(), number)).start()

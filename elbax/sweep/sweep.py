@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 from elbax.recipes import options as option_tools
 from elbax.recipes import settings
-from elbax.recipes.options import Options
+from elbax.recipes.options import (
+    DataOptions,
+    ModelOptions,
+    Options,
+    RunOptions,
+    TrainingOptions,
+)
 from elbax.report.console import Console
 from elbax.run import folder, settle
 from elbax.run.folder import CHECKPOINTS, CONFIG, RESULTS, RunFolderError
@@ -158,8 +164,9 @@ def start(
             raise SystemExit(0)
         with _claimed(out, waiting[0].plan.dataset.name, force=force) as path:
             waiting = [dataclasses.replace(m, run=_at(m.run, path / m.name)) for m in waiting]
-            _write_configs(waiting, device)
+            # First what was asked for: from here on the sweep can be resumed, whatever happens.
             files.write_sealed(path / SPEC, spec)
+            _write_configs(waiting, device)
             return _train(path, waiting, spec, console)
 
 
@@ -181,7 +188,10 @@ def _go_on(path: Path, data: Any, console: Console) -> Swept:
     from elbax.sweep import members as make
 
     spec = read(path)
-    with folder.locked(path), environment.on_device(spec["device"]):
+    with folder.locked(path), environment.on_device(spec["device"]) as device:
+        if not all((path / name / CONFIG).exists() for name in spec["runs"]):
+            # It was killed before all were begun.
+            _write_configs(_missing(path, spec, data), device)
         found = make.opened(path, spec["runs"], data)
         return _train(path, found, spec, console)
 
@@ -240,6 +250,8 @@ def _spec(
         "data": argument,
         "recipe": base.recipe,
         "options": options,
+        "run": option_tools.to_json(_without_place(base).run),
+        "asked": sorted(base.asked),
         "device": base.run.device,
         "report": base.run.report,
         "together": together,
@@ -254,8 +266,31 @@ def _same(out: Path, spec: Mapping[str, Any]) -> bool:
     if not is_sweep(out):
         return False
     found, plain = read(out), json.loads(json.dumps(spec))
-    silent = ("elbax", "together", "report")
-    return all(found.get(name) == plain[name] for name in plain if name not in silent)
+    silent = ("elbax", "together", "report", "run", "asked")
+    # Sweeps of earlier versions do not say it.
+    same_seed = found.get("run", plain["run"]).get("seed") == plain["run"]["seed"]
+    return same_seed and all(found.get(name) == plain[name] for name in plain if name not in silent)
+
+
+def _base(path: Path, spec: Mapping[str, Any]) -> Options:
+    """The options of all runs of a sweep that was begun.
+
+    Raises:
+        RunFolderError: It does not say them.
+    """
+    kinds = {"model": ModelOptions, "training": TrainingOptions, "data": DataOptions}
+    try:
+        read_back = {
+            name: option_tools.from_json(kind, spec["options"][name])
+            for name, kind in kinds.items()
+        }
+        run = option_tools.from_json(RunOptions, spec["run"])
+        return Options(spec["recipe"], **read_back, run=run, asked=frozenset(spec["asked"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"runs of {path} are missing, and {path / SPEC} does not say how to begin them "
+            f"({reason(error)}): train the sweep again, with --force"
+        ) from None
 
 
 def _check_available(out: Path, *, force: bool) -> None:
@@ -313,6 +348,22 @@ def _at(run: Run, path: Path) -> Run:
     return Run(path, run.source, dataset=run.dataset)
 
 
+def _missing(path: Path, spec: Mapping[str, Any], data: Any) -> list[Member]:
+    """The runs of a sweep that was begun, as they were settled at first.
+
+    Raises:
+        ValueError: They were of an array in memory.
+    """
+    from elbax.sweep import members as make
+
+    data = data if data is not None else spec["data"]
+    if data is None:
+        raise ValueError(
+            f"{path} was to train on an array in memory: make the same call of elbax.sweep again"
+        )
+    return make.settled(data, _base(path, spec), spec["runs"], path)
+
+
 def _write_configs(found: list[Member], device: Any) -> None:
     """Makes the folder of each run, with its ``config.json``."""
     from elbax.run import training
@@ -342,8 +393,8 @@ def _train(path: Path, found: list[Member], spec: Mapping[str, Any], console: Co
         for some in members.gathered(found, spec["together"]):
             if any(one.status == "waiting" for one in some):
                 group.train(some, path, console.note, watch)
-        with contextlib.suppress(OSError):
-            (path / CHECKPOINTS).rmdir()
+        # All have their own: what a killed process left there of them together is of no use.
+        shutil.rmtree(path / CHECKPOINTS, ignore_errors=True)
         return _conclude(path, found, spec, console.note)
 
 

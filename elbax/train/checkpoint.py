@@ -7,6 +7,7 @@ afterwards: so each checkpoint carries a SHA-256 per leaf, and one per file, com
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
@@ -24,8 +25,15 @@ _KEEP = 2  # the newest, and the one before for when it is damaged
 _DIGESTS = "sha256.json"
 
 
+# What the disk or the system says of itself, and not of a file: what is there may be whole.
+_NOT_OF_THE_FILE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOMEM),
+    *(errno.EMFILE, errno.ENFILE),
+}
+
+
 class CheckpointError(OSError):
-    """A checkpoint could not be written."""
+    """A checkpoint could not be written, or not be reached."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +55,11 @@ class Checkpoints:
     """The checkpoints of one run, in one folder; a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the folder, or makes it; what a killed process left half-written is removed."""
+        """Opens the folder, or makes it; what a killed process left half-written is removed.
+
+        Raises:
+            CheckpointError: It cannot be opened or made.
+        """
         import orbax.checkpoint as ocp
 
         # Orbax logs, with a traceback, what it raises as well: one line of ours tells it.
@@ -59,7 +71,12 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             **self._alone(),
         )
-        self._manager = ocp.CheckpointManager(self._folder, options=options)
+        try:
+            self._manager = ocp.CheckpointManager(self._folder, options=options)
+        except OSError as error:
+            raise CheckpointError(
+                f"could not open the folder {self._folder}: {words.reason(error)}"
+            ) from error
 
     def _alone(self) -> dict[str, Any]:
         """Of several processes this one writes, and the others are not waited for."""
@@ -128,6 +145,7 @@ class Checkpoints:
 
         Raises:
             ValueError: The newest whole checkpoint is of a state of another structure.
+            CheckpointError: One cannot be reached, which says nothing of what it holds.
         """
         warnings = []
         for step in sorted(self._manager.all_steps(), reverse=True):
@@ -135,6 +153,7 @@ class Checkpoints:
                 leaves, extra = self._read(step)
             # Whatever a damaged file makes Orbax raise, the checkpoint before it may be whole.
             except Exception as error:  # noqa: BLE001
+                _check_reached(step, error)
                 warnings.append(
                     f"the checkpoint of step {step:,} is damaged "
                     f"({words.reason(error, 200)}) and was removed"
@@ -167,6 +186,19 @@ class Checkpoints:
         if note["sha256"] != {name: _digest(leaf) for name, leaf in leaves.items()}:
             raise ValueError("its arrays do not match their SHA-256")
         return leaves, note["extra"]
+
+
+def _check_reached(step: int, error: Exception) -> None:
+    """Refuses to take a checkpoint for damaged that cannot be reached: it would be removed.
+
+    Raises:
+        CheckpointError: That is so.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _NOT_OF_THE_FILE or isinstance(error, MemoryError):
+        raise CheckpointError(
+            f"could not read the checkpoint of step {step:,}: {words.reason(error)}"
+        ) from error
 
 
 def _write_digests(folder: Path) -> None:

@@ -110,22 +110,25 @@ def _digest(value: Mapping[str, Any]) -> str:
 
 
 def check_room(folder: Path, count: int) -> None:
-    """Refuses to begin writing where ``count`` bytes have no room.
+    """Refuses to begin writing where ``count`` bytes have no room, or nothing can be written.
 
-    Orbax meets a full disk with pages of other threads' tracebacks; asking first keeps it to one
-    line.
+    Orbax meets a full disk with pages of other threads' tracebacks, and makes a folder anew that
+    was moved away; asking first keeps it to one line.
 
     Raises:
-        WriteError: There is no room.
+        WriteError: There is no room, no such folder, or it can't be written.
     """
     probe = folder / f"{TEMPORARY}{os.getpid()}-room"
     try:
         with open(probe, "wb") as file:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, count)
+                try:
+                    os.posix_fallocate(file.fileno(), 0, count)
+                except OSError as error:
+                    if is_full(error):  # not every file system can set room aside
+                        raise
     except OSError as error:
-        if is_full(error):
-            raise write_error(folder, error) from error
+        raise write_error(folder, error) from error
     finally:
         with contextlib.suppress(OSError):
             probe.unlink()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from elbax.util import environment
-from tests.campaign import damage, inputs, kills, surroundings
+from tests.campaign import damage, disks, inputs, kills, surroundings
 from tests.campaign.trials import FAILED, NAMED, NOT_TRIED, RECORDS, SAME, Trials, run
 
 LINES: dict[str, Trials] = {
-    "kills": kills.kills,
-    "disk": kills.disks,
+    "kills": kills.trials,
+    "disk": disks.trials,
     "damage": damage.trials,
     "input": inputs.trials,
     "environment": surroundings.trials,

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tests.campaign.nurse import Nursery
+from tests.campaign.runs import timeless
 from tests.campaign.trials import FAILED, NAMED, SAME, Trial
 from tests.campaign.worker import Worker
 
@@ -86,10 +87,6 @@ def _trial(
     return Trial(kind, where, NAMED if differing else SAME, how)
 
 
-def _timeless(printed: str) -> str:
-    return re.sub(r'"seconds": [\d.]+', "", printed)
-
-
 def _content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -124,7 +121,7 @@ def _of_caches(nursery: Nursery, chance: random.Random, run: Path) -> Iterator[T
         found = nursery.run(_READS_CACHES)
         where = "the cache of features" if alone else "the cache of programs"
         detail = f"status {found['status']}, {found['out'][-300:]!r}, {found['err'][-300:]!r}"
-        right = found["status"] == 0 and _timeless(found["out"]) == _timeless(whole["out"])
+        right = found["status"] == 0 and timeless(found["out"]) == timeless(whole["out"])
         yield Trial(kind, where, SAME if right else FAILED, detail)
 
 

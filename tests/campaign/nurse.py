@@ -42,7 +42,11 @@ class Nursery:
         asked = {"words": words, "folder": str(self.folder), "out": str(out), "err": str(err)}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**asked, "fault": fault, "seconds": 120}) + "\n")
+        asked = {**asked, "fault": fault or {}, "seconds": 120}
+        self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         found = json.loads(self._process.stdout.readline())
-        return {**found, "out": out.read_text(), "err": err.read_text(errors="replace")}
+        said = {"out": out.read_text(), "err": err.read_text(errors="replace")}
+        if found["second"] is not None:
+            said["err2"] = (self.folder / "err.txt2").read_text(errors="replace")
+        return {**found, **said}

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.campaign import damage, inputs, kills
+from tests.campaign import damage, disks, inputs, kills
 from tests.campaign.__main__ import PAGE, page
 from tests.campaign.trials import FAILED, NAMED, SAME, Line, Trial, run
 
@@ -15,8 +15,8 @@ from tests.campaign.trials import FAILED, NAMED, SAME, Line, Trial, run
     [
         ("damage", damage.trials, 120),
         ("input", inputs.trials, 100),
-        ("kills", kills.kills, 8),
-        ("disk", kills.disks, 8),
+        ("kills", kills.trials, 8),
+        ("disk", disks.trials, 8),
     ],
 )
 def test_a_part_of_the_campaign(name, trials, most, tmp_path):

@@ -1,5 +1,7 @@
-"""The folder of a run: nothing is written where a link leads out of it."""
+"""The folder of a run: nothing is written outside of it, and one that cannot be used is a line."""
 
+import errno
+import os
 import shutil
 
 import pytest
@@ -31,3 +33,13 @@ def test_no_figure_is_drawn_into_a_link(finished_run, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"elbax: {run / FIGURES} is a link to {outside}, and")
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EMFILE])
+def test_a_folder_that_cannot_be_opened_is_one_line(number, tmp_path, monkeypatch):
+    def unable(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", unable)
+    with pytest.raises(RunFolderError, match="can't be opened"), locked(tmp_path):
+        pass

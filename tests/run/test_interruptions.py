@@ -257,3 +257,12 @@ def test_a_full_disk_keeps_what_stood_there(finished_run, tmp_path):
     assert done.stderr.splitlines()[-1].startswith(f"elbax: cannot write {out}")
     assert out.read_text() == "what stood there"
     assert os.listdir(tmp_path) == ["samples.npz"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_use_says_so_in_one_line(number, status, finished_run):
+    process = start("evaluate", finished_run, "--estimator", "importance", "--samples", 2_000_000)
+    wait_for(process, "importance")
+    process.send_signal(number)
+    out, said = process.communicate()
+    assert (process.returncode, out, said) == (status, "", "elbax: stopped\n")

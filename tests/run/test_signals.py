@@ -40,3 +40,46 @@ def test_undeferred_it_raises_where_the_program_stands_and_gives_the_handlers_ba
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.value.exit_status == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+IN_A_CALLBACK = """
+import gc, os, signal, time
+from elbax.run.signals import Interrupted, SignalWatch
+def callback(phase, info):
+    gc.callbacks.clear()
+    os.kill(os.getpid(), signal.{number})
+    for _ in range(1000):  # the handler runs here, and what it raises is dropped
+        pass
+gc.callbacks.append(callback)
+try:
+    with SignalWatch():
+        gc.collect()
+        time.sleep(30)
+        print("never", flush=True)
+except Interrupted as stop:
+    print(stop.exit_status, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_in_a_callback_whose_errors_python_drops_it_is_raised_again(number, status):
+    script = IN_A_CALLBACK.format(number=number)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{status}\n", "")
+
+
+def test_an_error_of_somebody_else_is_told_as_before(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+
+    class Bad:
+        def __del__(self):
+            raise ValueError("mine")
+
+    with SignalWatch():
+        bad = Bad()
+        del bad
+    assert [str(one.exc_value) for one in told] == ["mine"]
+    assert sys.unraisablehook == told.append

@@ -1,6 +1,8 @@
 """Checkpoints: what is read back is what was saved, or it is not used."""
 
+import errno
 import os
+import pathlib
 import shutil
 
 import jax
@@ -257,3 +259,32 @@ def test_a_link_or_a_pipe_is_no_part_of_a_checkpoint(saved, folder, states, like
     digests.unlink()
     os.mkfifo(digests)
     assert restored(folder, like).state is None
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EROFS, errno.EMFILE])
+def test_one_that_cannot_be_reached_is_not_taken_for_damaged(
+    number, folder, states, like, monkeypatch
+):
+    real = pathlib.Path.read_bytes
+
+    def read_bytes(path):
+        if path.is_relative_to(folder / "20"):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", read_bytes)
+    with pytest.raises(CheckpointError, match="could not read the checkpoint of step 20: "):
+        restored(folder, like)
+    monkeypatch.undo()
+    found = restored(folder, like)
+    assert found.warnings == []
+    assert content(found.state) == content(states[20])
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    def mkdir(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with pytest.raises(CheckpointError, match=r"could not open the folder .*read-only"):
+        Checkpoints(tmp_path / "run" / "checkpoints")

@@ -1,5 +1,6 @@
 """Sealed JSON: what is read is what was written, or one line says that it is not."""
 
+import errno
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import pytest
 
 from elbax.run import metrics
 from elbax.run.run import Run
-from elbax.util.files import SEAL, read_sealed, write_sealed
+from elbax.util.files import SEAL, WriteError, check_room, read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -94,3 +95,20 @@ def test_a_log_whose_steps_do_not_follow_one_another_is_damaged(tmp_path):
     log.write_text("\n".join(rows + rows[2:]) + "\n")
     with pytest.raises(ValueError, match="step 3 stands behind step 3"):
         metrics.history(log)
+
+
+def test_room_is_not_looked_for_where_there_is_no_folder(tmp_path):
+    with pytest.raises(WriteError, match="no such file or directory"):
+        check_room(tmp_path / "moved", 10)
+    assert not (tmp_path / "moved").exists()
+    check_room(tmp_path, 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_sets_no_room_aside_is_no_full_one(tmp_path, monkeypatch):
+    def unable(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", unable)
+    check_room(tmp_path, 10)
+    assert list(tmp_path.iterdir()) == []
