@@ -108,7 +108,7 @@ class Console:
             self._begun = (now, report.step)
         seconds, steps = now - self._begun[0], report.step - self._begun[1]
         rate = steps / seconds if steps and seconds > 0 else None
-        losses = {n: float(v.mean()) for n, v in report.metrics.items() if v.ndim == 1}
+        losses = mean_losses(report)
         if self._stream.isatty():
             if self._bar is None:
                 self._bar = _Bar(self._stream, plan.iterations)
@@ -208,6 +208,13 @@ def _terminal(stream: Stream) -> Any:
             return False
 
     return VisibleCursor(file=cast(IO[str], stream), highlight=False)
+
+
+def mean_losses(report: Report) -> dict[str, float]:
+    """The loss and its terms, averaged over the steps of a chunk."""
+    # In double precision: the sum of finite losses may be no float32.
+    each = {name: rows for name, rows in report.metrics.items() if rows.ndim == 1}
+    return {name: float(rows.mean(dtype="float64")) for name, rows in each.items()}
 
 
 def progress_line(

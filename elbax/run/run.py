@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 LAST_GOOD = "last good"
 """What the file of a model says of the state that a diverged training left."""
+NOT_THE_RATE = (
+    "other data or weights of the loss: no step was taken, so `elbax inspect` may show values far "
+    "from the others"
+)
+"""What to train again with where the first step diverged."""
 
 Binarize = Literal["none", "static", "dynamic"]
 
@@ -165,10 +170,15 @@ class Run:
         model, known = load_model(self / folder.MODEL), read_metadata(self / folder.MODEL)
         if known.get("which") == LAST_GOOD:
             program, path = environment.program(), shlex.quote(str(self.path))
+            step = int(known["step"])
+            mend = (
+                f"see `{program} plot {path} train_process`, and train again with a lower "
+                "--learning-rate or --gradient-clip 10"
+                if step
+                else f"train again with {NOT_THE_RATE}"
+            )
             raise ValueError(
-                f"{self.path} diverged after step {int(known['step']):,}, so that it has no "
-                f"trained model: see `{program} plot {path} train_process`, and train again with a "
-                "lower --learning-rate or --gradient-clip 10"
+                f"{self.path} diverged after step {step:,}, so that it has no trained model: {mend}"
             )
         return model
 

@@ -21,7 +21,7 @@ from elbax.run.fitting import follow as follow_fit
 from elbax.run.folder import BEST, METRICS, MODEL, RESULTS, SCHEMA
 from elbax.run.labels import conditioned
 from elbax.run.progress import Progress
-from elbax.run.run import LAST_GOOD, Run
+from elbax.run.run import LAST_GOOD, NOT_THE_RATE, Run
 from elbax.run.settle import Plan
 from elbax.run.signals import Interrupted, SignalWatch
 from elbax.run.use import tables
@@ -211,7 +211,7 @@ def _mend(error: Diverged, run: Run, plan: Plan) -> str:
     rate, step = plan.options.training.learning_rate, int(error.report.state.step)
     mend = f"Try a learning rate below {rate:g}, or --gradient-clip 10"
     if step == 0:  # no step was taken: the learning rate cannot be the reason
-        mend = "The first batch gave no number: see `elbax inspect` for values far from the others"
+        mend = f"Try {NOT_THE_RATE}"
     return f"{error}; the state of step {step:,} is kept in {run.path}. {mend}"
 
 

@@ -141,12 +141,43 @@ def test_the_density_of_a_known_normal_is_found_through_every_door(tmp_path):
 
 def test_a_run_that_diverged_is_refused_with_what_to_do(elbax, refused, tmp_path):
     people().to_csv(tmp_path / "t.csv", index=False)
-    words = (*SHORT, "--optimizer", "sgd", "--learning-rate", 10, "--out", tmp_path / "run")
-    assert elbax("train", tmp_path / "t.csv", *words)[0] == 1
-    for command in ("sample", "reconstruct", "evaluate"):
-        out = () if command == "evaluate" else ("--out", tmp_path / "o.csv")
-        line = refused(command, tmp_path / "run", *out)
+    run, table = tmp_path / "run", tmp_path / "t.csv"
+    words = (*SHORT, "--optimizer", "sgd", "--learning-rate", 10, "--out", run)
+    assert elbax("train", table, *words)[0] == 1
+    np.save(tmp_path / "z.npy", np.zeros((1, 1), np.float32))
+    # None of them looks at the state that was left (warnings of NumPy are errors here).
+    for command, *more in (
+        ("sample", run, "--out", tmp_path / "o.csv"),
+        ("reconstruct", run, "--out", tmp_path / "o.csv"),
+        ("encode", run, "--out", tmp_path / "o.csv"),
+        ("decode", run, "--latents", tmp_path / "z.npy", "--out", tmp_path / "o.npy"),
+        ("impute", run, "--data", table, "--out", tmp_path / "o.csv"),
+        ("score", run, "--data", table, "--out", tmp_path / "o.csv"),
+        ("evaluate", run),
+        ("diagnose", run),
+        ("compare", run, run),
+        ("export", run),
+        ("plot", run),
+        ("plot", run, "bound"),
+    ):
+        line = refused(command, *more)
         assert "diverged after step" in line
         assert "plot" in line
-    status, _, said = elbax("plot", tmp_path / "run", "train_process")
+        assert "a lower --learning-rate or --gradient-clip 10" in line
+    for made in ("o.csv", "o.npy", "run/report.html", "run/results.json"):
+        assert not (tmp_path / made).exists()
+    status, _, said = elbax("plot", run, "train_process")
     assert status == 0, said
+
+
+def test_a_first_step_that_diverges_is_not_laid_to_the_learning_rate(elbax, refused, tmp_path):
+    run = tmp_path / "run"
+    # β KL is beyond float32 before anything is learned.
+    words = (*SHORT, "--latent-dim", 100, "--beta", 3e38, "--out", run)
+    status, _, said = elbax("train", "digits", *words)
+    assert status == 1
+    assert "at step 1; the state of step 0 is kept" in said
+    for line in (said.splitlines()[-1], refused("sample", run, "--out", tmp_path / "o.npz")):
+        assert "no step was taken" in line
+        assert "learning" not in line
+        assert "plot" not in line

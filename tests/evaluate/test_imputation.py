@@ -12,7 +12,16 @@ from scipy.stats import norm
 from elbax.evaluate import imputation
 from elbax.evaluate.equations import Equations
 from elbax.evaluate.imputation import DRAWS, impute, impute_means
-from elbax.model import MLP, Decoder, Encoder, LatentVariableModel, Mixed
+from elbax.model import (
+    MLP,
+    Decoder,
+    DiagonalNormal,
+    Encoder,
+    LatentVariableModel,
+    Mixed,
+    Preprocessing,
+    StandardNormal,
+)
 from tests.linear_gaussian import LinearGaussian, example
 
 
@@ -151,3 +160,44 @@ def test_cells_that_an_equation_ties_are_those_of_the_conditional_normal():
             assert abs(end[0, j] - wanted) < 0.45 * deviation[j]
     free = impute(model, rows, key=key, samples=5000)
     np.testing.assert_allclose(found.value[1], free.value[1], atol=1e-6)
+
+
+def test_the_code_filled_and_its_probability_are_of_one_estimate():
+    """A yes/no column and one of three categories, against p(x_missing | x_observed) by a sum."""
+    columns = ("normal", "binary", "categorical-3")
+    family = Mixed((3,), columns)
+    keys = jax.random.split(jax.random.key(5))
+    posterior = DiagonalNormal(1)
+    model = LatentVariableModel(
+        prior=StandardNormal(1),
+        encoder=Encoder(Filled(MLP(3, (), posterior.parameter_count, key=keys[0])), posterior),
+        decoder=Decoder(MLP(1, (8,), family.parameter_count, key=keys[1]), family),
+        preprocessing=Preprocessing(),
+    )
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.normal(size=60), rng.integers(0, 2, 60), rng.integers(0, 3, 60)], axis=1)
+    x = x.astype(np.float32)
+    x[:, 1] = np.nan
+    x[::2, 2] = np.nan
+    found = impute(model, x, key=jax.random.key(0), samples=2000)
+
+    z = np.linspace(-8, 8, 1601)[:, None]
+    means = jax.vmap(lambda z: model.decode(z).expectations())(jnp.asarray(z, jnp.float32))
+    normal, yes, kinds = (np.asarray(part, np.float64) for part in means)
+    scale = float(jnp.sqrt(model.decode(jnp.zeros(1)).variance[0]))
+    masses = np.stack([1 - yes[:, 0], yes[:, 0]], axis=1), kinds.reshape(len(z), 3)
+    for row, value, share in zip(x, found.value, found.share, strict=True):
+        weight = norm.pdf(z[:, 0]) * norm.pdf(row[0], normal[:, 0], scale)
+        if not np.isnan(row[2]):
+            weight = weight * masses[1][:, int(row[2])]
+        weight = weight / weight.sum()
+        for j in (1, 2):
+            if not np.isnan(row[j]):
+                assert share[j] == 1.0
+                continue
+            exact = weight @ masses[j - 1]
+            assert share[j] == pytest.approx(exact[int(value[j])], abs=0.04)
+            # Never less probable than another: the value is the one that the share is the most of.
+            assert share[j] >= 1 / len(exact) - 1e-6
+            if np.ptp(np.sort(exact)[-2:]) > 0.08:
+                assert value[j] == exact.argmax()

@@ -40,7 +40,9 @@ def make_model(
     )
 
 
-def make_data(shape, *, labels=3, kind="images", counts=(60, 10, 30), dtype=np.uint8, names=()):
+def make_data(
+    shape, *, labels=3, kind="images", counts=(60, 10, 30), dtype: type = np.uint8, names=()
+):
     """Random rows; `labels` distinct labels, or none."""
     rng = np.random.default_rng(0)
     splits = []

@@ -1,6 +1,9 @@
+import dataclasses
+import importlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -15,7 +18,9 @@ from elbax.figures import (
     find,
     render_all,
 )
+from elbax.model import MLP, Decoder, Mixed
 from elbax.run.folder import FIGURE_NAMES
+from elbax.util import mosaic
 from tests.figures.runs import make_data, make_history, make_model, make_run
 
 
@@ -41,6 +46,37 @@ def test_every_figure_stays_on_its_page_and_comes_out_the_same_twice(name, run):
     figure = draw(name, run)
     assert figure_png(figure) == figure_png(draw(name, run))
     assert not sticks_out(figure)
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "generated", "nearest"])
+def test_of_a_category_the_code_is_shown_that_files_hold(name, monkeypatch):
+    """Not its mean: between the codes 0 and 2 lies 1, which may be the least probable of all."""
+    columns = ("normal", "categorical-3", "binary")
+    family = Mixed((3,), columns)
+    model = make_model((3,), 2)
+    network = MLP(2, (8,), family.parameter_count, key=jax.random.key(8))
+    model = dataclasses.replace(model, decoder=Decoder(network, family))
+    data = make_data((3,), labels=0, kind="vectors", dtype=np.float32)
+    rng = np.random.default_rng(0)
+    splits = {}
+    for part in ("train", "validation", "test"):
+        x = np.array(data.split(part).x)
+        x[:, 1], x[:, 2] = rng.integers(0, 3, len(x)), rng.integers(0, 2, len(x))
+        splits[part] = dataclasses.replace(data.split(part), x=x)
+    seen = []
+    module = importlib.import_module(f"elbax.figures.{name}")
+
+    def standardised(reference, *tables):
+        seen.extend(tables)
+        return mosaic.standardise(reference, *tables)
+
+    monkeypatch.setattr(module, "standardise", standardised)
+    run = make_run(model, dataclasses.replace(data, **splits))
+    draw(name, run)
+    assert len(seen) >= 2
+    for table in seen:
+        assert set(np.unique(table[:, 1])) <= {0.0, 1.0, 2.0}
+        assert set(np.unique(table[:, 2])) <= {0.0, 1.0}
 
 
 def test_another_seed_chooses_other_rows(run):

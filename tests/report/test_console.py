@@ -2,7 +2,14 @@
 
 import io
 
-from elbax.report.console import Console
+import jax
+import numpy as np
+import optax
+
+from elbax.model import DiagonalNormal, NegativeELBO, Normal
+from elbax.report.console import Console, mean_losses
+from elbax.train import Report, init_state
+from tests.linear_gaussian import untrained
 
 
 class Terminal(io.StringIO):
@@ -30,3 +37,11 @@ def test_a_file_is_told_nothing_of_it():
     console.doing("drawing bound")
     console.settled()
     assert stream.getvalue() == ""
+
+
+def test_losses_near_the_end_of_float32_are_averaged_without_a_warning():
+    model = untrained(3, DiagonalNormal(2), Normal((3,), "shared"), seed=1)
+    state = init_state(model, NegativeELBO(), optax.sgd(0.1), jax.random.key(0))
+    loss = np.full(4, 2e38, np.float32)  # their sum is no float32
+    report = Report(state, 0, 4, {"loss": loss, "kl_per_latent": np.zeros((4, 2))})
+    assert mean_losses(report) == {"loss": float(loss[0])}
