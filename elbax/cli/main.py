@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "impute": ("runs", "a table with its missing cells filled, and how sure that is"),
     "score": ("runs", "how likely each row is, and each column's share of that"),
     "plot": ("runs", "draw a run's figures"),
-    "explore": ("runs", "a page to move the latents by hand, of a run on images"),
+    "explore": ("runs", "a page to move a model by hand, of a run on images or a table"),
     "export": ("runs", "the model for ONNX or PyTorch"),
     "serve": ("runs", "answer requests with runs: over HTTP, or as an assistant's tools"),
     "inspect": ("about", "what data are, and what training on them would take"),

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from elbax.evaluate import weights
 from elbax.evaluate.equations import Equations
@@ -158,7 +158,7 @@ def _of_row(samples: int, multiple: int, equations_each: int) -> Callable[..., t
         x = model.preprocessing(row)
 
         def fill() -> tuple[Array, ...]:
-            latent, choice, cells = jax.random.split(stream(key, "imputation"), 3)
+            latent, choice, cells = keys_of(key)
             members = model.count if isinstance(model, Members) else 1
             keys = jax.random.split(latent, -(-samples // members) * members)
             found = _propose(model, x, equations, keys)
@@ -172,6 +172,11 @@ def _of_row(samples: int, multiple: int, equations_each: int) -> Callable[..., t
         return jax.lax.cond(jnp.any(jnp.isnan(x)), fill, whole)
 
     return of_row
+
+
+def keys_of(key: PRNGKeyArray) -> Key[Array, " 3"]:
+    """From a row's key those of its latents, of the choice among them, and of the cells drawn."""
+    return jax.random.split(stream(key, "imputation"), 3)
 
 
 class _Proposals(eqx.Module):
@@ -195,7 +200,7 @@ class _Proposals(eqx.Module):
 
     def settled(self) -> tuple[Array, Array]:
         """The value of each cell, and its probability where it is a category."""
-        expected = jax.vmap(_expected)(self.cells)
+        expected = jax.vmap(expectations)(self.cells)
         averaged = jax.tree.map(self._average, expected)
         value, share = _settled(_at(self.cells, 0), averaged)
         if self.solved is not None:
@@ -257,24 +262,39 @@ def _normalised(log_weights: Float[Array, " draws"]) -> tuple[Array, Array]:
 def _draw(
     model: LatentVariableModel, x: Array, equations: Equations | None, keys: Array
 ) -> tuple[Array, Any, Array | None]:
-    """Of each draw its log-weight, the distribution of the missing cells, and the row solved."""
-    q, p = model.encode(x), model.prior_distribution()
+    """`draw` by each of the keys."""
+    q = model.encode(x)
+    return jax.vmap(lambda key: draw(model, x, q, key, equations))(keys)
 
-    def draw(key: PRNGKeyArray) -> tuple[Array, Any, Array | None]:
-        z, log_q = sample_and_log_prob(q, key)
-        log_p = model.log_likelihood(x, z) + p.log_prob(z)
-        cell_key = stream(key, "missingness")
-        missingness = model.log_missingness(x, z, cell_key)
-        if missingness is not None:
-            log_p = log_p + missingness
-        solved = None
-        if equations is not None:
-            drawn = model.decode_missing(x, z).sample(stream(key, "datum"))
-            solved = equations.solved(jnp.where(jnp.isnan(x), drawn, x))
-            log_p = log_p + equations.log_weight(model, solved, z)
-        return log_p - log_q, _of_missing(model, x, z, cell_key), solved
 
-    return jax.vmap(draw)(keys)
+def draw(
+    model: LatentVariableModel,
+    x: Array,
+    q: Any,
+    key: PRNGKeyArray,
+    equations: Equations | None = None,
+) -> tuple[Array, Any, Array | None]:
+    """One importance draw: its log-weight, the missing cells' distribution, and the row solved.
+
+    Args:
+        model: The model.
+        x: A row as the model sees it, NaN where not observed.
+        q: q(z|x).
+        key: The randomness.
+        equations: What its missing cells keep to besides.
+    """
+    z, log_q = sample_and_log_prob(q, key)
+    log_p = model.log_likelihood(x, z) + model.prior_distribution().log_prob(z)
+    cell_key = stream(key, "missingness")
+    missingness = model.log_missingness(x, z, cell_key)
+    if missingness is not None:
+        log_p = log_p + missingness
+    solved = None
+    if equations is not None:
+        drawn = model.decode_missing(x, z).sample(stream(key, "datum"))
+        solved = equations.solved(jnp.where(jnp.isnan(x), drawn, x))
+        log_p = log_p + equations.log_weight(model, solved, z)
+    return log_p - log_q, _of_missing(model, x, z, cell_key), solved
 
 
 def _at(distributions: Any, i: Any) -> Any:
@@ -288,7 +308,7 @@ def _of_missing(model: LatentVariableModel, x: Array, z: Any, key: PRNGKeyArray)
     return p if model.mechanism is None else model.mechanism.of_missing(p, key)
 
 
-def _expected(p: Any) -> Any:
+def expectations(p: Any) -> Any:
     """What is averaged over z: means, and of a table's categories their probabilities."""
     return p.expectations() if isinstance(p, Columns | MissingCells) else p.mean
 

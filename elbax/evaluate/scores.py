@@ -101,22 +101,39 @@ def score(
     return Scores(estimate_from(summary, samples, tails=tails), np.asarray(elements, np.float64))
 
 
+def latents_key(key: PRNGKeyArray) -> PRNGKeyArray:
+    """From a row's key that of its latents: of sample s it is `fold_in(…, s)`."""
+    return stream(key, "importance")
+
+
+def draw(model: LatentVariableModel, x: Array, q: Any, key: PRNGKeyArray) -> tuple[Array, Array]:
+    """One sample: its log-weight, and log p(x_j|z) of each element, 0 where it was not observed.
+
+    Args:
+        model: The model.
+        x: A row as the model sees it, NaN where not observed.
+        q: q(z|x).
+        key: The randomness.
+    """
+    z, log_q = sample_and_log_prob(q, key)
+    elements = model.log_likelihoods(x, z)
+    return jnp.sum(elements) + model.prior_distribution().log_prob(z) - log_q, elements
+
+
 @functools.cache
 def _of_row(tail: int) -> Callable[..., tuple[LogWeights, Array]]:
     def of_row(
         given: tuple[LatentVariableModel, Array], row: Array, key: PRNGKeyArray
     ) -> tuple[LogWeights, Array]:
         model, samples = given
-        latent = stream(key, "importance")
+        latent = latents_key(key)
         x = model.preprocessing(row, binary_datum(key))
         observed = ~jnp.isnan(x)
-        q, p = model.encode(x), model.prior_distribution()
-        refuse_without_density(q, p)
+        q = model.encode(x)
+        refuse_without_density(q, model.prior_distribution())
 
         def one(number: Array) -> tuple[Array, Array]:
-            z, log_q = sample_and_log_prob(q, jax.random.fold_in(latent, number))
-            elements = model.log_likelihoods(x, z)
-            return jnp.sum(elements) + p.log_prob(z) - log_q, elements
+            return draw(model, x, q, jax.random.fold_in(latent, number))
 
         def step(number: Array, carried: tuple[LogWeights, _Sums]) -> Any:
             summary, sums = carried

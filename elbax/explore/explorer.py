@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from elbax.explore import images
+from elbax.explore import images, tables
 from elbax.model.compatibility import latent_kind
 from elbax.run.run import Run
 from elbax.util.files import write_bytes
@@ -14,7 +14,7 @@ def explorer(run: Run, path: Path) -> None:
     """Writes the page: one file, nothing is loaded from elsewhere.
 
     Args:
-        run: A run on images.
+        run: A run on images or on a table.
         path: The file to write.
 
     Raises:
@@ -27,10 +27,12 @@ def explorer(run: Run, path: Path) -> None:
 def page(run: Run) -> str:
     """The page; see `explorer`."""
     data = run.dataset
-    if len(data.shape) != 3 or data.columns:
+    if data.columns:
+        return tables.page(run)
+    if len(data.shape) != 3:
         raise ValueError(
-            f"{run.path} is of a {data.kind.removesuffix('s')}, and the explorer shows images: "
-            "see `elbax encode` and `elbax decode`"
+            f"{run.path} is of {data.kind}, and the explorer shows images and tables: see `elbax "
+            "encode` and `elbax decode`"
         )
     if latent_kind(run.model) != "real":
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,19 @@ import numpy as np
 from elbax.program.steps import Program
 
 
-def filled(name: str, facts: Mapping[str, Any]) -> str:
+def filled(name: str, facts: Mapping[str, Any], scripts: Sequence[str]) -> str:
     """The page ``NAME.html`` with its style, its scripts and the facts.
 
     Args:
-        name: "images" or "table".
+        name: "images" or "tables".
         facts: What the scripts read, plain data.
+        scripts: Those that come after program.js.
     """
-    parts = {"STYLE": "page.css", "PROGRAM": "program.js", "SCRIPT": f"{name}.js"}
     text = _file(f"{name}.html").replace("{{NAME}}", html.escape(facts["name"]))
     # A page ends a script at </, wherever that stands.
     said = json.dumps(facts, allow_nan=False, separators=(",", ":")).replace("</", "<\\/")
-    for part, file in parts.items():
-        text = text.replace(f"{{{{{part}}}}}", _file(file))
+    tags = [f"<script>{_file(script)}</script>" for script in ("program.js", *scripts)]
+    text = text.replace("{{STYLE}}", _file("page.css")).replace("{{SCRIPTS}}", "\n".join(tags))
     return text.replace("{{FACTS}}", said)
 
 

@@ -62,7 +62,7 @@ def page(run: Run) -> str:
         "programs": {name: plain(program) for name, program in programs.items()},
         **pack(arrays),
     }
-    return filled("images", facts)
+    return filled("images", facts, ["images.js"])
 
 
 def _posterior(model: LatentVariableModel, x: Any, condition: Any = None) -> tuple[Any, ...]:

@@ -97,6 +97,8 @@ def steps(program: Program, equation: Any, taken: list[Any]) -> list[Any]:  # no
         found = _product(program, (first, last), params["dimension_numbers"], shape)
     elif name == "triangular_solve":
         found = _solved(program, first, last, params)
+    elif name == "cholesky":
+        found = _factored(program, first)
     else:
         raise Untraceable(name)
     return [found]
@@ -253,12 +255,14 @@ def _running_sum(program: Program, value: Value, axis: int, *, reverse: bool) ->
 
 def _solved(program: Program, matrix: Value, right: Value, params: Any) -> Value:
     """Rows x of A x = b one after the other, A triangular (n, n), b (n, m)."""
-    asked = {k: bool(params[k]) for k in ("left_side", "transpose_a", "conjugate_a")}
-    if len(matrix.shape) != 2 or asked != {**dict.fromkeys(asked, False), "left_side": True}:
-        raise Untraceable("triangular_solve", "from the right, transposed or of several matrices")
+    if len(matrix.shape) != 2 or not params["left_side"]:
+        raise Untraceable("triangular_solve", "from the right, or of several matrices")
     n, m = right.shape
+    transposed = bool(params["transpose_a"])
+    if transposed:
+        matrix = program.take(matrix, np.arange(n * n).reshape(n, n).T)
     solved: dict[int, Value] = {}
-    for i in range(n) if params["lower"] else range(n)[::-1]:
+    for i in range(n) if params["lower"] != transposed else range(n)[::-1]:
         rest = row(program, right, i)
         if solved:
             done = [*solved]
@@ -272,6 +276,28 @@ def _solved(program: Program, matrix: Value, right: Value, params: Any) -> Value
             rest = program.step("div", [rest, pivot], (m,))
         solved[i] = rest
     return program.step("concatenate", [solved[i] for i in range(n)], (n, m))
+
+
+def _factored(program: Program, matrix: Value) -> Value:
+    """Columns of Cholesky's factor one after the other, of a matrix (n, n)."""
+    if len(matrix.shape) != 2:
+        raise Untraceable("cholesky", "of several matrices")
+    n = matrix.shape[0]
+    flat, columns = Value(matrix.number, (n * n,)), []
+    for j in range(n):
+        rest = program.take(flat, np.arange(j, n) * n + j)
+        for i, before in enumerate(columns):  # its entries from row i on
+            own = program.take(before, np.arange(j - i, n - i))
+            factor = program.take(before, np.array([j - i]))
+            rest = program.step("sub", [rest, program.step("mul", [own, factor], rest.shape)],
+                                rest.shape)  # fmt: skip
+        pivot = program.step("sqrt", [program.take(rest, np.array([0]))], (1,))
+        columns.append(program.step("div", [rest, pivot], rest.shape))
+    whole = program.step("concatenate", columns, (n * (n + 1) // 2,))
+    place = np.full((n, n), _NOWHERE)
+    place[np.triu_indices(n)] = np.arange(n * (n + 1) // 2)
+    lower = program.take(whole, np.maximum(place.T, 0))
+    return program.step("mul", [lower, program.constant(np.tri(n, dtype=np.float32))], (n, n))
 
 
 def _product(

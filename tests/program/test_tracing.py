@@ -112,6 +112,8 @@ def test_networks_give_what_they_give_in_python(network, likelihood, shape, opti
         lambda x: jax.scipy.linalg.solve_triangular(
             jnp.tril(x[:, :3]) + 2 * jnp.eye(3), x[:, 3], lower=True
         ),
+        lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(3)),
+        lambda x: jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(x @ x.T + jnp.eye(3)), True), x),
     ],
 )
 def test_each_kind_of_step(function):

@@ -13,11 +13,12 @@ from elbax.recipes.convert import Checked
 
 @dataclass(frozen=True)
 class Arguments(Checked):
-    """A page to move a model's latents by hand and see what it makes of them: explorer.html.
+    """A page to move a model by hand and see what it makes of it: explorer.html.
 
-    One file that needs no server and no network: a map of two latents with the test rows, a slider
-    for each latent, walks between rows, and a pad to draw what the encoder then looks at. Of runs
-    on images.
+    One file that needs no server and no network. Of images: a map of two latents with the test
+    rows, a slider for each latent, walks between rows, and a pad to draw what the encoder then
+    looks at. Of a table: a row's cells to change or to empty, the values that the others say with
+    90% intervals, log p and the share of each column.
     """
 
     run: Annotated[Path, POSITIONAL]
