@@ -194,7 +194,7 @@ def _complain(line: str) -> None:
         line = f"elbax: {processes.called()}{line}\n"
         sys.stderr.write(line.encode(encoding, "replace").decode(encoding))
         sys.stderr.flush()
-    except (BrokenPipeError, ValueError):  # nobody listens any more
+    except (OSError, ValueError):  # nobody listens any more, or a full disk takes no more
         _silence_output()
 
 

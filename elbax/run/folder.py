@@ -153,6 +153,7 @@ def _sweep(path: Path) -> None:
     for pattern in (f"{TEMPORARY}*", f".{MODEL}.*", f".{BEST}.*"):
         for leftover in path.glob(pattern):
             leftover.unlink(missing_ok=True)
+    files.sweep_dead(path / FIGURES)  # where `elbax plot` writes, which claims nothing
 
 
 def check_available(out: Path, *, force: bool) -> None:

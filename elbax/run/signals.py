@@ -38,7 +38,7 @@ class SignalWatch:
     """
 
     _WATCHED = (signal.SIGINT, signal.SIGTERM)
-    _SOON = 0.01  # seconds, in which a callback is over
+    _SOON = 0.05  # seconds, in which a callback is over
 
     def __init__(self) -> None:
         self.defer = False
@@ -78,5 +78,5 @@ class SignalWatch:
             self._hook(what)
             return
         number = what.exc_value.number
-        signal.signal(number, self._handle)
         threading.Timer(self._SOON, os.kill, (os.getpid(), number)).start()
+        signal.signal(number, self._handle)  # last: what it raises in here would be dropped too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -30,11 +31,13 @@ class WriteError(OSError):
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; it takes the name ``path`` when the block ends well.
 
-    The temporary file keeps the suffix, for writers that go by it, and is removed on any error.
+    The temporary file keeps the suffix, for writers that go by it, and is removed on any error;
+    what a process that was killed left of the same file goes too.
 
     Raises:
         WriteError: The disk is full, or the folder can't be written.
     """
+    sweep_dead(path.parent, path.name)
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         yield temporary
@@ -47,6 +50,27 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def sweep_dead(folder: Path, name: str | None = None) -> None:
+    """Removes what processes that are no more left unfinished in a folder.
+
+    Args:
+        folder: The folder.
+        name: Only of the file of this name.
+    """
+    if os.name != "posix":  # elsewhere nothing harmless asks whether a process lives
+        return
+    ending = "*" if name is None else glob.escape(name)
+    for leftover in folder.glob(f"{TEMPORARY}*-{ending}"):
+        process = leftover.name.removeprefix(TEMPORARY).partition("-")[0]
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+        except (ValueError, OverflowError, OSError):
+            continue  # it is somebody's who lives, or none of ours
 
 
 def write_bytes(path: Path, content: bytes) -> None:

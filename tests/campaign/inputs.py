@@ -6,8 +6,11 @@ A command must end with status 0, or with status 2 and one line that says what i
 import gzip
 import io
 import json
+import os
 import random
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ import numpy as np
 
 from tests.campaign.trials import FAILED, NAMED, SAME, Trial
 from tests.campaign.worker import Worker
+from tests.cases.made import write_workbook
 
 _ODD = [
     *(b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n\n", b'"', b"'", b",", b";", b"\t"),
@@ -26,19 +30,33 @@ _ODD = [
 ]
 
 
+_IMAGES = (".png", ".jpg", ".webp", ".tif", ".gif", ".bmp")
+_READ = (*_IMAGES, ".csv", ".npy", ".gz", ".npz")
+
+
 def trials(chance: random.Random, folder: Path) -> Iterator[Trial]:
-    """Trials without end: made-up files first, then mutated ones and options."""
-    with Worker() as worker:
+    """Trials without end: made-up files first, then mutated ones, uses of them, and options."""
+    # Another for what computes: what bombs have left of the memory of the first is not its share.
+    with Worker() as worker, Worker() as other:
         for name, content in _crafted():
             yield _inspected(worker, folder, "made up", name, content, name)
-        good = _good()
+        good, cases = _good(), _cases()
+        _train(other, folder, good["table.csv"])
         while True:
-            if chance.random() < 0.15:
+            which = chance.random()
+            if which < 0.15:
                 yield _options(worker, folder, chance)
-                continue
-            name = chance.choice(list(good))
-            content, how = _mutated(good[name], chance)
-            yield _inspected(worker, folder, "mutated", name, content, how)
+            elif which < 0.3:
+                name = chance.choice(["table.csv", "table.tsv", "table.csv.gz", "table.parquet"])
+                yield _used(other, folder, name, *_mutated(good[name], chance), chance)
+            elif which < 0.45 and cases:
+                name = chance.choice(list(cases))
+                content, how = _mutated(cases[name], chance)
+                yield _inspected(worker, folder, "a mutated case", name, content, how)
+            else:
+                name = chance.choice(list(good))
+                content, how = _mutated(good[name], chance)
+                yield _inspected(worker, folder, "mutated", name, content, how)
 
 
 def _inspected(
@@ -47,7 +65,7 @@ def _inspected(
     place = folder / "given" / name
     place.parent.mkdir(exist_ok=True)
     place.write_bytes(content)
-    target = place.parent if place.suffix == ".png" else place
+    target = place.parent if place.suffix in _IMAGES else place
     try:
         trial = _judged(worker, folder, kind, name, how, ["inspect", str(target)])
     finally:
@@ -55,9 +73,64 @@ def _inspected(
     return trial
 
 
-def _judged(
-    worker: Worker, folder: Path, kind: str, name: str, how: str, words: list[str]
+def _train(worker: Worker, folder: Path, content: bytes) -> None:
+    """A small run on a table, for uses of others."""
+    (folder / "table.csv").write_bytes(content)
+    words = ["train", "table.csv", "--hidden", "4", "--latent-dim", "2", "--iterations", "10"]
+    found = worker.call(
+        "worker:command", [*words, "--no-report", "--out", "run"], str(folder), seconds=300
+    )
+    assert found.get("status") == 0, found
+
+
+def _used(
+    worker: Worker, folder: Path, name: str, content: bytes, how: str, chance: random.Random
 ) -> Trial:
+    """A run asked about a mutated table: it writes a whole file, or none."""
+    place, out, own = folder / name, folder / "written", "use of a mutated table"
+    out.mkdir(exist_ok=True)
+    place.write_bytes(content)
+    words = chance.choice(
+        [
+            ["impute", "run", "--data", name, "--out", "written/filled.csv", "--draws", "10"],
+            ["score", "run", "--data", name, "--out", "written/scores.csv", "--samples", "10"],
+            ["encode", "run", "--data", name, "--out", "written/codes.csv"],
+            ["reconstruct", "run", "--data", name, "--out", "written/rebuilt.csv"],
+            ["evaluate", "run", "--data", name, "--samples", "10", "--json"],
+            [
+                "train",
+                name,
+                "--iterations",
+                "2",
+                "--hidden",
+                "4",
+                "--no-report",
+                "--out",
+                "written/run",
+            ],
+        ]
+    )
+    trial = _judged(worker, folder, own, words[0], how, words, whole=words[0] != "train")
+    left = sorted(path.name for path in out.rglob("*"))
+    unfinished = [n for n in left if n.startswith(".elbax-")]
+    if (trial.verdict == NAMED and left and words[0] != "train") or unfinished:
+        trial = Trial(own, words[0], FAILED, f"{trial.detail}; left {left}")
+    for path in (out, place):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return trial
+
+
+def _judged(
+    worker: Worker,
+    folder: Path,
+    kind: str,
+    name: str,
+    how: str,
+    words: list[str],
+    *,
+    whole: bool = True,
+) -> Trial:
+    """Status 0 or 2, and one line; of work that may fail on the way (not `whole`) 1 as well."""
     found = worker.call("worker:command", words, str(folder))
     if "status" not in found:
         return Trial(kind, name, FAILED, f"{how}: {found}")
@@ -65,7 +138,12 @@ def _judged(
     said = [line for line in lines if line.startswith("elbax: ")]
     if found["status"] == 0:
         return Trial(kind, name, SAME, how)
-    right = found["status"] == 2 and len(said) == 1 and lines[-1] == said[0] and not found["out"]
+    right = (
+        found["status"] in ((2,) if whole else (1, 2))
+        and len(said) == 1
+        and lines[-1] == said[0]
+        and not found["out"]
+    )
     verdict = NAMED if right else FAILED
     return Trial(kind, name, verdict, f"{how}: status {found['status']}, {found['err'][-500:]!r}")
 
@@ -98,6 +176,11 @@ def _good() -> dict[str, bytes]:
         ("floats.npy", lambda to: np.save(to, rng.normal(size=(40, 5)))),
         ("splits.npz", lambda to: np.savez(to, x_train=x, x_test=x[:9])),
         ("one.png", lambda to: Image.fromarray(x[0]).save(to, "PNG")),
+        ("one.jpg", lambda to: Image.fromarray(x[0]).save(to, "JPEG")),
+        ("one.webp", lambda to: Image.fromarray(x[0]).save(to, "WEBP")),
+        ("one.tif", lambda to: Image.fromarray(x[0]).save(to, "TIFF")),
+        ("one.gif", lambda to: Image.fromarray(x[0]).save(to, "GIF")),
+        ("one.bmp", lambda to: Image.fromarray(x[0]).save(to, "BMP")),
     ):
         stream = io.BytesIO()
         write(stream)
@@ -106,8 +189,18 @@ def _good() -> dict[str, bytes]:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("table.csv", csv)
     found["table.zip"] = stream.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        write_workbook(Path(folder, "table.xlsx"), table.to_pandas())
+        found["table.xlsx"] = Path(folder, "table.xlsx").read_bytes()
     found["digits-images-idx3-ubyte"] = struct.pack(">4BIII", 0, 0, 8, 3, 40, 6, 6) + x.tobytes()
     return found
+
+
+def _cases() -> dict[str, bytes]:
+    """Files as people have them, where there are any beside the data sets: `cases` there."""
+    found = Path(os.environ.get("ELBAX_DATA_DIR", "nowhere")).parent / "cases"
+    files = sorted(path for path in found.rglob("*") if path.is_file())
+    return {path.name: path.read_bytes() for path in files if path.suffix in _READ}
 
 
 def _mutated(content: bytes, chance: random.Random) -> tuple[bytes, str]:

@@ -6,7 +6,7 @@ and others by which files get their names.
 
 import random
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.campaign.nurse import Nursery
@@ -32,17 +32,17 @@ def trials(chance: random.Random, folder: Path) -> Iterator[Trial]:
         whole = Undisturbed(nursery)
         while True:
             if chance.random() < 0.3:
-                fault = _kill(chance, 1.2)
+                fault = _kill(chance, 1.2, [1, 1, 1, 2, 3])
                 yield of_use(nursery, _kind(fault), chance.choice(list(USES)), whole.uses, fault)
             else:
                 name = chance.choice(list(RUNS))
                 yield from _of_run(nursery, chance, name, whole.runs[name])
 
 
-def _kill(chance: random.Random, seconds: float) -> Fault:
+def _kill(chance: random.Random, seconds: float, calls: Sequence[int]) -> Fault:
     if chance.random() < 0.4:
-        nth = chance.choice([1, 1, 2, 3, 5, 8, 13])
-        return {"call": chance.choice(_CALLS), "nth": nth, "after": chance.random() < 0.5}
+        call, after = chance.choice(_CALLS), chance.random() < 0.5
+        return {"call": call, "nth": chance.choice(calls), "after": after}
     at, number = chance.uniform(0, seconds), chance.choice([9, 9, 9, 15, 2])
     signals = [[number, at]]
     if number == 2 and chance.random() < 0.5:
@@ -63,7 +63,7 @@ def _of_run(
     """One to three kills of one run, each a trial, then to its end without any."""
     run, count = fresh(nursery), chance.choice([1, 1, 2, 3])
     for i in range(count):
-        fault, words = _kill(chance, 3.0), next_words(nursery, run, name)
+        fault, words = _kill(chance, 3.0, [1, 1, 2, 3, 5, 8, 13]), next_words(nursery, run, name)
         where = words[0] if words[0] == "resume" else name
         trial = judged(_kind(fault), where, fault, nursery.run(words, fault))
         if i == count - 1 and trial.verdict != FAILED:

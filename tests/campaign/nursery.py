@@ -3,6 +3,7 @@
 A child is a process of its own, to be killed, that need not start Python and import jax first.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -99,8 +100,9 @@ def _child(asked: dict[str, Any], words: list[str], suffix: str) -> None:
 
         status = main(words)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(status)
 
 

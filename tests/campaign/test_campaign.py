@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.campaign import damage, disks, inputs, kills
+from tests.campaign import damage, disks, inputs, kills, surroundings
 from tests.campaign.__main__ import PAGE, page
 from tests.campaign.trials import FAILED, NAMED, SAME, Line, Trial, run
 
@@ -13,16 +13,17 @@ from tests.campaign.trials import FAILED, NAMED, SAME, Line, Trial, run
 @pytest.mark.parametrize(
     ("name", "trials", "most"),
     [
-        ("damage", damage.trials, 120),
+        ("damage", damage.trials, 100),
         ("input", inputs.trials, 100),
-        ("kills", kills.trials, 8),
+        ("kills", kills.trials, 6),
         ("disk", disks.trials, 8),
+        ("environment", surroundings.trials, 5),
     ],
 )
 def test_a_part_of_the_campaign(name, trials, most, tmp_path):
-    line = run(name, trials, tmp_path, seed=100, seconds=900, most=most)
-    assert line.tried == most
-    assert line.failures == []
+    line = run(name, trials, tmp_path, seed=100, seconds=1800, most=most)
+    assert sum(line.counts.values()) == most  # without root some disks cannot be broken
+    assert line.failed == 0, line.failures
 
 
 def test_a_line_counts_what_its_trials_were(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ class Line:
         self.counts[trial.kind, trial.where, trial.verdict] += 1
         if trial.verdict in (FAILED, NOT_TRIED) and len(self.failures) < 20:
             self.failures.append(f"{trial.kind}, {trial.where}: {trial.detail}")
+            print(f"{self.name}: {self.failures[-1]}", file=sys.stderr, flush=True)
 
     @property
     def tried(self) -> int:

@@ -51,6 +51,15 @@ def test_version(elbax):
     assert out.startswith("elbax ")
 
 
+@pytest.mark.parametrize(("words", "status"), [(["datasets"], 1), (["nothing"], 2)])
+def test_a_full_disk_under_what_is_printed_is_a_status(words, status):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "elbax", *words], stdout=full, stderr=full, check=False
+        )
+    assert done.returncode == status
+
+
 def test_a_closed_pipe_is_no_error():
     writer = subprocess.Popen(
         [sys.executable, "-m", "elbax", "datasets"],

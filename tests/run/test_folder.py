@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -43,3 +45,15 @@ def test_a_folder_that_cannot_be_opened_is_one_line(number, tmp_path, monkeypatc
     monkeypatch.setattr(os, "open", unable)
     with pytest.raises(RunFolderError, match="can't be opened"), locked(tmp_path):
         pass
+
+
+def test_what_a_killed_plot_left_goes_when_the_folder_is_claimed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / FIGURES).mkdir()
+    left = tmp_path / FIGURES / f".elbax-{ended.pid}-bound.png"
+    drawn_now = tmp_path / FIGURES / f".elbax-{os.getppid()}-bound.png"
+    for path in (left, drawn_now):
+        path.write_text("half")
+    with locked(tmp_path):
+        assert list((tmp_path / FIGURES).iterdir()) == [drawn_now]

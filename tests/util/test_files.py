@@ -4,13 +4,23 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from elbax.run import metrics
 from elbax.run.run import Run
-from elbax.util.files import SEAL, WriteError, check_room, read_sealed, write_sealed
+from elbax.util.files import (
+    SEAL,
+    WriteError,
+    check_room,
+    read_sealed,
+    sweep_dead,
+    write_bytes,
+    write_sealed,
+)
 
 
 @pytest.fixture
@@ -112,3 +122,18 @@ def test_a_file_system_that_sets_no_room_aside_is_no_full_one(tmp_path, monkeypa
     monkeypatch.setattr(os, "posix_fallocate", unable)
     check_room(tmp_path, 10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_of_a_file_goes_when_it_is_written(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path / "filled [1].csv"
+    left, other = (tmp_path / f".elbax-{ended.pid}-{name}" for name in (out.name, "other.csv"))
+    of_one_that_lives = tmp_path / f".elbax-{os.getppid()}-{out.name}"
+    for path in (left, other, of_one_that_lives):
+        path.write_text("half")
+    write_bytes(out, b"whole")
+    assert out.read_bytes() == b"whole"
+    assert sorted(tmp_path.iterdir()) == sorted([out, other, of_one_that_lives])
+    sweep_dead(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([out, of_one_that_lives])
