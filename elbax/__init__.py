@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elbax.estimators import VAEImputer as VAEImputer
     from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
     from elbax.evaluate.pooling import pool as pool
+    from elbax.hub.pulling import load as load
     from elbax.model.distributions.divergences import kl_divergence as kl_divergence
     from elbax.model.interfaces import Batch as Batch
     from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingEncoder
@@ -106,7 +107,6 @@ if TYPE_CHECKING:
     from elbax.model.priors import UniformCategorical as UniformCategorical
     from elbax.model.priors import UniformHypersphere as UniformHypersphere
     from elbax.model.priors import VampPrior as VampPrior
-    from elbax.model.serialise import load_model as load
     from elbax.model.serialise import save_model as save_model
     from elbax.run.run import Run as Run
     from elbax.sweep.sweep import sweep as sweep

@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explore": ("runs", "a page to move a model by hand, of a run on images or a table"),
     "export": ("runs", "the model for ONNX or PyTorch"),
     "serve": ("runs", "answer requests with runs: over HTTP, or as an assistant's tools"),
+    "push": ("runs", "send a run to the Hugging Face Hub"),
+    "pull": ("runs", "fetch a run from the Hugging Face Hub"),
     "inspect": ("about", "what data are, and what training on them would take"),
     "datasets": ("about", "the data sets known by name"),
     "recipes": ("about", "the recipes known by name"),

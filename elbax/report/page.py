@@ -92,6 +92,11 @@ _TERM = (
     "no bound on log p(x)."
 )
 
+PLUS_MINUS = (
+    "After ± stands one standard error over the rows: how far the average would move with another "
+    "sample of the same size. It covers neither the randomness of training nor any bias."
+)
+
 DEFINITIONS = {
     "elbo": (
         "The evidence lower bound, reconstruction − KL, in nats per datum (1 nat = 1.44 bits): the "
@@ -118,7 +123,7 @@ DEFINITIONS = {
     "compilation": "Seconds of those that went into compiling the training program.",
 }
 
-_GREY = (
+GREY = (
     "The pixels are grey, and a Bernoulli likelihood speaks of 0 and 1: each grey level was taken "
     "as the probability of a 1. The bound is then a lower bound on the expected log-probability "
     "of the binarised image. It is not a density of the grey image, and not comparable with "
@@ -158,9 +163,9 @@ def page(
         _pictures(figures, left_out or {}),
         _numbers(run, results),
         _bars(run.history),
-        _settings("Data", _data_rows(run.config["data"])),
-        _settings("Model", _model_rows(run)),
-        _settings("Training", _training_rows(run.config["training"])),
+        _settings("Data", data_rows(run.config["data"])),
+        _settings("Model", model_rows(run)),
+        _settings("Training", training_rows(run.config["training"])),
         _again(run, results),
     ]
     return document(run.name, parts)
@@ -277,7 +282,13 @@ def picture(name: str, png: bytes, title: str | None = None, *, caption: bool = 
     )
 
 
-def _numbers(run: Run, results: Mapping[str, Any]) -> str:
+def number_rows(run: Run, results: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """What was measured of a run: a name, the number of the test and of the training rows, words.
+
+    Args:
+        run: The run.
+        results: Its results.
+    """
     measured, of_train = results.get("test"), results.get("train")
     rows = [
         (name, _value(measured, name), _value(of_train, name), DEFINITIONS[name])
@@ -299,19 +310,21 @@ def _numbers(run: Run, results: Mapping[str, Any]) -> str:
     rows += [
         (name, value, "", DEFINITIONS[name]) for name, value in _more_numbers(run, results) if value
     ]
+    return [(_NAMES.get(name, name), test, train, words) for name, test, train, words in rows]
+
+
+def _numbers(run: Run, results: Mapping[str, Any]) -> str:
     cells = [
-        (escaped(_NAMES.get(name, name)), cell(test, "n"), cell(train, "n"), cell(words))
-        for name, test, train, words in rows
+        (escaped(name), cell(test, "n"), cell(train, "n"), cell(words))
+        for name, test, train, words in number_rows(run, results)
     ]
     best, kept = results.get("best") or {}, ""
     if results.get("model") == "best" and "step" in best:
         kept = f"They are those of the best parameters by validation, step {best['step']:,}. "
-    grey = f"<p>{escaped(_GREY)}</p>" if _is_grey(run.config) else ""
+    grey = f"<p>{escaped(GREY)}</p>" if is_grey(run.config) else ""
     return (
         "<h2>Numbers</h2>"
-        f'<p class="soft">{kept}After ± stands one standard error over the rows: how far the '
-        "average would move with another sample of the same size. It covers neither the randomness "
-        "of training nor any bias.</p>"
+        f'<p class="soft">{kept}{escaped(PLUS_MINUS)}</p>'
         f'<div class="scroll">{table("numbers", cells, ("", "test", "training", "what it is"))}'
         f"</div>{grey}"
     )
@@ -331,7 +344,7 @@ def _more_numbers(run: Run, results: Mapping[str, Any]) -> Iterable[tuple[str, s
         yield name, "" if value is None else f"{value:{form}}"
 
 
-def _is_grey(config: Mapping[str, Any]) -> bool:
+def is_grey(config: Mapping[str, Any]) -> bool:
     """Whether a Bernoulli likelihood was given values between 0 and 1."""
     data = config["data"]
     if config["likelihood"]["name"] != "bernoulli" or data.get("binarize", "none") != "none":
@@ -365,7 +378,8 @@ def _settings(title: str, rows: Mapping[str, Any]) -> str:
     return f"<h2>{escaped(title)}</h2>{table('settings', cells)}"
 
 
-def _data_rows(data: Mapping[str, Any]) -> dict[str, Any]:
+def data_rows(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data are: a run's `config["data"]` in words, by name."""
     rows = data["rows"]
     return {
         "name": data["name"],
@@ -380,7 +394,8 @@ def _data_rows(data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _model_rows(run: Run) -> dict[str, Any]:
+def model_rows(run: Run) -> dict[str, Any]:
+    """What a run's model is made of, by name."""
     config = run.config
     rows = {"recipe": config["recipe"], "parameters": f"{config['parameters']:,}"}
     for name, value in config["model"].items():
@@ -390,7 +405,8 @@ def _model_rows(run: Run) -> dict[str, Any]:
     return rows
 
 
-def _training_rows(training: Mapping[str, Any]) -> dict[str, Any]:
+def training_rows(training: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model was trained: a run's `config["training"]`, by name."""
     return {
         _words(name): Choice.of(value) if isinstance(value, dict) else value
         for name, value in training.items()

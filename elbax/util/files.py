@@ -86,7 +86,12 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
     """Writes JSON as `write_json` does, with the SHA-256 of its content as its last entry."""
-    write_json(path, {**value, SEAL: _digest(value)})
+    write_json(path, sealed(value))
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data with the SHA-256 of their content as their last entry."""
+    return {**value, SEAL: _digest(value)}
 
 
 def read_sealed(path: Path) -> Any:

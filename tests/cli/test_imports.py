@@ -7,8 +7,8 @@ import sys
 import numpy as np
 
 ALL = {
-    "arviz_stats", "blackjax", "fastapi", "flowjax", "jax", "matplotlib", "mcp", "mlflow",
-    "mlxtend", "numpyro", "optax", "orbax", "orjson", "pandas", "prometheus_client",
+    "arviz_stats", "blackjax", "fastapi", "flowjax", "huggingface_hub", "jax",
+    "matplotlib", "mcp", "mlflow", "mlxtend", "numpyro", "optax", "orbax", "orjson", "pandas", "prometheus_client",
     "pyarrow", "pydantic", "rich", "scipy.stats", "sklearn", "tensorboardX", "uvicorn",
 }  # fmt: skip
 
