@@ -8,8 +8,9 @@ import numpy as np
 
 ALL = {
     "arviz_stats", "blackjax", "fastapi", "flowjax", "huggingface_hub", "jax",
-    "matplotlib", "mcp", "mlflow", "mlxtend", "numpyro", "optax", "orbax", "orjson", "pandas", "prometheus_client",
-    "pyarrow", "pydantic", "rich", "scipy.stats", "sklearn", "tensorboardX", "uvicorn",
+    "matplotlib", "mcp", "mlflow", "mlxtend", "numpyro", "optax", "orbax",
+    "orjson", "pandas", "prometheus_client", "pyarrow", "pydantic", "rich",
+    "scipy.stats", "sklearn", "tensorboardX", "uvicorn",
 }  # fmt: skip
 
 RUN = """

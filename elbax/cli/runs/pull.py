@@ -16,7 +16,7 @@ from elbax.util.words import counted, size
 
 @dataclass(frozen=True)
 class Arguments(Checked):
-    """Fetches a run that `elbax push` sent to the Hugging Face Hub: a folder that every command takes.
+    """Fetches a run that `elbax push` sent to the Hugging Face Hub, as a folder for every command.
 
     Each file is compared with its SHA-256, and only files that a run has are fetched. The folder
     appears whole or not at all. A command that looks at the data needs them on this machine too;
@@ -44,4 +44,6 @@ def main(arguments: Arguments) -> None:
         print(json.dumps({"schema": SCHEMA, **plain, "files": done.files}))
         return
     total = sum(done.files.values())
-    print(f"{done.path}: {counted(len(done.files), 'file')}, {size(total)}, commit {done.commit[:8]}")
+    print(
+        f"{done.path}: {counted(len(done.files), 'file')}, {size(total)}, commit {done.commit[:8]}"
+    )

@@ -33,7 +33,8 @@ class Arguments(Checked):
     private: bool = False
     """Make the repository private."""
     license: str | None = None
-    """The licence that the card names, as the hub calls it: apache-2.0, cc-by-4.0. Without it: none."""
+    """The licence that the card names, as the hub calls it: apache-2.0, cc-by-4.0. Without it:
+    none."""
     json: bool = False
     """Print what was pushed as one JSON object."""
 
@@ -45,9 +46,7 @@ def main(arguments: Arguments) -> None:
     from elbax.hub.pushing import push
 
     place = hub.place(arguments.place)
-    done = push(
-        opened(arguments.run), place, private=arguments.private, licence=arguments.license
-    )
+    done = push(opened(arguments.run), place, private=arguments.private, licence=arguments.license)
     if done.card_kept:
         say(f"note    the card of {place} was edited on the hub, and stays as it is")
     if arguments.json:
@@ -55,5 +54,9 @@ def main(arguments: Arguments) -> None:
         print(json.dumps({"schema": SCHEMA, **plain, "files": done.files}))
         return
     total = sum(done.files.values())
-    print(f"{done.url}: {counted(len(done.files), 'file')}, {size(total)}, commit {done.commit[:8]}")
-    print(f'elbax.load("{hub.SCHEME}{place}") loads the model, `elbax pull {place}` fetches the run')
+    print(
+        f"{done.url}: {counted(len(done.files), 'file')}, {size(total)}, commit {done.commit[:8]}"
+    )
+    print(
+        f'elbax.load("{hub.SCHEME}{place}") loads the model, `elbax pull {place}` fetches the run'
+    )
