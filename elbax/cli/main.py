@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "parts": ("about", "the parts that a model is composed of, and their options"),
 }
 
-TOGETHER = ("train", "resume")
+TOGETHER = ("train", "resume", "evaluate", "score", "impute")
 """The commands that several processes run together."""
 
 _HELP = """usage: elbax COMMAND … [--help]

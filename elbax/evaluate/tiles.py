@@ -3,26 +3,31 @@
 Two results depend on nothing but the datum: noise is keyed by the row's number, and the arithmetic
 runs in tiles of one shape, because a float32 product changes in its last bits with the shape of the
 batch that it stands in. Small tiles run one after the other inside one compiled program: to call
-one from Python takes longer than a small model's row.
+one from Python takes longer than a small model's row. Several devices (`spread_over`) take turns at
+the tiles, which stay what they are.
 """
 
+import contextlib
+import contextvars
 import dataclasses
 import functools
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 
 from elbax.model.conditioning import at_condition
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.util import environment
 from elbax.util.keys import stream
+from elbax.util.layout import Layout
 
 TILE = 500  # rows: nearly the speed of one large product, and the memory stays small
 _MOST_TILES = 64  # in one call: what a call costs is then nothing, and it ends within seconds
@@ -51,6 +56,22 @@ class Conditioned:
 
 
 Rows = np.ndarray | Conditioned
+
+_layout: contextvars.ContextVar[Layout | None] = contextvars.ContextVar("layout", default=None)
+
+
+@contextlib.contextmanager
+def spread_over(layout: Layout | None) -> Iterator[None]:
+    """Has `map_rows` share out its tiles among devices, within the block.
+
+    Where they are of several processes, each of them is to make the same calls, and gets the
+    results of all rows.
+    """
+    before = _layout.set(layout)
+    try:
+        yield
+    finally:
+        _layout.reset(before)
 
 
 def stored(rows: Rows) -> np.ndarray:
@@ -88,7 +109,10 @@ def map_rows(
     x, condition = stored(rows), rows.condition if isinstance(rows, Conditioned) else None
     most = max(1, _MOST_NUMBERS // max(1, math.prod(x.shape[1:])))
     tile = min(tile, most)
-    block = tile * min(_MOST_TILES, max(1, min(TILE, most) // tile))
+    layout = _layout.get()
+    tiles = min(_MOST_TILES, max(1, min(TILE, most) // tile))  # of a device, in one call
+    block = tile * tiles * (1 if layout is None else layout.size)
+    compute = _compiled() if layout is None else functools.partial(_spread, layout)
     for start in range(0, len(rows), block):
         count = -(-min(block, len(rows) - start) // tile)
         # Past the end the last row stands again; only whole tiles of that are computed.
@@ -96,10 +120,60 @@ def map_rows(
         part = x[start : start + block] if chosen[-1] == start + block - 1 else x[chosen]
         given = None if condition is None else condition[chosen]
         part_numbers = np.asarray(numbers[chosen], np.int32)
-        # Fetched only at the end, so that the next block is prepared while this one is computed.
+        # Of one device fetched only at the end, so that the next block is prepared while this one
+        # is computed.
         block_rows = part, given, part_numbers
-        parts.append(_compiled()(function, model, block_rows, key, tile, np.int32(count)))
+        parts.append(compute(function, model, block_rows, key, tile, np.int32(count)))
     return jax.tree.map(lambda *blocks: np.concatenate(blocks)[: len(rows)], *parts)
+
+
+def _spread(
+    layout: Layout,
+    function: Callable[..., PyTree],
+    model: PyTree,
+    rows: PyTree,
+    key: PRNGKeyArray,
+    tile: int,
+    count: np.int32,
+) -> PyTree:
+    """As `_map_block`, by the devices in turn: tile i by device i modulo their number."""
+    places = np.arange(len(rows[-1])).reshape(-1, layout.size, tile)
+    order = places.swapaxes(0, 1).ravel()  # what is the first device's comes first
+    counts = np.maximum(0, -(-(count - np.arange(layout.size)) // layout.size)).astype(np.int32)
+    arrays, rest = eqx.partition((function, model, key), eqx.is_array)
+    found = _shared()(
+        layout.everywhere(arrays),
+        rest,
+        layout.shared(jax.tree.map(lambda a: a[order], rows)),
+        layout.shared(counts),
+        tile,
+        layout,
+    )
+    back = np.argsort(order)
+    return jax.tree.map(lambda a: a[back], layout.gathered(found))
+
+
+@functools.cache
+def _shared() -> Callable[..., PyTree]:
+    return eqx.filter_jit(_map_shares, **environment.quick_compilation())
+
+
+def _map_shares(
+    arrays: PyTree, rest: PyTree, rows: PyTree, counts: Array, tile: int, layout: Layout
+) -> PyTree:
+    def of_device(arrays: PyTree, rows: PyTree, counts: Array) -> PyTree:
+        function, model, key = eqx.combine(arrays, rest)
+        return _map_block(function, model, rows, key, tile, counts[0])
+
+    everywhere, share = PartitionSpec(), PartitionSpec("data")
+    run = jax.shard_map(
+        of_device,
+        mesh=layout.mesh,
+        in_specs=(everywhere, share, share),
+        out_specs=share,
+        check_vma=False,  # what differs between devices is their rows alone
+    )
+    return run(arrays, rows, counts)
 
 
 def content_numbers(rows: np.ndarray) -> Int[np.ndarray, " rows"]:

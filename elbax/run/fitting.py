@@ -21,9 +21,10 @@ from elbax.model.interfaces import Batch
 from elbax.run import labels, metrics
 from elbax.run.folder import CHECKPOINTS, METRICS
 from elbax.run.signals import Interrupted, SignalWatch
-from elbax.train import Checkpoints, Diverged, Layout, Outcome, Report, State, Trainer
+from elbax.train import Checkpoints, Diverged, Outcome, Report, State, Trainer
 from elbax.train.state import from_arrays, to_arrays
 from elbax.util import environment, files, processes, words
+from elbax.util.layout import Layout
 
 if TYPE_CHECKING:
     from elbax.run.progress import Progress

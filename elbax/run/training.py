@@ -25,9 +25,10 @@ from elbax.run.run import LAST_GOOD, NOT_THE_RATE, Run
 from elbax.run.settle import Plan
 from elbax.run.signals import Interrupted, SignalWatch
 from elbax.run.use import tables
-from elbax.train import CheckpointError, Diverged, Layout, Outcome, Trainer, merge
+from elbax.train import CheckpointError, Diverged, Outcome, Trainer, merge
 from elbax.util import environment, files, processes
 from elbax.util.keys import evaluation_key
+from elbax.util.layout import Layout
 
 _ROWS = {"train": "training", "test": "test"}
 

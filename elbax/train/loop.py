@@ -29,10 +29,10 @@ import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch
-from elbax.train.layout import Layout
 from elbax.train.order import BatchOrder
 from elbax.train.state import Best, State
 from elbax.train.step import MAX_CHUNK, Compiled, Program, Transform, without_best
+from elbax.util.layout import Layout
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ import optax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import Batch, Metrics
-from elbax.train.layout import Layout
 from elbax.train.state import State, merge
 from elbax.util import environment
+from elbax.util.layout import Layout
 
 MAX_CHUNK = 1000  # the length of the index and metrics buffers, in steps
 

@@ -17,9 +17,9 @@ import optax
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.members import Members
-from elbax.train.layout import Layout
 from elbax.train.loop import Outcome, Report, fit
 from elbax.train.state import Best, State, merge
+from elbax.util.layout import Layout
 
 
 class Diverged(RuntimeError):

@@ -126,6 +126,49 @@ def test_a_process_that_is_killed_ends_all_and_the_run_resumes_to_the_same_bits(
     assert (losses(layouts / "2x2") == losses(out)).all()
 
 
+def measured(layouts, tag, run):
+    """What `evaluate`, `score` and `impute` give; `run` gives them their words."""
+    out = layouts / tag
+    out.mkdir()
+    words = "--samples", "50", "--estimator", "elbo", "--estimator", "importance", "--json"
+    known = json.loads(run("evaluate", str(layouts / "1x1"), "--estimator", "annealed", *words))
+    run("score", str(layouts / "1x1"), "--out", str(out / "scores.npz"), "--samples", "50")
+    rows = np.load(layouts / "rows.npy")
+    rows[::3, 1] = rows[1::4, 4] = np.nan
+    np.save(out / "holes.npy", rows)
+    words = "--data", str(out / "holes.npy"), "--out", str(out / "filled.npy")
+    run("impute", str(layouts / "1x1"), *words)
+    scores = np.load(out / "scores.npz")
+    arrays = {name: scores[name] for name in scores.files} | {"": np.load(out / "filled.npy")}
+    return known["estimates"], arrays
+
+
+def test_rows_that_are_shared_out_have_the_same_measures(layouts):
+    def here(*words):
+        found = alone(*words)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    def on_four_devices(*words):
+        found = alone(*words, "--devices", "4", devices=4)
+        assert found.returncode == 0, found.stderr
+        return found.stdout
+
+    known, arrays = measured(layouts, "here", here)
+    several = (on_four_devices, lambda *words: done(launched(2, *words)))
+    for tag, run in zip(("devices", "processes"), several, strict=True):
+        estimates, others = measured(layouts, tag, run)
+        assert len(estimates) == len(known) == 3
+        for one, other in zip(estimates, known, strict=True):
+            assert one["estimator"] == other["estimator"]
+            for name, value in other.items():
+                if isinstance(value, float) and name != "seconds":
+                    np.testing.assert_allclose(one[name], value, rtol=1e-3, err_msg=name)
+        assert others.keys() == arrays.keys()
+        for name, array in arrays.items():
+            np.testing.assert_allclose(others[name], array, rtol=2e-4, atol=1e-4, err_msg=name)
+
+
 def test_what_several_began_one_goes_on_with(layouts):
     found = alone("resume", str(layouts / "2x2"), "--iterations", str(STEPS + 20))
     assert found.returncode == 0, found.stderr
@@ -162,8 +205,8 @@ def test_what_cannot_be_launched_is_a_line():
         found = alone("train", "digits", "--no-report", "--dry-run", *given, devices=2)
         assert found.returncode == 2, (given, found.stdout)
         assert said in found.stderr
-    none = done_with(2, launched(2, "evaluate", "runs/none"))
-    assert "`elbax evaluate` is the work of one process" in none
+    none = done_with(2, launched(2, "sample", "runs/none"))
+    assert "`elbax sample` is the work of one process" in none
 
 
 def done_with(status, process):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened, say
+from elbax.cli.runs.together import ProcessesOptions, sharing_rows
 from elbax.recipes.convert import REPEATED, Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
@@ -62,6 +64,9 @@ class Arguments(Checked):
     pca."""
     seed: Seed | None = None
     """Seed of the draws. Without it: the run's own."""
+    devices: Count | None = None
+    """Devices of each process that share the rows. Without it: one; of several processes all."""
+    processes: ProcessesOptions = dataclasses.field(default_factory=ProcessesOptions)
     json: bool = False
     """Print one JSON object; of several estimators, the objects stand under "estimates"."""
 
@@ -69,6 +74,7 @@ class Arguments(Checked):
 def main(arguments: Arguments) -> None:
     """Runs the command."""
     run = opened(arguments.run)
+    arguments.processes.join()
     from elbax.run import evaluation
     from elbax.run.use import other_data
 
@@ -85,12 +91,16 @@ def main(arguments: Arguments) -> None:
         features=arguments.features,
     )
     evaluation.check(task, names)
-    _announce(task, names)
-    measured = evaluation.measure(task, names)
-    if arguments.json:
-        print(json.dumps(_object(list(measured))))
-    else:
-        _print(measured)
+    with sharing_rows(
+        run, arguments.devices, vars(arguments), lambda: run.dataset.fingerprint
+    ) as first:
+        if first:
+            _announce(task, names)
+        measured = evaluation.measure(task, names)
+        if arguments.json:
+            print(json.dumps(_object(list(measured))))
+        else:
+            _print(measured)
 
 
 def _object(found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import note, opened
+from elbax.cli.runs.together import ProcessesOptions, sharing_rows
 from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
 from elbax.util import environment
@@ -16,7 +19,6 @@ from elbax.util import environment
 if TYPE_CHECKING:
     from elbax.run.use.array_imputation import FilledArray
     from elbax.run.use.imputation import Filled
-
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,15 @@ class Arguments(Checked):
     their cells as missing."""
     seed: Seed = 0
     """Seed of the draws."""
+    devices: Count | None = None
+    """Devices of each process that share the rows. Without it: one; of several processes all."""
+    processes: ProcessesOptions = dataclasses.field(default_factory=ProcessesOptions)
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command."""
     run = opened(arguments.run)
+    arguments.processes.join()
     from elbax.run.use import imputation, outputs, tables
 
     columns = tables.columns_of(run.config)
@@ -59,39 +65,53 @@ def main(arguments: Arguments) -> None:
     matrix = run.config["data"]["kind"] == "vectors"
     outputs.check_target(arguments.out, (*tables.FORMATS, ".npy") if matrix else tables.FORMATS)
     table = imputation.read(arguments.data, run.config)
-    filled = imputation.fill(
-        run.model,
-        table,
-        columns,
-        draws=arguments.draws,
-        multiple=arguments.multiple,
-        seed=arguments.seed,
-        unseen=arguments.unseen,
-    )
-    note(filled.notes)
-    written = imputation.write(
-        filled, arguments.data, arguments.out, run.config["data"].get("header")
-    )
-    _say(arguments.out, filled, filled.rows, table.rows)
-    for path in written:
-        print(path)
+    with sharing_rows(
+        run, arguments.devices, vars(arguments), lambda: _digest(arguments.data)
+    ) as first:
+        filled = imputation.fill(
+            run.model,
+            table,
+            columns,
+            draws=arguments.draws,
+            multiple=arguments.multiple,
+            seed=arguments.seed,
+            unseen=arguments.unseen,
+        )
+        if not first:
+            return
+        note(filled.notes)
+        written = imputation.write(
+            filled, arguments.data, arguments.out, run.config["data"].get("header")
+        )
+        _say(arguments.out, filled, filled.rows, table.rows)
+        for path in written:
+            print(path)
 
 
 def _fill_array(run: Run, arguments: Arguments) -> None:
     from elbax.run.use import array_imputation, outputs
 
     outputs.check_target(arguments.out, (".npy",))
-    filled = array_imputation.fill(
-        run,
-        arguments.data,
-        draws=arguments.draws,
-        multiple=arguments.multiple,
-        seed=arguments.seed,
-    )
-    written = array_imputation.write(filled, arguments.out)
-    _say(arguments.out, filled, filled.filled, filled.rows)
-    for path in written:
-        print(path)
+    with sharing_rows(
+        run, arguments.devices, vars(arguments), lambda: _digest(arguments.data)
+    ) as first:
+        filled = array_imputation.fill(
+            run,
+            arguments.data,
+            draws=arguments.draws,
+            multiple=arguments.multiple,
+            seed=arguments.seed,
+        )
+        if not first:
+            return
+        written = array_imputation.write(filled, arguments.out)
+        _say(arguments.out, filled, filled.filled, filled.rows)
+        for path in written:
+            print(path)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _say(out: Path, found: Filled | FilledArray, filled: int, rows: int) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import note, opened
+from elbax.cli.runs.together import ProcessesOptions, sharing_rows
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
 from elbax.util import environment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from elbax.run.use import scoring
 
 FORMATS = (".csv", ".parquet", ".npz")
 
@@ -44,6 +51,9 @@ class Arguments(Checked):
     """Draws of the latents for each row."""
     seed: Seed = 0
     """Seed of the draws."""
+    devices: Count | None = None
+    """Devices of each process that share the rows. Without it: one; of several processes all."""
+    processes: ProcessesOptions = dataclasses.field(default_factory=ProcessesOptions)
     json: bool = False
     """Print the means over the rows as one JSON object."""
 
@@ -51,6 +61,7 @@ class Arguments(Checked):
 def main(arguments: Arguments) -> None:
     """Runs the command."""
     run = opened(arguments.run)
+    arguments.processes.join()
     from elbax.run import labels
     from elbax.run.use import other_data, outputs, scoring
 
@@ -60,13 +71,23 @@ def main(arguments: Arguments) -> None:
         note(run.dataset.notes)
     labels.refuse(run.model, "score")
     rows, _ = run.rows(arguments.split)
-    scored = scoring.score_rows(
-        run.model,
-        rows,
-        run.dataset.columns,
-        samples=arguments.samples,
-        seed=arguments.seed,
-    )
+    with sharing_rows(
+        run, arguments.devices, vars(arguments), lambda: run.dataset.fingerprint
+    ) as first:
+        scored = scoring.score_rows(
+            run.model,
+            rows,
+            run.dataset.columns,
+            samples=arguments.samples,
+            seed=arguments.seed,
+        )
+        if first:
+            _tell(run, arguments, rows, scored)
+
+
+def _tell(run: Run, arguments: Arguments, rows: np.ndarray, scored: scoring.Scored) -> None:
+    from elbax.run.use import scoring
+
     scoring.write(scored, arguments.out)
     if arguments.json:
         what = {"run": str(arguments.run), "data": run.dataset.name, "split": arguments.split}

@@ -1,8 +1,9 @@
-"""Which devices train: a mesh along whose axis `data` the rows of each batch lie.
+"""Which devices compute: a mesh along whose axis `data` rows lie.
 
-Parameters, optimiser and data are on every device; a device computes the gradient of its rows, and
-XLA adds them up. The program is that of one device, and so are its batches and its noise: what
-differs is the order in which the rows' shares are added.
+In training, parameters, optimiser and data are on every device; a device computes the gradient of
+its rows, and XLA adds them up. The program is that of one device, and so are its batches and its
+noise: what differs is the order in which the rows' shares are added. What is measured of each row
+by itself is not added up: there the numbers are those of one device.
 
 A process may have some of the devices only (`jax.distributed`). All processes then run the same
 program and agree on what depends on a clock or a signal. Nothing here prints or writes.
@@ -37,12 +38,14 @@ class Layout:
     mesh: Mesh
 
     @staticmethod
-    def of(devices: int | None, batch_size: int, platform: str | None = None) -> "Layout | None":
-        """Devices that a batch is spread over; None where that is a single one.
+    def of(
+        devices: int | None, batch_size: int | None = None, platform: str | None = None
+    ) -> "Layout | None":
+        """Devices that rows are spread over; None where that is a single one.
 
         Args:
             devices: How many of each process; None: one, and where there are several processes all.
-            batch_size: Rows of a batch.
+            batch_size: Rows of a batch, to be shared equally; None: any number of rows.
             platform: "cpu", "gpu", or None for the best that there is.
 
         Raises:
@@ -59,7 +62,7 @@ class Layout:
         found = [one for one in jax.devices(platform) if _place(one) < asked]
         if len(found) == 1:
             return None
-        if batch_size % len(found):
+        if batch_size is not None and batch_size % len(found):
             raise LayoutError(
                 f"batch_size (--batch-size) is {batch_size}, and {len(found)} devices cannot share "
                 f"it equally: give a multiple of {len(found)}"
@@ -87,6 +90,25 @@ class Layout:
         """The placing of what is on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
 
+    def shared(self, tree: T) -> T:
+        """The arrays, the same in every process, with a share of their rows on each device."""
+        sharding = NamedSharding(self.mesh, PartitionSpec("data"))
+
+        def place(leaf: Any) -> Any:
+            values = np.asarray(leaf)
+            return jax.make_array_from_callback(values.shape, sharding, lambda at: values[at])
+
+        return jax.tree.map(place, tree)
+
+    def gathered(self, tree: PyTree) -> PyTree:
+        """Arrays of which each device has a share, as numpy arrays in all processes."""
+        return jax.tree.map(lambda a: multihost_utils.process_allgather(a, tiled=True), tree)
+
+    @property
+    def size(self) -> int:
+        """How many devices there are."""
+        return self.mesh.shape["data"]
+
     def here(self, tree: T) -> T:
         """Arrays that are everywhere, as they are on one device of this process."""
 
@@ -100,7 +122,7 @@ class Layout:
 
     def split(self, tree: T) -> T:
         """Within a program: rows, a share on each device; as they are where they have no shares."""
-        shares = self.mesh.shape["data"]
+        shares = self.size
 
         def place(leaf: Any) -> Any:
             if leaf.ndim == 0 or leaf.shape[0] % shares:
