@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +9,6 @@ from typing import Annotated
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Seed
-from elbax.run.run import Run
-from elbax.util import environment
 
 FORMATS = (".npz", ".npy", ".png")
 

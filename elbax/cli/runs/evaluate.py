@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,6 @@ from elbax.cli.runs import opened, say
 from elbax.cli.runs.together import ProcessesOptions, sharing_rows
 from elbax.recipes.convert import REPEATED, Checked, Count, Seed
 from elbax.run.folder import SCHEMA
-from elbax.run.run import Run
-from elbax.util import environment
 
 _ESTIMATORS = Literal[
     "elbo", "importance", "prior", "annealed", "gap", "latents", "samples", "disentanglement"

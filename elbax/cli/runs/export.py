@@ -17,17 +17,17 @@ from elbax.run.folder import SCHEMA
 class Arguments(Checked):
     """A trained model for what runs it without elbax: ONNX files, or a PyTorch module.
 
-    encode, decode and reconstruct take and give data as they were: a table's own units and the codes
-    of its categories, an image's bytes. score is the importance-weighted bound on log p(x), with the
-    random numbers as an input. Any number of rows at once.
+    encode, decode and reconstruct take and give data as they were: a table's own units and the
+    codes of its categories, an image's bytes. score is the importance-weighted bound on log p(x),
+    with the random numbers as an input. Any number of rows at once.
     """
 
     run: Annotated[Path, POSITIONAL]
     """The run's folder."""
     format: Literal["onnx", "torch"] = "onnx"
-    """What is written. onnx: a file for each function, compared with the model by ONNX Runtime before
-    it is written (pip install 'elbax[onnx]'). torch: model.py, an nn.Module of plain code, and
-    model.safetensors."""
+    """What is written. onnx: a file for each function, compared with the model by ONNX Runtime
+    before it is written (pip install 'elbax[onnx]'). torch: model.py, an nn.Module of plain code,
+    and model.safetensors."""
     out: Path | None = None
     """The folder to write into. Without it: RUN/onnx or RUN/torch."""
     json: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +13,6 @@ from elbax.cli.runs import note, opened
 from elbax.cli.runs.together import ProcessesOptions, sharing_rows
 from elbax.recipes.convert import Bounds, Checked, Count, Seed
 from elbax.run.run import Run
-from elbax.util import environment
 
 if TYPE_CHECKING:
     from elbax.run.use.array_imputation import FilledArray
@@ -121,7 +119,7 @@ def _say(out: Path, found: Filled | FilledArray, filled: int, rows: int) -> None
         line += f"; {few:,} rows with few effective draws: give more --draws"
     if found.unweighted:
         line += (
-            f"; {found.unweighted:,} rows filled by draws without weights: the model gives what was "
-            "observed of them no probability"
+            f"; {found.unweighted:,} rows filled by draws without weights: the model gives what "
+            "was observed of them no probability"
         )
     print(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from elbax.recipes.convert import Checked, Seed
 from elbax.run.folder import FIGURES as FOLDER
 from elbax.run.folder import check_links
 from elbax.run.run import Run
-from elbax.util import environment, files
+from elbax.util import files
 
 if TYPE_CHECKING:
     from elbax.figures.rate_distortion import RatePoint

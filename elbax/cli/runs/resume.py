@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 from elbax.cli.parsing import POSITIONAL
-from elbax.cli.runs.together import ProcessesOptions, first
 from elbax.cli.runs import opened
-from elbax.recipes.convert import Checked, Count, Seed
+from elbax.cli.runs.together import ProcessesOptions, first
 from elbax.cli.runs.train import summary
+from elbax.recipes.convert import Checked, Count, Seed
 from elbax.report.console import Console
-from elbax.run.run import Run
 from elbax.util import environment
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from elbax.cli.parsing import POSITIONAL
 from elbax.cli.runs import opened
 from elbax.recipes.convert import Checked, Count, Seed
-from elbax.run.run import Run
-from elbax.util import environment
+
+if TYPE_CHECKING:
+    from elbax.data import Column
+    from elbax.model.latent_variable_model import LatentVariableModel
+    from elbax.run.run import Run
 
 FORMATS = (".npz", ".npy", ".png")
 
@@ -51,25 +53,17 @@ class Arguments(Checked):
     proposals: Count = 20_000
     """Latents that --given chooses from."""
     label: str | None = None
-    """Of a model conditioned on labels: all with this one, a number or a name. Without it: one label
-    after the other."""
+    """Of a model conditioned on labels: all with this one, a number or a name. Without it: one
+    label after the other."""
     seed: Seed = 0
     """Seed of the draws."""
 
 
 def main(arguments: Arguments) -> None:
     """Runs the command."""
-    if arguments.mean and arguments.given is not None:
-        raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
-    if arguments.mean and arguments.draw:
-        raise ValueError("--mean and --draw exclude each other: give one of them")
-    if arguments.with_missing and arguments.given is not None:
-        raise ValueError("--with-missing and --given exclude each other: give one of them")
+    _refuse_pairs(arguments)
     run = opened(arguments.run)
-    import numpy as np
-
-    from elbax.run import labels
-    from elbax.run.use import apply, conditioning, holes, outputs, tables
+    from elbax.run.use import apply, conditioning, outputs, tables
 
     columns = tables.columns_of(run.config)
     if arguments.with_missing and not columns:
@@ -88,19 +82,57 @@ def main(arguments: Arguments) -> None:
         )
         source = f"the {arguments.sampler} fitted to the latents"
     if given is not None:
-        rows, found = conditioning.draw(
-            model,
-            columns,
-            given,
-            count=arguments.count,
-            seed=arguments.seed,
-            proposals=arguments.proposals,
-        )
-        tables.write_table(arguments.out, rows)
-        print(f"{arguments.out}: {arguments.count:,} rows, z from {source}")
-        for line in conditioning.in_words(columns, given, found):
-            print(line)
-        return
+        _draw_given(arguments, model, columns, given, source)
+    else:
+        _draw(arguments, run, model, columns, source)
+
+
+def _refuse_pairs(arguments: Arguments) -> None:
+    if arguments.mean and arguments.given is not None:
+        raise ValueError("--mean and --given exclude each other: given cells, others are drawn")
+    if arguments.mean and arguments.draw:
+        raise ValueError("--mean and --draw exclude each other: give one of them")
+    if arguments.with_missing and arguments.given is not None:
+        raise ValueError("--with-missing and --given exclude each other: give one of them")
+
+
+def _draw_given(
+    arguments: Arguments,
+    model: LatentVariableModel,
+    columns: tuple[Column, ...],
+    given: Any,
+    source: str,
+) -> None:
+    """Rows with some of their cells fixed."""
+    from elbax.run.use import conditioning, tables
+
+    rows, found = conditioning.draw(
+        model,
+        columns,
+        given,
+        count=arguments.count,
+        seed=arguments.seed,
+        proposals=arguments.proposals,
+    )
+    tables.write_table(arguments.out, rows)
+    print(f"{arguments.out}: {arguments.count:,} rows, z from {source}")
+    for line in conditioning.in_words(columns, given, found):
+        print(line)
+
+
+def _draw(
+    arguments: Arguments,
+    run: Run,
+    model: LatentVariableModel,
+    columns: tuple[Column, ...],
+    source: str,
+) -> None:
+    """Rows, or arrays, of which nothing is fixed."""
+    import numpy as np
+
+    from elbax.run import labels
+    from elbax.run.use import apply, holes, outputs, tables
+
     as_table = arguments.out.suffix.lower() in tables.FORMATS
     draw = arguments.draw or (as_table and not arguments.mean)
     label = labels.number_of(arguments.label, run.config)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,7 +14,6 @@ from elbax.cli.runs.together import ProcessesOptions, sharing_rows
 from elbax.recipes.convert import Checked, Count, Seed
 from elbax.run.folder import SCHEMA
 from elbax.run.run import Run
-from elbax.util import environment
 
 if TYPE_CHECKING:
     import numpy as np

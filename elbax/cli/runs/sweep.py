@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from elbax.cli.parsing import POSITIONAL, help_of, read
 from elbax.cli.runs.train import defaults, names_of_parts
-from elbax.recipes.convert import Count, convert, flags, hints
 from elbax.recipes import settings
+from elbax.recipes.convert import Count, convert, flags, hints
 from elbax.recipes.options import (
     DataOptions,
     ModelOptions,
@@ -42,10 +42,11 @@ class SweepOptions:
 class Arguments:
     """Train a run for each combination of options, many in one program, and compare them.
 
-    An option with several values, such as --latent-dim 2,4,8 or --objective.beta 0.5,1,4, is varied;
-    all combinations are trained. Runs whose programs are the same but for numbers (seeds, learning
-    rates, an objective's weights) train abreast in one, each as it would alone. --latent-dim auto
-    tries 1, 2, 4, … and takes the fewest that are as good as the best, by log p of validation rows.
+    An option with several values, such as --latent-dim 2,4,8 or --objective.beta 0.5,1,4, is
+    varied; all combinations are trained. Runs whose programs are the same but for numbers (seeds,
+    learning rates, an objective's weights) train abreast in one, each as it would alone.
+    --latent-dim auto tries 1, 2, 4, … and takes the fewest that are as good as the best, by log p
+    of validation rows.
 
     Each run is a folder of its own that every command takes. The same command again, with the same
     --out, goes on where it was interrupted, and so does `elbax resume`.
