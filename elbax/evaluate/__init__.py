@@ -12,6 +12,7 @@ from elbax.evaluate.bounds import has_bound as has_bound
 from elbax.evaluate.bounds import mean as mean
 from elbax.evaluate.bounds import quantity as quantity
 from elbax.evaluate.bounds import reconstruction as reconstruction
+from elbax.evaluate.bounds import share as share
 from elbax.evaluate.conditional import ConditionalDraws as ConditionalDraws
 from elbax.evaluate.conditional import conditional_draws as conditional_draws
 from elbax.evaluate.gaps import InferenceGap as InferenceGap

@@ -63,6 +63,21 @@ def mean(values: Float[np.ndarray, " rows"]) -> Mean:
     return Mean(float(values.mean()), float(error))
 
 
+def share(hits: np.ndarray) -> Mean:
+    """The share of rows of which something is true, and its standard error.
+
+    The error is √(p̃ (1 − p̃) / (n + 4)) with two hits and two misses more, p̃ = (hits + 2) / (n + 4)
+    (Agresti & Coull 1998): without them it is 0 where all rows are hits, whatever their number, and
+    twice it holds the truth far less often than it says where the share is near 0 or 1.
+
+    Args:
+        hits: True or 1 for each row that is one.
+    """
+    hits = np.asarray(hits, bool)
+    more = (hits.sum() + 2) / (len(hits) + 4)
+    return Mean(float(hits.mean()), math.sqrt(more * (1 - more) / (len(hits) + 4)))
+
+
 def elbo(
     model: LatentVariableModel,
     rows: Rows,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from elbax.data.source import Split
-from elbax.evaluate import active_units, elbo, has_bound, mean, reconstruction
+from elbax.evaluate import active_units, elbo, has_bound, mean, reconstruction, share
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.run import labels
@@ -74,7 +74,7 @@ def _of_labels(
     rows = Conditioned(x, labels.one_hot(label, model.condition_dim))
     given = elbo(model, rows, key=evaluation_key(seed), samples=samples).elbo
     bound = mean(given - np.log(model.condition_dim))
-    right = mean((labels.predicted(model, x) == label).astype(float))
+    right = share(labels.predicted(model, x) == label)
     return {
         "bound": bound.mean,
         "accuracy": right.mean,

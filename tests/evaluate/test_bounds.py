@@ -16,6 +16,7 @@ from elbax.evaluate import (
     map_rows,
     mean,
     quantity,
+    share,
 )
 from elbax.evaluate.tiles import TILE
 from elbax.model import AbstractDecoder, Preprocessing
@@ -69,6 +70,18 @@ def test_mean_at_the_edges():
     assert dataclasses.astuple(mean(np.full(9, 2.5))) == (2.5, 0.0)
     # A sum in float32 would stop growing at 2²⁴.
     assert mean(np.full(30_000_001, 1.0, np.float32)).mean == 1.0
+
+
+@pytest.mark.parametrize(("rows", "true"), [(60, 0.97), (200, 0.99), (200, 0.7)])
+def test_twice_the_error_of_a_share_holds_it_as_often_as_it_says(rows, true):
+    """By all numbers of hits and their probabilities; without the two more it is 45 to 90 %."""
+    counts = np.arange(rows + 1)
+    found = [share(np.arange(rows) < count) for count in counts]
+    inside = [abs(one.mean - true) <= 1.96 * one.standard_error for one in found]
+    held = scipy.stats.binom.pmf(counts, rows, true) @ np.array(inside)
+    assert held > 0.935
+    assert found[-1].mean == 1
+    assert found[-1].standard_error > 0
 
 
 def test_the_standard_error_covers():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from elbax.evaluate.bounds import Mean
+from elbax.evaluate.bounds import Mean, share
 from elbax.evaluate.latents.units import active
 
 _GROUPS = 10  # of rows that the jackknife leaves out in turn
@@ -198,8 +198,8 @@ def factor_vae_score(
         drawn = used[rng.choice(alike, rows)]
         found[number % 2, np.argmin(drawn.var(axis=0) / spread), factor] += 1
     stands_for = found[0].argmax(axis=1)
-    share = float(found[1, np.arange(used.shape[1]), stands_for].sum() / votes)
-    return Mean(share, math.sqrt(share * (1 - share) / votes))
+    right = int(found[1, np.arange(used.shape[1]), stands_for].sum())
+    return share(np.arange(votes) < right)
 
 
 def _fit(classifier: Any, codes: np.ndarray, factor: np.ndarray) -> None:

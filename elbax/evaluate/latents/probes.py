@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from elbax.evaluate.bounds import Mean, mean
+from elbax.evaluate.bounds import Mean, share
 
 
 def neighbour_accuracy(
@@ -123,4 +123,4 @@ def _accuracy(
             raise ValueError(f"a latent of a {what} row is not finite; leave that row out")
     classifier.fit(np.asarray(means_train, np.float64), labels_train)
     predicted = classifier.predict(np.asarray(means_test, np.float64))
-    return mean(np.asarray(predicted == labels_test, np.float64))
+    return share(predicted == labels_test)

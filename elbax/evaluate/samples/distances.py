@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from elbax.evaluate.bounds import Mean, mean
+from elbax.evaluate.bounds import Mean, mean, share
 
 _MEGABYTES = 64  # of distances in memory at a time
 _SUBSET = 1000  # rows (Bińkowski et al. 2018, §4)
 _SUBSETS = 10  # at least: so many independent estimates give a standard error
+_HALVINGS = 12  # each costs half of what the shares themselves do
 _SAME = 1e-6  # of the rows' length: below it a distance is rounding, and the rows are equal
 _CLOSE = 0.01  # the quantile of the held-out distances below which a sample is called close
 
@@ -105,7 +106,10 @@ def _squared_discrepancy(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"
 class PrecisionRecall:
     """Shares of balls and points; each row of a set has the ball up to its k-th nearest neighbour.
 
-    Standard errors are over the points that are counted, with the balls as they are.
+    Standard errors are over the rows of both sets: a row moves the balls round it too, so that an
+    average over points with the balls as they are would vary by half of what these do. A set is cut
+    in halves at random, several times; halves are independent, so that the square of their
+    difference is four times the variance of the whole, whose variance falls as one over its rows.
 
     Attributes:
         precision: The share of generated rows that lie in a ball of a real one.
@@ -143,6 +147,30 @@ def precision_recall_density_coverage(
     if neighbours < 1:
         raise ValueError(f"{neighbours} neighbours; a ball needs one at least")
     _check(neighbours + 1, real=real, generated=generated)
+    whole = _shares(real, generated, neighbours)
+    errors = _halved(real, generated, neighbours)
+    return PrecisionRecall(*(Mean(*each) for each in zip(whole, errors, strict=True)))
+
+
+def _halved(
+    real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"], neighbours: int
+) -> list[float]:
+    """The standard errors of `_shares`; NaN where a half has no more rows than neighbours."""
+    if min(len(real), len(generated)) // 2 <= neighbours:
+        return [math.nan] * 4
+    rng = np.random.default_rng(0)
+    squares = np.zeros(4)
+    for _ in range(_HALVINGS):
+        a, b = (np.array_split(x[rng.permutation(len(x))], 2) for x in (real, generated))
+        first, second = (np.array(_shares(a[half], b[half], neighbours)) for half in (0, 1))
+        squares += (first - second) ** 2
+    return np.sqrt(squares / (4 * _HALVINGS)).tolist()
+
+
+def _shares(
+    real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "m d"], neighbours: int
+) -> tuple[float, float, float, float]:
+    """Precision, recall, density and coverage."""
     real_radii = _radii(real, neighbours)
     generated_radii = _radii(generated, neighbours)
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
@@ -154,12 +182,9 @@ def precision_recall_density_coverage(
         radii = generated_radii[start : start + len(distances), None]
         recalled |= (distances <= radii).any(axis=0)
     balls = np.concatenate(balls)
-    return PrecisionRecall(
-        precision=mean(np.asarray(balls > 0, np.float64)),
-        recall=mean(recalled.astype(np.float64)),
-        density=mean(balls / neighbours),
-        coverage=mean(covered.astype(np.float64)),
-    )
+    found = balls > 0, recalled, balls / neighbours, covered
+    precision, recall, density, coverage = (float(np.mean(each)) for each in found)
+    return precision, recall, density, coverage
 
 
 def _radii(x: Float[np.ndarray, "n d"], neighbours: int) -> Float[np.ndarray, " n"]:
@@ -250,7 +275,7 @@ def memorisation(train: np.ndarray, held_out: np.ndarray, generated: np.ndarray)
         distance=distance,
         held_out_distance=held_out_distance,
         threshold=threshold,
-        share=mean(np.asarray(distance <= threshold, np.float64)),
+        share=share(distance <= threshold),
         held_out_share=float(np.mean(held_out_distance <= threshold)),
         z_score=_mann_whitney(distance, held_out_distance),
     )

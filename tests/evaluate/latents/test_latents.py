@@ -149,7 +149,9 @@ def blobs(rows: int, seed: int, distance: float = 10) -> tuple[np.ndarray, np.nd
 @ACCURACIES
 def test_a_perfect_representation_is_read_without_error(accuracy):
     found = accuracy(*blobs(150, 1), *blobs(60, 2))
-    assert (found.mean, found.standard_error) == (1.0, 0.0)
+    assert found.mean == 1.0
+    # Sixty of sixty are not all that there are: 62 of 64, by Agresti and Coull.
+    assert found.standard_error == pytest.approx(math.sqrt(62 / 64 * 2 / 64 / 64))
     # Classes may be words.
     (x, y), names = blobs(150, 1), np.array(["one", "two", "three"])
     assert accuracy(x, names[y], x, names[y]).mean == 1.0
@@ -164,7 +166,9 @@ def test_a_representation_without_information_is_read_by_chance(accuracy, spread
         spread * rng.normal(size=(300, 3)), train, spread * rng.normal(size=(900, 3)), test
     )
     # A classifier that knows nothing, whatever it says, is right in the share of what it says.
-    assert found.standard_error == pytest.approx(math.sqrt(found.mean * (1 - found.mean) / 899))
+    assert found.standard_error == pytest.approx(
+        math.sqrt(found.mean * (1 - found.mean) / 899), rel=0.01
+    )
     shares = np.bincount(test) / 900
     error = 4 * math.sqrt(2 / 9 / 900)
     assert shares.min() - error < found.mean < shares.max() + error
