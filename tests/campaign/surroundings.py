@@ -182,7 +182,10 @@ def _numbers(out: str) -> str:
     """The object that a command printed, without its times and the names of files."""
     lines = [line for line in timeless(out).splitlines() if line.startswith("{")]
     found = json.loads(lines[-1]) if lines else {}
-    return json.dumps({k: v for k, v in found.items() if k not in ("run", "data")}, sort_keys=True)
+    for one in (found, *found.get("estimates", [])):
+        for name in ("run", "data"):
+            one.pop(name, None)
+    return json.dumps(found, sort_keys=True)
 
 
 def _odd(folder: Path, case: dict[str, Any]) -> str:
