@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
     from elbax.evaluate.pooling import pool as pool
     from elbax.hub.pulling import load as load
+    from elbax.model.codes.families import FiniteScalar as FiniteScalar
+    from elbax.model.codes.families import ResidualQuantised as ResidualQuantised
+    from elbax.model.codes.families import UniformCodes as UniformCodes
+    from elbax.model.codes.families import VectorQuantised as VectorQuantised
     from elbax.model.distributions.divergences import kl_divergence as kl_divergence
     from elbax.model.interfaces import Batch as Batch
     from elbax.model.latent_variable_model import ClassifyingEncoder as ClassifyingEncoder
@@ -85,6 +89,7 @@ if TYPE_CHECKING:
         DisentangledInferredPrior as DisentangledInferredPrior,
     )
     from elbax.model.objectives.info import InfoVAE as InfoVAE
+    from elbax.model.objectives.quantised import QuantisedELBO as QuantisedELBO
     from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
     from elbax.model.objectives.semi_supervised import conditioned as conditioned
     from elbax.model.objectives.similarity import StructuralSimilarity as StructuralSimilarity

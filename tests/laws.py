@@ -45,6 +45,7 @@ from elbax.model import (
     DoublyReparameterised,
     Encoder,
     FactorVAE,
+    FiniteScalar,
     FlowPrior,
     FullNormal,
     GatedMLP,
@@ -68,9 +69,11 @@ from elbax.model import (
     PlanarFlow,
     Poisson,
     PowerSpherical,
+    QuantisedELBO,
     RegularisedL2,
     RenyiBound,
     ResidualMLP,
+    ResidualQuantised,
     SemiSupervised,
     StandardNormal,
     StickingTheLanding,
@@ -80,8 +83,10 @@ from elbax.model import (
     TargetRate,
     ThermodynamicObjective,
     UniformCategorical,
+    UniformCodes,
     UniformHypersphere,
     VampPrior,
+    VectorQuantised,
     WassersteinMMD,
 )
 from elbax.model.compatibility import unsuited_posterior
@@ -103,6 +108,7 @@ PRIORS: dict[str, Callable[[int], AbstractPrior]] = {
     "flow, coupling": lambda d: FlowPrior(d, "coupling", 2, 3, key=jax.random.key(KEY)),
     "hypersphere": UniformHypersphere,
     "categorical": lambda d: UniformCategorical(d, 2),
+    "codes": UniformCodes,
     "conditional": lambda d: ConditionalNormal(d, 3, 4, key=jax.random.key(KEY)),
 }
 POSTERIORS: dict[str, Callable[[int], AbstractPosterior]] = {
@@ -116,6 +122,9 @@ POSTERIORS: dict[str, Callable[[int], AbstractPosterior]] = {
     "coupling": lambda d: CouplingFlow(d, 2, 3, 2, key=jax.random.key(KEY)),
     "power-spherical": PowerSpherical,
     "categorical": lambda d: GumbelSoftmax(d, 2),
+    "vq": lambda d: VectorQuantised(d, 3, 1, key=jax.random.key(KEY)),
+    "residual-vq": lambda d: ResidualQuantised(d, 3, 1, 2, key=jax.random.key(KEY)),
+    "fsq": lambda d: FiniteScalar(d, (3, 4)),
     "deterministic": Deterministic,
 }
 
@@ -186,6 +195,7 @@ OBJECTIVES: dict[str, Callable[[], AbstractObjective]] = {
     "factor": lambda: FactorVAE(LATENT_DIM, 3.0, 5, 2, key=jax.random.key(KEY)),
     "info": lambda: InfoVAE(0.3, 5.0),
     "wae-mmd": WassersteinMMD,
+    "vq": QuantisedELBO,
     "rae-l2": lambda: RegularisedL2(0.5, 0.1),
     "semi-supervised": SemiSupervised,
 }
@@ -203,6 +213,7 @@ SHAPE = (2, 2, 1)  # of a datum: an image, so that flattening is part of every c
 IMAGE_SHAPE = (6, 6, 1)  # where the network is convolutional: enough to meet all of a kernel
 MIXED = ("poisson", "ordinal-3", "log-normal", "binary")
 LATENT_DIM = 2
+LATENTS = ("prior", "posterior")  # parts that say what a latent is
 CLASSES = 3  # of a label, where an objective reads it
 STEP = 3  # of an objective: past the start of a warm-up
 
@@ -221,7 +232,7 @@ def made(make: Callable[[], T]) -> T:
 
 def latents(part: Any, dim: int) -> int:
     """The length of a latent that a part allows, from the dimension that it is to vary in."""
-    return {"sphere": dim + 1, "categorical": 2 * dim}.get(
+    return {"sphere": dim + 1, "categorical": 2 * dim, "codes": 2 * dim}.get(
         part.latent, max(dim, part.least_latent_dim)
     )
 
@@ -229,7 +240,7 @@ def latents(part: Any, dim: int) -> int:
 def fits(prior: Any, posterior: Any) -> bool:
     """Whether draws of the posterior lie where the prior's do."""
     kind = "real" if posterior.latent == "point" else posterior.latent
-    return prior.latent in (kind, "any")
+    return prior.latent == kind or (prior.latent == "any" and kind != "codes")
 
 
 def each(
@@ -324,7 +335,11 @@ def densities() -> dict[str, Callable[[int], Density]]:
     def of_shape(make: Callable[[tuple[int, ...]], Any]) -> Callable[[int], Any]:
         return lambda dim: make((dim,))
 
-    found = {f"p: {name}": functools.partial(prior, make) for name, make in PRIORS.items()}
+    found = {
+        f"p: {name}": functools.partial(prior, make)
+        for name, make in PRIORS.items()
+        if traits(make).latent != "codes"  # of what is listed: tests/model/codes
+    }
     for name, make in POSTERIORS.items():
         if traits(make).has_log_prob:
             found[f"q: {name}"] = functools.partial(posterior, make)
@@ -422,7 +437,8 @@ class Composition:
         if unsuited_posterior(objective, posterior) and self.posterior == Composition.posterior:
             others = (make(LATENT_DIM) for make in POSTERIORS.values())
             posterior = next(other for other in others if not unsuited_posterior(objective, other))
-        if not fits(prior, posterior) and self.posterior == Composition.posterior:
+        plain = self.posterior == Composition.posterior and self.prior != Composition.prior
+        if not fits(prior, posterior) and plain:
             others = (make(LATENT_DIM) for make in POSTERIORS.values())
             posterior = next(other for other in others if fits(prior, other))
         if not fits(prior, posterior):
@@ -466,7 +482,9 @@ def compositions() -> dict[str, Composition]:
                 continue
             if place == "posterior" and not traits(make).has_density:
                 continue
-            composition = Composition(**{place: name})
+            # Codes are trained by their own objective alone.
+            codes = getattr(traits(make), "latent", "") == "codes" if place in LATENTS else False
+            composition = Composition(**{place: name, **({"objective": "vq"} if codes else {})})
             if composition != found["plain"]:
                 found[f"{place}: {name}"] = composition
     return found
@@ -474,8 +492,7 @@ def compositions() -> dict[str, Composition]:
 
 def models() -> dict[str, Composition]:
     """The compositions that are different models, and not only trained differently."""
-    plain = Composition().objective
-    return {name: found for name, found in compositions().items() if found.objective == plain}
+    return {k: found for k, found in compositions().items() if not k.startswith("objective: ")}
 
 
 def condition_for(prior: Any) -> jax.Array | None:

@@ -92,9 +92,10 @@ def fitting() -> tuple[Composition, ...]:
 
 
 def exempt(kind: str, name: str) -> bool:
-    """Whether a part says by a trait that it has no bound, or needs a condition."""
+    """Whether a part says by a trait that it has no bound, is of codes, or needs a condition."""
     part = parts.find(kind, name).constructor
-    return not getattr(part, "has_density", True) or getattr(part, "conditional", False)
+    other = getattr(part, "latent", "") == "codes"  # which another objective trains
+    return other or not getattr(part, "has_density", True) or getattr(part, "conditional", False)
 
 
 def pairs(

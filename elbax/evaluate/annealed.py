@@ -40,6 +40,7 @@ _PRODUCT = 500  # chains in one matrix product, over all rows of a tile
 _REFUSED = {  # what the latents are, and why they cannot be moved along a gradient
     "sphere": "spherical",
     "categorical": "discrete",
+    "codes": "discrete",
     "point": "deterministic: they have no density",
 }
 

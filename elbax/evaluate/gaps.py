@@ -146,6 +146,10 @@ def _check_optimisable(model: LatentVariableModel) -> None:
     name = type(family).__name__
     if not family.has_density:
         raise ValueError(f"the posterior {name} has no density, so no bound to optimise")
+    if family.latent == "codes":
+        raise ValueError(
+            f"the posterior {name} chooses codes: the best of them are not found along a gradient"
+        )
     if family.gradient == "relaxed":
         raise ValueError(
             f"the draws of the posterior {name} have the gradient of a relaxation, which does not "

@@ -24,6 +24,7 @@ from elbax.evaluate import weights
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, binary_datum, map_rows
 from elbax.evaluate.weights import LogWeights
+from elbax.model.codes.point import ChosenCodes
 from elbax.model.distributions.basic import base_of, sample, sample_and_log_prob
 from elbax.model.interfaces import SamplesWithLogProb
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -388,6 +389,11 @@ def refuse_without_density(q: Any, p: Any) -> None:
     Raises:
         ValueError: The posterior q(z|x) is a point, or it or the prior has no density.
     """
+    if isinstance(q, ChosenCodes):
+        raise ValueError(
+            "the posterior has all its mass on one choice of codes, so importance weights say "
+            "nothing of the others: the bound is all there is (`elbax evaluate --estimator elbo`)"
+        )
     if isinstance(base_of(q), dist.Delta):
         raise ValueError(
             "the posterior is a point (Delta), so p(x, z) / q(z|x) does not exist; "

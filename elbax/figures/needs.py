@@ -141,9 +141,11 @@ def needs_ways(run: Run) -> None:
         raise FigureUnavailable("interpolate needs two rows")
     from elbax.model.compatibility import latent_kind
 
-    if latent_kind(run.model) == "categorical":
+    kind = latent_kind(run.model)
+    if kind in ("categorical", "codes"):
+        what = {"categorical": "one-hot"}.get(kind, kind)
         raise FigureUnavailable(
-            "interpolate needs latents with something between them: this model's are one-hot"
+            f"interpolate needs latents with something between them: this model's are {what}"
         )
 
 

@@ -1,5 +1,9 @@
 """What is the probability? Pure mathematics on one datum: no input, no output, no loops."""
 
+from elbax.model.codes.families import FiniteScalar as FiniteScalar
+from elbax.model.codes.families import ResidualQuantised as ResidualQuantised
+from elbax.model.codes.families import UniformCodes as UniformCodes
+from elbax.model.codes.families import VectorQuantised as VectorQuantised
 from elbax.model.distributions.basic import GreyBernoulli as GreyBernoulli
 from elbax.model.distributions.basic import location as location
 from elbax.model.distributions.basic import sample as sample
@@ -48,6 +52,7 @@ from elbax.model.networks.dense import GatedMLP as GatedMLP
 from elbax.model.networks.dense import NormalizedMLP as NormalizedMLP
 from elbax.model.networks.dense import ResidualMLP as ResidualMLP
 from elbax.model.networks.dense import check_network as check_network
+from elbax.model.networks.grids import GridPair as GridPair
 from elbax.model.networks.holes import HoledNetwork as HoledNetwork
 from elbax.model.networks.images import ConvDecoder as ConvDecoder
 from elbax.model.networks.images import ConvEncoder as ConvEncoder
@@ -88,6 +93,7 @@ from elbax.model.objectives.inferred_prior import (
     DisentangledInferredPrior as DisentangledInferredPrior,
 )
 from elbax.model.objectives.info import InfoVAE as InfoVAE
+from elbax.model.objectives.quantised import QuantisedELBO as QuantisedELBO
 from elbax.model.objectives.semi_supervised import SemiSupervised as SemiSupervised
 from elbax.model.objectives.semi_supervised import conditioned as conditioned
 from elbax.model.objectives.similarity import StructuralSimilarity as StructuralSimilarity

@@ -22,6 +22,7 @@ _SPACES = {
     "point": "real vectors",
     "sphere": "vectors of length one",
     "categorical": "one-hot vectors",
+    "codes": "codes",
 }
 
 
@@ -33,9 +34,12 @@ def unsuited_posterior(objective: Objective, posterior: Posterior) -> str | None
         "log-prob": (posterior.has_log_prob, "a posterior that has a log_prob at any z"),
         "independent": (posterior.independent, "a posterior of independent latents"),
         "point": (posterior.latent == "point", "the deterministic posterior"),
+        "codes": (posterior.latent == "codes", "a posterior that chooses codes"),
     }[objective.posterior]
     if not suits:
         reason = f"it needs {needed}"
+    elif posterior.latent == "codes" and objective.posterior != "codes":
+        reason = "it would not train the codes"
     elif objective.pathwise and posterior.gradient == "relaxed":
         reason = "it needs reparameterised draws, and those of this posterior are relaxed"
     else:

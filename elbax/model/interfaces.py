@@ -30,12 +30,13 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Scalar
 from elbax.model.support import Support
 
 Latent = PyTree[Array]
-# What a latent is: any real vector; a vector of length one; one-hot vectors, one after the other; a
-# single real point without a density ("point", of a posterior); what the encoder's is ("any", of a
-# prior made of posteriors).
-LatentKind = Literal["real", "sphere", "categorical", "point", "any"]
-# What an objective asks of q(z|x), from least to most; "point" is a posterior without a density.
-PosteriorNeed = Literal["any", "density", "log-prob", "independent", "point"]
+# What a latent is: any real vector; a vector of length one; one-hot vectors, one after the other;
+# vectors out of a few, likewise ("codes"); a single real point without a density ("point", of a
+# posterior); what the encoder's is ("any", of a prior made of posteriors).
+LatentKind = Literal["real", "sphere", "categorical", "codes", "point", "any"]
+# What an objective asks of q(z|x), from least to most; "point" is a posterior without a density,
+# "codes" one that chooses codes.
+PosteriorNeed = Literal["any", "density", "log-prob", "independent", "point", "codes"]
 Metrics = dict[str, Array]
 
 
@@ -68,6 +69,19 @@ class SamplesWithLogProb(Protocol):
 
     def sample_and_log_prob(self, key: PRNGKeyArray, /) -> tuple[Any, Scalar]:
         """One draw and its log-density in nats."""
+        ...
+
+
+@runtime_checkable
+class MovesModel(Protocol):
+    """An objective that moves some of a model's parameters itself, beside the gradient.
+
+    After each step the optimiser's values of these give way to those that follow from the
+    objective's new state (a codebook's moving averages).
+    """
+
+    def moved(self, model: Any, state: Any, /) -> Any:
+        """The model with these parameters at what the state says."""
         ...
 
 
@@ -288,7 +302,7 @@ class AbstractObjective(eqx.Module):
 
     * `posterior`: what q(z|x) must offer. "any": draws; "density": the log-density of its own
       draws; "log-prob": that of any z; "independent": that of each latent apart; "point": that it
-      is deterministic.
+      is deterministic; "codes": that it chooses codes, which no other objective trains.
     * `pathwise`: whether its gradient is that of the draws alone, so that these must be
       reparameterised ("pathwise" or "implicit"), and not by a relaxation ("relaxed").
     * `fixed_prior`: whether the prior must have no parameters, since nothing here would train them

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
-from elbax.model.interfaces import AbstractObjective, Batch, Metrics
+from elbax.model.interfaces import AbstractObjective, Batch, Metrics, MovesModel
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.preprocessing import Preprocessing
 
@@ -98,6 +98,15 @@ class OfMembers(AbstractObjective):
         keys = jax.random.split(key, self.count)
         losses, (states, metrics) = eqx.filter_vmap(of_one)(self.each, model.stacked, state, keys)
         return jnp.sum(losses), (states, jax.tree.map(lambda m: jnp.mean(m, axis=0), metrics))
+
+    def moved(self, model: Members, state: PyTree) -> Members:
+        """The members, each with what its objective moves itself."""
+        if not isinstance(self.each, MovesModel):
+            return model
+        stacked = eqx.filter_vmap(lambda each, member, state: each.moved(member, state))(
+            self.each, model.stacked, state
+        )
+        return Members(stacked, self.count)
 
 
 def _stacked(modules: Sequence[Any]) -> Any:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from elbax.model import interfaces
+from elbax.model.codes import families
 from elbax.model.compatibility import has_density
 from elbax.model.distributions.basic import sample
 from elbax.model.distributions.flows import NeuralFlow
@@ -32,7 +33,7 @@ from elbax.model.latent_variable_model import (
 )
 from elbax.model.members import Members
 from elbax.model.missingness import AtRandom
-from elbax.model.networks import columns, dense, holes, images
+from elbax.model.networks import columns, dense, grids, holes, images
 from elbax.model.objectives.terms import ElboTerms, elbo_terms
 from elbax.model.preprocessing import Preprocessing
 from elbax.util import files, words
@@ -240,7 +241,7 @@ def _allowed() -> dict[str, type]:
         kind.__name__: kind
         for kind in (LatentVariableModel, Members, Preprocessing, NeuralFlow, eqx.nn.LayerNorm)
     }
-    for module in (dense, images, columns, holes):
+    for module in (dense, images, grids, columns, holes, families):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 found[kind.__name__] = kind

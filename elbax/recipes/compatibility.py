@@ -51,7 +51,7 @@ def _problems(
     posterior = parts.find("posterior", options.posterior.name)
     network = parts.find("network", options.network.name)
     parts.find("likelihood", likelihood.name)
-    yield from _latents(prior, posterior)
+    yield from _latents(prior, posterior, objective)
     if objective is not None:
         yield from _objective(objective, prior, posterior, options, shape)
     labelled = options.condition == "label" or getattr(objective, "needs_labels", False)
@@ -81,12 +81,27 @@ def _problems(
         )
 
 
-def _latents(prior: Part, posterior: Part) -> Iterator[str]:
+def _latents(prior: Part, posterior: Part, objective: Any) -> Iterator[str]:
     """Where draws of the posterior lie, the prior must have a density."""
     p, q = prior.constructor, posterior.constructor
     problem = unsuited_latents(p, q)
     if problem is not None:
-        names = _names("posterior", lambda part: not unsuited_latents(p, part) and part.has_density)
+
+        def fits(part: Any) -> bool:
+            return not unsuited_latents(p, part) and part.has_density
+
+        def suits(part: Any) -> bool:
+            return fits(part) and not (objective and unsuited_posterior(objective, part))
+
+        names = _names("posterior", suits)
+        if not names:  # they are trained by another objective
+            first = next(
+                one.constructor
+                for one in parts.catalogue("posterior").values()
+                if fits(one.constructor)
+            )
+            goals = _names("objective", lambda part: not unsuited_posterior(part, first))
+            names = f"{_names('posterior', fits)} with --objective {goals}"
         others = "" if p.latent == "any" else f", or --prior {_priors(posterior)}"
         yield f"{problem}: choose --posterior {names}{others}"
 
@@ -105,7 +120,8 @@ def _objective(
         others = _names(
             "objective", lambda part: not (unsuited_posterior(part, q) or part.needs_labels)
         )
-        yield f"{problem}; choose --posterior {names}, or --objective {others}"
+        either = f"--posterior {names}, or " if names else ""
+        yield f"{problem}; choose {either}--objective {others}"
 
     def unsuited(part: Part) -> str | None:
         learned = objective.fixed_prior and _has_parameters(part, options, shape)

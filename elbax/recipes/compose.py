@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from elbax.data.arrays import Scaling
+from elbax.model.codes.families import AbstractCodes, SummedCodes
 from elbax.model.interfaces import (
     AbstractLikelihood,
     AbstractNetworkPair,
@@ -104,6 +105,11 @@ def compose(
         bounds=_bounds(family.support),
     )
     count, latents = posterior.parameter_count, options.latent_dim + classes
+    if isinstance(posterior, AbstractCodes):
+        latents = posterior.read_dim + classes
+    decoder = network.decoder(latents, shape, family.parameter_count, key=decoder_key)
+    if isinstance(posterior, AbstractCodes) and posterior.depth > 1:
+        decoder = SummedCodes(decoder, posterior.sites, posterior.depth, posterior.width)
     encoder: Any = Encoder(
         _encoder(network, shape, count, features, encoder_key, classes, holed=holed), posterior
     )
@@ -114,9 +120,7 @@ def compose(
     return LatentVariableModel(
         prior=prior,
         encoder=encoder,
-        decoder=Decoder(
-            network.decoder(latents, shape, family.parameter_count, key=decoder_key), family
-        ),
+        decoder=Decoder(decoder, family),
         preprocessing=preprocessing,
         condition_dim=classes,
         missing=build("missing", options.missing),

@@ -12,7 +12,7 @@ from elbax.report import table_words
 from elbax.run.settle import Plan, is_grey, shape_in_words, size_of
 from elbax.run.terms import readable
 from elbax.util import environment
-from elbax.util.words import clock, plus_minus
+from elbax.util.words import clock, number, plus_minus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -311,6 +311,17 @@ def likelihood_in_words(plan: Plan) -> str:
     return f"{plan.likelihood} likelihood: {plan.reason}, {means}"
 
 
+def codes_in_words(found: Mapping[str, Any]) -> str:
+    """``401 of 512 used, perplexity 283.2``; of several levels each."""
+    levels = len(found["used"])
+    used, perplexity = (
+        ", ".join(number(float(value), digits) for value in found[name])
+        for name, digits in (("used", 0), ("perplexity", 1))
+    )
+    each = f" on each of {levels} levels" if levels > 1 else ""
+    return f"{used} of {found['codes']:,} used{each}, perplexity {perplexity} (exp of its entropy)"
+
+
 def results_in_words(
     path: Path, results: Mapping[str, Any], *, report: bool, kind: str
 ) -> list[str]:
@@ -325,6 +336,8 @@ def results_in_words(
             f"latents {results['active_latents']} of {results['latent_dim']} active "
             "(the posterior mean varies over the data)"
         )
+    if results.get("codes"):
+        lines.append(f"codes   {codes_in_words(results['codes'])}")
     if report:
         lines.append(f"report  {path / 'report.html'}")
     program = environment.program()

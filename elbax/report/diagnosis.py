@@ -70,9 +70,9 @@ def diagnose(run: Run) -> Diagnosis:
     """Looks for the usual illnesses of a trained run.
 
     Posterior collapse, a likelihood whose fixed scale weighs errors wrongly, scales at their floor,
-    a prior that the latents do not match, over-fitting, and an encoder that does not find the best
-    posterior. What a model does not have (a bound, a scale) cannot be ill: its `ill` is None, and
-    the words say why.
+    a prior that the latents do not match, over-fitting, an encoder that does not find the best
+    posterior, and codes that nothing is encoded by. What a model does not have (a bound, a scale)
+    cannot be ill: its `ill` is None, and the words say why.
 
     Args:
         run: A finished run.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from elbax.evaluate.quantities import LOG_LIKELIHOOD
-from elbax.report.console import bound_in_words, labels_in_words
+from elbax.report.console import bound_in_words, codes_in_words, labels_in_words
 from elbax.util.words import number, plus_minus
 
 BIAS = (
@@ -108,6 +108,8 @@ def _gap(found: Mapping[str, Any]) -> Lines:
 def _latents(found: Mapping[str, Any]) -> Lines:
     if found["active"] is not None:
         yield "latents", f"{found['active']} of {found['latent_dim']} active"
+    if "codes" in found:
+        yield "codes", codes_in_words(found["codes"])
     verdict = found["collapse"]
     if verdict is not None:
         mend = f": {verdict['remedy']}" if verdict["remedy"] else ""

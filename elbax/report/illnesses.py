@@ -15,6 +15,7 @@ from elbax.evaluate.gaps import inference_gap
 from elbax.evaluate.latents.expost import ROWS as FITTED_ROWS
 from elbax.evaluate.latents.expost import fitted, gain
 from elbax.evaluate.latents.units import active_units, collapse
+from elbax.evaluate.latents.usage import code_use
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.compatibility import latent_kind
 from elbax.model.distributions.basic import sample
@@ -303,6 +304,33 @@ def unamortised(patient: Patient) -> Finding:
     )
 
 
+def unused_codes(patient: Patient) -> Finding:
+    """Codes that nothing is encoded by."""
+    about = (
+        "dead codes",
+        f"more than {HALF:.0%} of the codes are chosen for no training row",
+        "codebook collapse: Łańcucki et al. 2020, §2; the share is ours",
+    )
+    if latent_kind(patient.model) != "codes":
+        return _healthy_by_nature(about, "the latents are no codes")
+    use = code_use(patient.model, patient.train, key=patient.key)
+    codes, used = use.counts.size, int(use.used.sum())
+    asked = settle.objective_options(patient.run.config)
+    count = use.counts.shape[1]
+    restart = "restart" in asked and asked["restart"] == 0
+    options = {"objective.restart": 0.05} if restart else {"posterior.count": max(2, count // 4)}
+    if "count" not in parts.find("posterior", patient.run.options.model.posterior.name).options:
+        options = {}  # codes that are not learned: their levels say how many there are
+    return _found(
+        about,
+        codes - used > HALF * codes,
+        {"codes": codes, "used": used, "perplexity": float(use.perplexity.mean())},
+        f"{used:,} of {codes:,} codes are chosen, with a perplexity of "
+        f"{number(float(use.perplexity.mean()), 1)}",
+        options,
+    )
+
+
 CHECKS: tuple[Callable[[Patient], Finding], ...] = (
     collapsed,
     misweighted,
@@ -310,6 +338,7 @@ CHECKS: tuple[Callable[[Patient], Finding], ...] = (
     mismatched,
     overfitted,
     unamortised,
+    unused_codes,
 )
 """What is looked for, in this order."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from elbax.figures import FIGURES
 from elbax.recipes.choice import Choice
+from elbax.report.console import codes_in_words
 from elbax.report.verdict import verdict
 from elbax.run.run import Run
 from elbax.run.terms import readable
@@ -333,6 +334,7 @@ def _numbers(run: Run, results: Mapping[str, Any]) -> str:
 def _more_numbers(run: Run, results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     active, latents = results.get("active_latents"), run.config["model"]["latent_dim"]
     yield "active latents", "" if active is None else f"{active} of {latents}"
+    yield "codes", codes_in_words(results["codes"]) if results.get("codes") else ""
     yield "steps", f"{results['iterations']:,} of {run.config['iterations']:,}"
     yield "outcome", results["outcome"]
     for name, key, form in (

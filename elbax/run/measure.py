@@ -8,7 +8,9 @@ import numpy as np
 
 from elbax.data.source import Split
 from elbax.evaluate import active_units, elbo, has_bound, mean, reconstruction, share
+from elbax.evaluate.latents.usage import code_use
 from elbax.evaluate.tiles import Conditioned, Rows
+from elbax.model.compatibility import latent_kind
 from elbax.model.latent_variable_model import ClassifyingEncoder, LatentVariableModel
 from elbax.run import labels
 from elbax.run.labels import conditioned
@@ -91,6 +93,19 @@ def count_active(model: LatentVariableModel, rows: Rows) -> int | None:
         return int(active_units(model, rows).sum())
     except ValueError:  # discrete latents, or no mean: `elbax evaluate` says which
         return None
+
+
+def codes_in_use(model: LatentVariableModel, rows: Rows, seed: int) -> dict[str, Any] | None:
+    """How a model uses its codes on some rows, level by level; None where it has none."""
+    if latent_kind(model) != "codes":
+        return None
+    use = code_use(model, rows, key=evaluation_key(seed))
+    return {
+        "codes": int(use.counts.shape[1]),
+        "chosen": int(use.counts[0].sum()),
+        "used": use.used.tolist(),
+        "perplexity": [float(value) for value in use.perplexity],
+    }
 
 
 def default_samples(rows: int) -> int:

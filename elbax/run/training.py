@@ -286,6 +286,7 @@ def _measure(
         "model": which,
         "best": best,
         "active_latents": measuring.count_active(model, rows),
+        "codes": measuring.codes_in_use(model, rows, seed),
         "latent_dim": model.latent_dim,
     }
 

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, PyTree
 
-from elbax.model.interfaces import Batch, Metrics
+from elbax.model.interfaces import Batch, Metrics, MovesModel
 from elbax.train.state import State, merge
 from elbax.util import environment
 from elbax.util.layout import Layout
@@ -88,6 +89,7 @@ class Program(NamedTuple):
             gradient, state.optimizer_state, state.parameters
         )
         parameters = optax.apply_updates(state.parameters, updates)
+        parameters = self._moved(parameters, objective_state)
         moved = (parameters, optimizer_state, objective_state, state.step + 1, metrics)
         if self.layout is not None:
             moved = self.layout.join(moved)
@@ -101,6 +103,14 @@ class Program(NamedTuple):
             best=state.best,
         )
         return new_state, metrics
+
+    def _moved(self, parameters: PyTree, objective_state: PyTree) -> PyTree:
+        """The parameters, with those that the objective moves itself where its state has them."""
+        model, objective = merge(parameters, self.model, self.objective)
+        if not isinstance(objective, MovesModel):
+            return parameters
+        model = objective.moved(model, objective_state)
+        return eqx.filter((model, objective), eqx.is_inexact_array)
 
     def loss(
         self,

@@ -20,6 +20,8 @@ from tests.tiers import mostly_slow
 
 ROWS, STEPS = 24, 4
 # A bound in the usual way, one of labels, and none.
+# Of a place, of which there are four: the length of its codes.
+CODES = {"vq": 3, "fsq": 4, "residual-vq": 12}
 FAST = ("vae", "semi-supervised", "wae-mmd")
 
 
@@ -41,6 +43,8 @@ def tiny(name: str) -> dict[str, Any]:
         del changes["hidden"]
     categorical = recipe.model.posterior.name == "categorical"
     changes["latent_dim"] = 4 if categorical else 3
+    if recipe.model.posterior.name in CODES:
+        changes["latent_dim"] = 4 * CODES[recipe.model.posterior.name]
     small = {**SMALL, "samples": 2}
     for kind in (*option_tools.MODEL_PARTS, "objective"):
         section = recipe.training if kind == "objective" else recipe.model

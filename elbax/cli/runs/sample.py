@@ -75,7 +75,7 @@ def main(arguments: Arguments) -> None:
             raise ValueError(f"given (--given) needs a table, and {run.path} has none")
         given, formats = conditioning.parse(arguments.given, columns), tables.FORMATS
     outputs.check_target(arguments.out, formats, tuple(run.config["data"]["shape"]))
-    model, source = run.model, "the prior"
+    model, source = run.model, apply.prior_in_words(run.model)
     if arguments.sampler != "prior":
         model = apply.with_fitted_prior(
             run, arguments.sampler, arguments.components, seed=arguments.seed

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from elbax.evaluate.bounds import Mean, mean
 from elbax.evaluate.tiles import Rows, binary_datum, map_rows
+from elbax.model.codes.point import ChosenCodes
 from elbax.model.distributions.basic import OneHotCategorical, base_of
 from elbax.model.distributions.divergences import kl_per_dimension
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -51,7 +52,7 @@ def _continuous_mean(model: LatentVariableModel, row: Array, _: PRNGKeyArray) ->
             "it; use a posterior that has one"
         )
     discrete = getattr(getattr(q, "support", None), "is_discrete", False)
-    if discrete or isinstance(q, OneHotCategorical):
+    if discrete or isinstance(q, OneHotCategorical | ChosenCodes):
         raise ValueError(
             f"the latents are discrete ({type(q).__name__}), so the variance of their means does "
             "not say whether they are active; use the KL divergence of each"

@@ -13,6 +13,7 @@ import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Scalar
 
+from elbax.model.codes.point import ChosenCodes, UniformOverCodes
 from elbax.model.distributions.basic import OneHotCategorical, base_of
 from elbax.model.distributions.sphere import PowerSphericalDistribution, UniformSphere
 
@@ -91,6 +92,10 @@ def _power_uniform(q: PowerSphericalDistribution, p: UniformSphere) -> Scalar:
     return q.kl_to_uniform()
 
 
+def _chosen(q: ChosenCodes, p: Any) -> Scalar:
+    return -p.log_prob_of(q.indices).astype(q.z.dtype)
+
+
 def _cholesky(distribution: Any) -> Any:
     full = type(distribution) is dist.MultivariateNormal
     return distribution.scale_tril if full else jnp.diag(distribution.scale)
@@ -103,6 +108,7 @@ _CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Scalar]] = {
     (dist.Normal, dist.MultivariateNormal): _full_full,
     (OneHotCategorical, OneHotCategorical): _categorical_categorical,
     (PowerSphericalDistribution, UniformSphere): _power_uniform,
+    (ChosenCodes, UniformOverCodes): _chosen,
 }
 
 

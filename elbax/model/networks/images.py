@@ -15,8 +15,8 @@ from elbax.util.keys import stream
 
 # Halving by 4 × 4 kernels: the kernel is a multiple of the stride, so that every output pixel of a
 # transposed convolution gets as many terms (Odena et al. 2016).
-_KERNEL = 4
-_STRIDE = 2
+KERNEL = 4
+HALVING = 2
 _RESIDUAL_KERNEL = 3
 _PATCHES = 64  # along the shorter side of a large image
 
@@ -163,7 +163,7 @@ class ConvEncoder(eqx.Module):
             ValueError: The shape is not an image's, a size is not positive, or the activation is
                 unknown.
         """
-        self.shape = _image_shape(shape, channels, blocks)
+        self.shape = image_shape(shape, channels, blocks)
         check_activation(activation)
         patch = patch_of(self.shape) if patch is None else patch
         key, dense_key = jax.random.split(key)
@@ -174,14 +174,14 @@ class ConvEncoder(eqx.Module):
             self.stem = Convolution(self.shape[2], channels[0], patch, patch, key=stem_key)
         before = (self.shape[2] if self.stem is None else channels[0], *channels[:-1])
         self.halvings = tuple(
-            Convolution(m, n, _KERNEL, _STRIDE, key=k[0])
+            Convolution(m, n, KERNEL, HALVING, key=k[0])
             for m, n, k in zip(before, channels, keys, strict=True)
         )
         self.residuals = tuple(
             tuple(ResidualConvolutions(n, key=block_key) for block_key in k[1:])
             for n, k in zip(channels, keys, strict=True)
         )
-        flat = math.prod(_halved(self.shape, len(channels), patch)[-1]) * channels[-1]
+        flat = math.prod(halved(self.shape, len(channels), patch)[-1]) * channels[-1]
         self.dense = MLP(flat + condition_dim, dense, out_size, activation, key=dense_key)
         self.condition_dim = condition_dim
         self.activation = activation
@@ -257,7 +257,7 @@ class ConvDecoder(eqx.Module):
             ValueError: The shape is not an image's, the output is no multiple of it, a size is not
                 positive, or the activation is unknown.
         """
-        self.shape = _image_shape(shape, channels, blocks)
+        self.shape = image_shape(shape, channels, blocks)
         if out_size < 1 or out_size % math.prod(shape):
             raise ValueError(
                 f"out_size is {out_size}; a convolutional decoder gives as many numbers to each of "
@@ -267,7 +267,7 @@ class ConvDecoder(eqx.Module):
         patch = patch_of(self.shape) if patch is None else patch
         key, dense_key = jax.random.split(key)
         keys = jax.random.split(key, (len(channels), 1 + blocks))
-        *sizes, small = _halved(self.shape, len(channels), patch)
+        *sizes, small = halved(self.shape, len(channels), patch)
         inputs, last = channels[::-1], out_size // math.prod(shape[:2])
         outputs = (*inputs[1:], last if patch == 1 else channels[0])
         self.stem = None
@@ -282,7 +282,7 @@ class ConvDecoder(eqx.Module):
             for m, k in zip(inputs, keys, strict=True)
         )
         self.doublings = tuple(
-            TransposedConvolution(m, n, _KERNEL, _STRIDE, size, key=k[0])
+            TransposedConvolution(m, n, KERNEL, HALVING, size, key=k[0])
             for m, n, size, k in zip(inputs, outputs, sizes[::-1], keys, strict=True)
         )
         self.activation = activation
@@ -294,7 +294,7 @@ class ConvDecoder(eqx.Module):
         network, z = narrowed(self, jnp.ravel(z))
         activation = ACTIVATIONS[self.activation]
         patch = 1 if self.stem is None else self.stem.stride
-        small = _halved(self.shape, len(self.doublings), patch)[-1]
+        small = halved(self.shape, len(self.doublings), patch)[-1]
         image = network.dense(z).reshape(*small, -1)
         for doubling, blocks in zip(network.doublings, network.residuals, strict=True):
             for block in blocks:
@@ -307,9 +307,14 @@ class ConvDecoder(eqx.Module):
         return jnp.ravel(jnp.moveaxis(numbers, 2, 0)).astype(dtype)
 
 
-def _image_shape(
+def image_shape(
     shape: tuple[int, ...], channels: Sequence[int], blocks: int
 ) -> tuple[int, int, int]:
+    """The shape of an image.
+
+    Raises:
+        ValueError: It is another's, or the sizes of the convolutions are impossible.
+    """
     if len(shape) != 3 or min(shape) < 1:
         raise ValueError(
             f"a datum has the shape {shape}; a convolutional network is for images of shape "
@@ -331,12 +336,12 @@ def patch_of(shape: tuple[int, ...]) -> int:
     return max(1, min(shape[:2]) // _PATCHES)
 
 
-def _halved(shape: tuple[int, ...], times: int, patch: int = 1) -> list[tuple[int, int]]:
+def halved(shape: tuple[int, ...], times: int, patch: int = 1) -> list[tuple[int, int]]:
     """The height and width before each halving convolution, and after the last."""
     sizes = [(math.ceil(shape[0] / patch), math.ceil(shape[1] / patch))]
     for _ in range(times):
         height, width = sizes[-1]
-        sizes.append((math.ceil(height / _STRIDE), math.ceil(width / _STRIDE)))
+        sizes.append((math.ceil(height / HALVING), math.ceil(width / HALVING)))
     return sizes
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from elbax.data.source import Split
 from elbax.evaluate import has_bound
+from elbax.model.compatibility import latent_kind
 from elbax.model.latent_variable_model import ClassifyingEncoder
 from elbax.run import measure as measuring
 from elbax.run.evaluation import density, representation, samples
@@ -90,6 +91,8 @@ def default(model: LatentVariableModel) -> tuple[str, ...]:
     """The estimators where nothing is asked for."""
     if isinstance(model.encoder, ClassifyingEncoder):
         return ("elbo", "latents")
+    if latent_kind(model) == "codes":
+        return ("elbo", "latents")
     return DEFAULT if has_bound(model) else WITHOUT_BOUND
 
 
@@ -121,6 +124,14 @@ def check(task: Task, estimators: Sequence[str]) -> None:
             f"{task.run.path} is a point: it has no bound; take "
             f"{', '.join(name for name, other in ESTIMATORS.items() if not other.bounded)}"
         )
+    if latent_kind(model) == "codes":
+        weighed = [name for name in ("importance", "annealed", "gap") if name in estimators]
+        if weighed:
+            raise ValueError(
+                f"estimator (--estimator) is {weighed[0]}, and q(z|x) of {task.run.path} has all "
+                "its mass on one choice of codes, whose bound is all there is: take elbo, latents, "
+                "samples or prior"
+            )
     if "annealed" in estimators:
         from elbax.evaluate.annealed import check_annealable
 

@@ -11,6 +11,8 @@ import numpy as np
 from elbax.evaluate import Mean, posterior_moments, total_correlation
 from elbax.evaluate.latents import probes, units
 from elbax.evaluate.tiles import Rows
+from elbax.model.compatibility import latent_kind
+from elbax.run import measure as measuring
 from elbax.run import settle
 from elbax.run.evaluation.task import PROBE_ROWS, Task, number, plain
 from elbax.run.labels import conditioned
@@ -44,6 +46,7 @@ def latents_in_use(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
             beta=asked.get("beta", 1.0),
             warm_up=asked.get("warm_up", 0),
         )
+    codes = measuring.codes_in_use(model, rows, task.seed)
     accuracies = {
         "neighbour_accuracy": probes.neighbour_accuracy,
         "linear_probe_accuracy": probes.linear_probe_accuracy,
@@ -67,10 +70,13 @@ def latents_in_use(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
             for name, probe in accuracies.items()
         },
         "undefined": undefined,
+        **({} if codes is None else {"codes": codes}),
     }
 
 
 def _probe(task: Task, probe: Callable[..., Mean]) -> dict[str, float | None]:
+    if latent_kind(task.run.model) == "codes":
+        raise ValueError("a probe is of real latents, and these are codes")
     if task.split in ("train", "all"):
         raise ValueError(
             f"a probe is fitted to the training rows, and the {task.split} rows hold them: "

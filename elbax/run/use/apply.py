@@ -10,6 +10,7 @@ from elbax import evaluate
 from elbax.evaluate.latents.expost import ROWS as FITTED_ROWS
 from elbax.evaluate.latents.expost import fitted
 from elbax.evaluate.tiles import Conditioned, Rows
+from elbax.model.codes.families import UniformCodes
 from elbax.model.compatibility import latent_kind
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.run import labels
@@ -72,6 +73,13 @@ def with_fitted_prior(
         )
     rows = labels.conditioned(run.model, run.dataset.train)[:FITTED_ROWS]
     return fitted(run.model, rows, sampler, components, seed=seed)
+
+
+def prior_in_words(model: LatentVariableModel) -> str:
+    """What is drawn from where nothing is fitted for it."""
+    if isinstance(model.prior, UniformCodes):
+        return "the prior, uniform over codes: none was fitted"
+    return "the prior"
 
 
 def decode(

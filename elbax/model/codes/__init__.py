@@ -1,0 +1,1 @@
+"""Latents that are codes: each a vector out of a few, and what learns, counts and draws them."""

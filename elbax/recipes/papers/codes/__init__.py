@@ -1,0 +1,1 @@
+"""Recipes whose latents are codes."""
