@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "datasets": ("about", "the data sets known by name"),
     "recipes": ("about", "the recipes known by name"),
     "parts": ("about", "the parts that a model is composed of, and their options"),
+    "completion": ("about", "a script by which the shell completes words"),
 }
 
 TOGETHER = ("train", "resume", "evaluate", "score", "impute")
