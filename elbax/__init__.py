@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
     from elbax.evaluate.pooling import pool as pool
     from elbax.hub.pulling import load as load
+    from elbax.model.codes.autoregressive import AutoregressiveCodes as AutoregressiveCodes
     from elbax.model.codes.families import FiniteScalar as FiniteScalar
     from elbax.model.codes.families import ResidualQuantised as ResidualQuantised
     from elbax.model.codes.families import UniformCodes as UniformCodes

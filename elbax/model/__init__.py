@@ -1,5 +1,6 @@
 """What is the probability? Pure mathematics on one datum: no input, no output, no loops."""
 
+from elbax.model.codes.autoregressive import AutoregressiveCodes as AutoregressiveCodes
 from elbax.model.codes.families import FiniteScalar as FiniteScalar
 from elbax.model.codes.families import ResidualQuantised as ResidualQuantised
 from elbax.model.codes.families import UniformCodes as UniformCodes

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from elbax.model import interfaces
-from elbax.model.codes import families
+from elbax.model.codes import autoregressive, families
 from elbax.model.compatibility import has_density
 from elbax.model.distributions.basic import sample
 from elbax.model.distributions.flows import NeuralFlow
@@ -241,7 +241,7 @@ def _allowed() -> dict[str, type]:
         kind.__name__: kind
         for kind in (LatentVariableModel, Members, Preprocessing, NeuralFlow, eqx.nn.LayerNorm)
     }
-    for module in (dense, images, grids, columns, holes, families):
+    for module in (dense, images, grids, columns, holes, families, autoregressive):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 found[kind.__name__] = kind

@@ -92,9 +92,10 @@ class TrainingOptions(Checked):
     objective: Choice = Choice("elbo")  # noqa: RUF009 - frozen
     """What is minimised, such as beta-tc with --objective.beta 6: a part with options of its own
     too."""
-    fit_prior: Literal["none", "gaussian", "gaussian-mixture", "flow"] = "none"
+    fit_prior: Literal["none", "gaussian", "gaussian-mixture", "flow", "autoregressive"] = "none"
     """What takes the prior's place after training, fitted to latents of the training rows: nothing,
-    one normal, a mixture of ten, or a normalising flow."""
+    one normal, a mixture of ten, or a normalising flow; of codes autoregressive, each by those
+    before it."""
     validate_every: Count = 500
     """Steps between measurements of the loss on the validation rows."""
     patience: Count | None = None

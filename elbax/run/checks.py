@@ -55,12 +55,26 @@ def _check_fit(dataset: Dataset, options: Options, likelihood: Choice) -> None:
     _check_holes(dataset, options)
     posterior = parts.find("posterior", options.model.posterior.name)
     kind = posterior.constructor.latent
-    if options.training.fit_prior != "none" and kind not in ("real", "point"):
-        raise ValueError(
-            f"fit_prior (--fit-prior) is {options.training.fit_prior}, a density of real vectors, "
-            f"and the posterior {posterior.name} is over others: leave it out"
-        )
+    _check_fitted_prior(options.training.fit_prior, posterior.name, kind)
     check_values(dataset, likelihood, options.data.binarize)
+
+
+def _check_fitted_prior(asked: str, posterior: str, kind: str) -> None:
+    """Refuses a density of other latents than a posterior's.
+
+    Raises:
+        ValueError: One line with the mend.
+    """
+    from elbax.evaluate.latents.expost import FITTED
+
+    if asked == "none" or kind in FITTED[asked]:
+        return
+    wants = "a density of real vectors" if "real" in FITTED[asked] else "over codes"
+    mend = "give autoregressive, or leave it out" if kind == "codes" else "leave it out"
+    raise ValueError(
+        f"fit_prior (--fit-prior) is {asked}, {wants}, and the posterior {posterior} is over "
+        f"others: {mend}"
+    )
 
 
 def _check_holes(dataset: Dataset, options: Options) -> None:

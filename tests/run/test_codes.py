@@ -98,3 +98,35 @@ def test_what_does_not_go_together_is_one_line(elbax, tmp_path, words, why):
     assert why in err
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_prior_is_fitted_over_the_codes(elbax, codes_run, tmp_path):
+    run = tmp_path / "run"
+    status, out, err = elbax(
+        "train", "digits", *WORDS, "--fit-prior", "autoregressive", "--out", run
+    )
+    assert status == 0, err
+    results = [library.open_run(one).results or {} for one in (codes_run, run)]
+    uniform, fitted = (one["test"] for one in results)
+    assert fitted["reconstruction"] == pytest.approx(uniform["reconstruction"], abs=1e-3)
+    assert fitted["kl"] < uniform["kl"] - 0.5
+    assert fitted["elbo"] == pytest.approx(fitted["reconstruction"] - fitted["kl"], abs=1e-3)
+    status, out, err = elbax("sample", run, "--count", 4, "--out", tmp_path / "s.png")
+    assert status == 0, err
+    assert out.endswith("z from the prior\n")
+    words = ("--sampler", "autoregressive", "--count", 4, "--out", tmp_path / "t.png")
+    assert "the autoregressive fitted to the latents" in elbax("sample", codes_run, *words)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([*WORDS, "--fit-prior", "flow"], "give autoregressive, or leave it out"),
+        (["--fit-prior", "autoregressive"], "is autoregressive, over codes"),
+    ],
+)
+def test_priors_of_other_latents_are_refused(elbax, tmp_path, words, why):
+    status, _, err = elbax("train", "digits", *words, "--out", tmp_path / "run")
+    assert status != 0
+    assert why in err
+    assert len(err.strip().splitlines()) == 1

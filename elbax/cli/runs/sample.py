@@ -34,7 +34,7 @@ class Arguments(Checked):
     """The file to write: .npz, .npy or .png; of a table, .csv or .parquet."""
     count: Count = 100
     """How many."""
-    sampler: Literal["prior", "gaussian", "gaussian-mixture", "flow"] = "prior"
+    sampler: Literal["prior", "gaussian", "gaussian-mixture", "flow", "autoregressive"] = "prior"
     """Where z is from: the prior, or a density fitted to latents of the training data (a draw of
     q(z|x) each): one normal, a mixture of normals, or a normalising flow."""
     components: Count = 10

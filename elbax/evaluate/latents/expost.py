@@ -14,9 +14,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Float, Int, PRNGKeyArray
 
+from elbax.evaluate.latents.usage import chosen_codes
 from elbax.evaluate.tiles import Rows, map_rows
+from elbax.model.codes.autoregressive import AutoregressiveCodes, SequenceOfCodes
+from elbax.model.codes.families import codes_of
 from elbax.model.distributions.basic import sample
 from elbax.model.distributions.flows import FlowKind
 from elbax.model.latent_variable_model import LatentVariableModel
@@ -26,7 +29,14 @@ from elbax.util.keys import of_seed
 ROWS = 20_000  # that a density is fitted to: the first so many
 FLOOR = 1e-6  # added to variances, as scikit-learn does: a latent may be constant
 
-Kind = Literal["gaussian", "gaussian-mixture", "flow"]
+Kind = Literal["gaussian", "gaussian-mixture", "flow", "autoregressive"]
+# Which latents (`elbax.model.interfaces.LatentKind`) each kind is fitted to.
+FITTED: dict[str, tuple[str, ...]] = {
+    "gaussian": ("real", "point"),
+    "gaussian-mixture": ("real", "point"),
+    "flow": ("real", "point"),
+    "autoregressive": ("codes",),
+}
 
 
 def gaussian(latents: Float[np.ndarray, "rows latent"]) -> MixtureOfNormals:
@@ -118,13 +128,55 @@ def flow(
     return fitted
 
 
+def autoregressive(
+    codes: Int[np.ndarray, "rows sites depth"],
+    start: AutoregressiveCodes,
+    *,
+    epochs: int = 20,
+    key: PRNGKeyArray,
+) -> AutoregressiveCodes:
+    """A transformer over codes of high likelihood (Adam, early stopping by a tenth of the rows).
+
+    Args:
+        codes: Which codes each row has.
+        start: What it starts at.
+        epochs: At most how many passes over the rows.
+        key: The randomness of the order of the rows.
+
+    Raises:
+        ValueError: There are fewer than twenty rows.
+    """
+    from flowjax.train import fit_to_data
+
+    if len(codes) < 20:
+        raise ValueError(f"there are {len(codes)} rows of codes; give at least 20")
+
+    def loss(moving: Any, static: Any, rows: jax.Array, key: PRNGKeyArray) -> jax.Array:
+        del key
+        p = SequenceOfCodes(eqx.combine(moving, static), None)
+        return -jnp.mean(jax.vmap(p.log_prob_of)(rows))
+
+    fitted, _ = fit_to_data(
+        key,
+        start,
+        jnp.asarray(codes),
+        loss_fn=loss,
+        learning_rate=1e-3,
+        max_epochs=epochs,
+        max_patience=2,
+        batch_size=min(64, len(codes) // 10),
+        show_progress=False,
+    )
+    return fitted
+
+
 def fitted(
     model: LatentVariableModel, rows: Rows, kind: Kind, components: int = 10, *, seed: int
 ) -> LatentVariableModel:
     """The model with a density fitted to one draw of q(z|x) for each row, for its prior.
 
     Args:
-        model: A model whose latents are real vectors.
+        model: A model whose latents are of the kind that is fitted (`FITTED`).
         rows: Data as stored.
         kind: What is fitted.
         components: Of the mixture.
@@ -134,6 +186,12 @@ def fitted(
         ValueError: There are too few rows, or a latent is not finite.
     """
     fit_key, key = jax.random.split(of_seed(seed, "fitted prior"))
+    if kind == "autoregressive":
+        family, (weights, order) = codes_of(model.encoder), jax.random.split(fit_key)
+        sizes = (family.latent_dim, family.sites, family.depth, family.count)
+        start = AutoregressiveCodes(*sizes, key=weights)
+        prior = autoregressive(chosen_codes(model, rows, key=key), start, key=order)
+        return dataclasses.replace(model, prior=prior)
     latents = map_rows(_latent_one, model, rows, key)
     if kind == "gaussian":
         prior = gaussian(latents)

@@ -13,6 +13,7 @@ import numpyro.distributions as dist
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float, Scalar
 
+from elbax.model.codes.autoregressive import SequenceOfCodes
 from elbax.model.codes.point import ChosenCodes, UniformOverCodes
 from elbax.model.distributions.basic import OneHotCategorical, base_of
 from elbax.model.distributions.sphere import PowerSphericalDistribution, UniformSphere
@@ -109,6 +110,7 @@ _CLOSED_FORMS: dict[tuple[type, type], Callable[[Any, Any], Scalar]] = {
     (OneHotCategorical, OneHotCategorical): _categorical_categorical,
     (PowerSphericalDistribution, UniformSphere): _power_uniform,
     (ChosenCodes, UniformOverCodes): _chosen,
+    (ChosenCodes, SequenceOfCodes): _chosen,
 }
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from elbax import evaluate
+from elbax.evaluate.latents.expost import FITTED, fitted
 from elbax.evaluate.latents.expost import ROWS as FITTED_ROWS
-from elbax.evaluate.latents.expost import fitted
 from elbax.evaluate.tiles import Conditioned, Rows
 from elbax.model.codes.families import UniformCodes
 from elbax.model.compatibility import latent_kind
@@ -46,7 +46,7 @@ def sample(
 
 def with_fitted_prior(
     run: Run,
-    sampler: Literal["gaussian", "gaussian-mixture", "flow"],
+    sampler: Literal["gaussian", "gaussian-mixture", "flow", "autoregressive"],
     components: int = 10,
     *,
     seed: int,
@@ -62,14 +62,16 @@ def with_fitted_prior(
         seed: Of the draws and of the fit.
 
     Raises:
-        ValueError: The latents are not real vectors, or too few; one line.
+        ValueError: The latents are of another kind than what is fitted, or too few; one line.
     """
     kind = latent_kind(run.model)
-    if kind not in ("real", "point"):
-        what = {"sphere": "on a sphere", "categorical": "one-hot"}.get(kind, kind)
+    if kind not in FITTED[sampler]:
+        what = {"sphere": "on a sphere", "categorical": "one-hot", "codes": "codes"}
+        wants = "a density of real vectors" if "real" in FITTED[sampler] else "over codes"
+        other = "autoregressive" if kind == "codes" else "prior"
         raise ValueError(
-            f"sampler (--sampler) is {sampler}, a density of real vectors, and the latents of "
-            f"{run.path} are {what}: take --sampler prior"
+            f"sampler (--sampler) is {sampler}, {wants}, and the latents of {run.path} are "
+            f"{what.get(kind, 'real vectors')}: take --sampler {other}"
         )
     rows = labels.conditioned(run.model, run.dataset.train)[:FITTED_ROWS]
     return fitted(run.model, rows, sampler, components, seed=seed)
