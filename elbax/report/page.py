@@ -115,6 +115,10 @@ DEFINITIONS = {
         "Latents whose posterior mean varies over the data, with a variance above 0.01 (Burda, "
         "Grosse & Salakhutdinov 2015, §5.2). The others carry nothing."
     ),
+    "codes": (
+        "How many codes the rows take, and the exponential of the entropy of their use: as many as "
+        "there are where all are used alike (van den Oord et al. 2017)."
+    ),
     "steps": "Updates of the parameters, of those asked for.",
     "outcome": "How training ended.",
     "ms per step": (

@@ -8,6 +8,7 @@ import pytest
 
 import elbax as library
 from elbax.model.codes.families import codes_of
+from elbax.report import page
 from tests.command import called
 
 WORDS = [
@@ -43,6 +44,13 @@ def test_bound_and_use_of_codes_are_those_of_the_rows(elbax, codes_run):
     assert found["perplexity"][0] == pytest.approx(np.exp(-np.sum(shares * np.log(shares))))
     said = elbax("evaluate", codes_run)[1]
     assert f"codes       {len(codes)} of 8 used, perplexity {found['perplexity'][0]:.1f}" in said
+
+
+def test_the_report_says_how_many_codes_are_used(codes_run, tmp_path):
+    page.write_report(tmp_path / "report.html", library.open_run(codes_run), None)
+    results = json.loads((codes_run / "results.json").read_text())
+    said = (tmp_path / "report.html").read_text()
+    assert f"{results['codes']['used'][0]} of 8 used, perplexity" in said
 
 
 def test_verbs_work_on_codes_or_say_in_a_line_why_not(elbax, codes_run, tmp_path):
