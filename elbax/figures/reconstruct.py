@@ -9,6 +9,7 @@ from elbax import evaluate
 from elbax.figures.drawing.heat import heat_rows
 from elbax.figures.drawing.style import BLUE, MUTED, page, picture_axes
 from elbax.figures.needs import few, held_out
+from elbax.model.codes.families import AbstractCodes
 from elbax.run.labels import conditioned
 from elbax.run.run import Run
 from elbax.util.keys import of_seed
@@ -45,6 +46,15 @@ def rehearse(run: Run) -> None:
     evaluate.reconstruct(run.model, rows, of_seed(run.seed, "figure reconstruct"))
 
 
+def _latent_in_words(run: Run) -> str:
+    """What a datum is rebuilt from: real numbers, or codes."""
+    family = getattr(run.model.encoder, "posterior", None)
+    count, what = run.model.latent_dim, "number"
+    if isinstance(family, AbstractCodes):
+        count, what = family.sites * family.depth, "code"
+    return f"{count} {what}{'s' * (count > 1)}"
+
+
 def _sheet(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Figure:
     limits = display_range(originals)
     tiles = interleave(to_rgb(means, limits), to_rgb(originals, limits), COLUMNS)
@@ -56,13 +66,12 @@ def _sheet(run: Run, originals: np.ndarray, means: np.ndarray, which: str) -> Fi
         if run.model.preprocessing.binarize == "dynamic"
         else ""
     ) + about_holes(originals)
-    latents = run.model.latent_dim
     inches = 9.9
     tall = inches * image.shape[0] / image.shape[1] + 0.35
     drawing = page(
         inches + 0.3,
         tall,
-        f"{len(originals)} {which} images, each rebuilt from {latents} number{'s' * (latents > 1)}",
+        f"{len(originals)} {which} images, each rebuilt from {_latent_in_words(run)}",
         "Columns are counted from 0: an even column is the reconstruction (the mean of p(x|z) at "
         "the mean of q(z|x)), the odd column to its right the original. The images were chosen at "
         "random." + seen,
