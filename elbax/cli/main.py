@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -70,11 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     with SignalWatch() as watch:
-        status = _answered(words)
-    if argv is None and watch.received is not None:
-        # This process ends, and one more Ctrl-C is not to interrupt that.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return status
+        watch.ends = argv is None
+        return _answered(words)
 
 
 def _answered(words: list[str]) -> int:

@@ -35,6 +35,12 @@ class SignalWatch:
     `Interrupted` where the program stands. After the first, the system's own handling is back: the
     next signal ends the process. Where the program stands in a callback whose errors Python drops
     (a finaliser, one of the garbage collector's), it is raised again once that is over.
+
+    Attributes:
+        defer: Whether the first is only noted.
+        received: Its number.
+        ends: Whether the process ends with the block, so that after a signal the handlers of before
+            do not come back: they would show a traceback of how the process ends.
     """
 
     _WATCHED = (signal.SIGINT, signal.SIGTERM)
@@ -43,6 +49,7 @@ class SignalWatch:
     def __init__(self) -> None:
         self.defer = False
         self.received: int | None = None
+        self.ends = False
         self._before: dict[int, Any] = {}
         self._hook: Any = None
 
@@ -60,7 +67,11 @@ class SignalWatch:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            outer = getattr(handler, "__self__", None)
+            if self.received is not None and isinstance(outer, SignalWatch):
+                outer.received = self.received  # the first of it too: the next ends the process
+            elif self.received is None or not self.ends:
+                signal.signal(number, handler)
         if self._before:
             sys.unraisablehook = self._hook
         self._before.clear()

@@ -98,7 +98,8 @@ def _child(asked: dict[str, Any], words: list[str], suffix: str) -> None:
         _break(asked["fault"])
         from elbax.cli import main
 
-        status = main(words)
+        sys.argv = ["elbax", *words]
+        status = main()
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):

@@ -83,3 +83,37 @@ def test_an_error_of_somebody_else_is_told_as_before(monkeypatch):
         del bad
     assert [str(one.exc_value) for one in told] == ["mine"]
     assert sys.unraisablehook == told.append
+
+
+AT_THE_END = """
+import os, signal, sys
+from elbax.run.signals import Interrupted, SignalWatch
+try:
+    with SignalWatch() as watch:
+        watch.ends = {ends}
+        os.kill(os.getpid(), signal.SIGINT)
+except Interrupted:
+    print(signal.getsignal(signal.SIGINT) == signal.SIG_DFL, flush=True)
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_second_signal_while_the_process_ends_shows_nothing(ends):
+    script = AT_THE_END.format(ends=ends)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.stdout == f"{ends}\n"
+    assert (done.stderr == "") == ends  # Python's own handler, which came back, shows a traceback
+    assert done.returncode == -signal.SIGINT
+
+
+def test_what_an_inner_one_received_was_the_first_of_the_outer_too():
+    before = signal.getsignal(signal.SIGINT)
+    with SignalWatch() as outer:
+        with pytest.raises(Interrupted), SignalWatch():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert outer.received == signal.SIGINT
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is before
