@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elbax.estimators import VAEImputer as VAEImputer
     from elbax.estimators import VAEOutlierDetector as VAEOutlierDetector
     from elbax.evaluate.pooling import pool as pool
+    from elbax.foreign.pythae import from_pythae as from_pythae
     from elbax.hub.pulling import load as load
     from elbax.model.codes.autoregressive import AutoregressiveCodes as AutoregressiveCodes
     from elbax.model.codes.families import FiniteScalar as FiniteScalar

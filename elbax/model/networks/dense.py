@@ -113,6 +113,22 @@ class MLP(eqx.Module):
         return network.layers[-1](x).astype(self.layers[0].weight.dtype)
 
 
+class Squashed(eqx.Module):
+    """A network whose outputs end between 0 and 1: those of a logistic function.
+
+    For the mean of a normal likelihood of numbers in that range, as models of pythae have it.
+
+    Attributes:
+        network: Any module or function from a vector to a vector.
+    """
+
+    network: Any
+
+    def __call__(self, x: Array) -> Float[Array, " out"]:
+        """One vector."""
+        return jax.nn.sigmoid(self.network(x))
+
+
 class NormalizedMLP(eqx.Module):
     """A multilayer perceptron with layer normalisation before each activation (Ba et al. 2016).
 
