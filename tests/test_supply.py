@@ -27,7 +27,9 @@ _OTHER_WORDS = {
     "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "3-Clause BSD License": "BSD-3-Clause",
+    "Apache 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
+    "ISC License (ISCL)": "ISC",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }

@@ -114,6 +114,7 @@
     show("decoded", run.decode({ z })[0]);
     sliders.forEach(({ slider, value }, j) => { slider.value = z[j]; value.textContent = z[j].toFixed(2); });
     drawMap();
+    tell({ z: Array.from(z), row });
   }
 
   function free() { scale = null; walking++; byId("posterior").textContent = ""; update(); }

@@ -21,7 +21,7 @@ from elbax.program.tracing import trace
 from elbax.run import labels
 from elbax.run.run import Run
 
-_ROWS = 400  # of the test rows are shown as points
+_ROWS, _PIXELS = 400, 600_000  # of the test rows are shown as points, at most
 
 
 def page(run: Run) -> str:
@@ -40,8 +40,9 @@ def page(run: Run) -> str:
         "decode": trace(functions["decode"], z=(model.latent_dim,), **given),
         "encode": trace(functions["encode"], x=shape, **given),
     }
-    rows = data.test.x[:_ROWS]
-    known = labels.conditioned(model, data.test)[:_ROWS]
+    most = max(1, min(_ROWS, _PIXELS // int(np.prod(shape))))
+    rows = data.test.x[:most]
+    known = labels.conditioned(model, data.test)[:most]
     moments = posterior_moments(model, known)
     held, unit = _held(model, known, moments["mean"])
     arrays: dict[str, np.ndarray] = {"means": moments["mean"], "rows": rows, **constants(programs)}
@@ -57,7 +58,7 @@ def page(run: Run) -> str:
         "range": _range(run),
         "top": data.levels,
         "stored": "bytes" if rows.dtype == np.uint8 else "numbers",
-        "labels": None if label is None else label[:_ROWS].tolist(),
+        "labels": None if label is None else label[:most].tolist(),
         "label_names": list(data.label_names),
         "programs": {name: plain(program) for name, program in programs.items()},
         **pack(arrays),
@@ -77,9 +78,14 @@ def _held(model: LatentVariableModel, rows: Rows, means: np.ndarray) -> tuple[np
     one = model
     if isinstance(rows, Conditioned):
         one = at_condition(model, jnp.asarray(rows.condition[0]))
-    x = one.preprocessing(jnp.asarray(stored(rows)[0]))
-    q, p = one.encode(x), one.prior_distribution()
-    if kl_per_dimension(q, p) is None:
+    defined: list[bool] = []
+
+    def ask(x: Any) -> None:
+        q = one.encode(one.preprocessing(x))
+        defined.append(kl_per_dimension(q, one.prior_distribution()) is not None)
+
+    jax.eval_shape(ask, stored(rows)[0])
+    if not defined[0]:
         return means.var(axis=0), "(variance)"
     kl = kl_by_latent(model, rows, key=jax.random.key(0))
     return np.array([each.mean for each in kl]), "nats"

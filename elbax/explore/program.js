@@ -178,4 +178,10 @@ function programsOf(facts, arrays) {
   }));
 }
 
+// Says what stands in the page, to whoever shows it (widget.js).
+function tell(state) {
+  window.elbax.state = state;
+  window.dispatchEvent(new CustomEvent("elbax", { detail: state }));
+}
+
 if (typeof module !== "undefined") module.exports = { drawer, programsOf, runner, unpacked };

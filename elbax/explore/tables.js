@@ -88,8 +88,13 @@
     const scored = await score(model, given, alive);
     if (!alive()) return;
     say(scored, filled);
-    document.body.setAttribute("aria-busy", "false");
     Object.assign(window.elbax, { filled, scored });
+    document.body.setAttribute("aria-busy", "false");
+    const texts = (each) => Object.fromEntries(columns.map((column, j) => [column.name, each(column, j)]));
+    tell({
+      row, logP: scored.logP, cells: texts((_, j) => lines[j].input.value),
+      filled: texts((column, j) => (filled ? written(column, filled.value[j]) : lines[j].input.value)),
+    });
   }
 
   // What an empty cell is expected to hold, and how sure that is.

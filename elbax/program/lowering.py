@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -157,12 +158,49 @@ def _taken(program: Program, source: Value, places: np.ndarray) -> Value:
     return program.step("select_n", [which, nothing, found], places.shape)
 
 
-def _rearranged(equation: Any, arrays: list[Any]) -> list[Any]:  # noqa: PLR0911 - a table
-    """The arrays that an equation makes of arrays, by NumPy where that is as easily said.
+def known(equation: Any, taken: list[Any]) -> list[Any]:
+    """What an equation gives of arrays that do not depend on the datum."""
+    name, params = equation.primitive.name, equation.params
+    if not any(_is_key(one) for one in taken):
+        moved = _by_numpy(equation, taken)
+        if moved is not None:
+            return moved
+        if name == "convert_element_type":
+            return [np.asarray(taken[0]).astype(params["new_dtype"])]
+        if name == "iota":
+            axis, shape = params["dimension"], params["shape"]
+            spread = [-1 if i == axis else 1 for i in range(len(shape))]
+            line = np.arange(shape[axis], dtype=params["dtype"]).reshape(spread)
+            return [np.broadcast_to(line, shape)]
+    return _bound(equation, taken, params)
 
-    JAX compiles each anew.
-    """
+
+def _is_key(one: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(one), jax.dtypes.prng_key)
+
+
+def _bound(equation: Any, arrays: list[Any], params: dict[str, Any]) -> list[Any]:
+    """By JAX itself, which compiles each equation anew."""
+    found = equation.primitive.bind(*(jnp.asarray(a) for a in arrays), **params)
+    return list(found) if equation.primitive.multiple_results else [found]
+
+
+def _rearranged(equation: Any, places: list[Any]) -> list[Any]:
+    """The places that an equation makes of places."""
+    moved = _by_numpy(equation, places)
+    if moved is not None:
+        return moved
     params = dict(equation.params)
+    if "fill_value" in params:  # beyond the ends, which is no place
+        params["fill_value"] = _NOWHERE
+    return _bound(equation, places, params)
+
+
+def _by_numpy(equation: Any, arrays: list[Any]) -> list[Any] | None:  # noqa: PLR0911 - a table
+    """The arrays that an equation makes of arrays, where NumPy says it as easily."""
+    if equation.primitive.name not in _MOVES:
+        return None
+    params = equation.params
     shape = tuple(equation.outvars[0].aval.shape)
     first = np.asarray(arrays[0])
     match equation.primitive.name:
@@ -185,10 +223,7 @@ def _rearranged(equation: Any, arrays: list[Any]) -> list[Any]:  # noqa: PLR0911
             return [np.flip(first, params["dimensions"])]
         case "split":
             return np.split(first, np.cumsum(params["sizes"])[:-1], params["axis"])
-    if "fill_value" in params:  # beyond the ends, which is no place
-        params["fill_value"] = _NOWHERE
-    found = equation.primitive.bind(*(jnp.asarray(a) for a in arrays), **params)
-    return list(found) if equation.primitive.multiple_results else [found]
+    return None
 
 
 def _picked(program: Program, equation: Any, taken: list[Any]) -> Value:

@@ -115,8 +115,7 @@ class _Tracing:
         if inner is not None and name not in loops:
             return self.closed(inner, taken)
         if not any(isinstance(one, Value | Key) for one in taken):
-            found = equation.primitive.bind(*taken, **params)
-            return list(found) if equation.primitive.multiple_results else [found]
+            return lowering.known(equation, taken)
         if name in loops:
             return loops[name](params, taken)
         if any(isinstance(one, Key) for one in taken):

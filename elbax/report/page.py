@@ -1,4 +1,7 @@
-"""report.html: one self-contained page about a run; no script, no link, nothing loaded."""
+"""report.html: one self-contained page about a run; no script, nothing loaded.
+
+Its one link leads to explorer.html beside it, where there is one.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from elbax.figures import FIGURES
 from elbax.recipes.choice import Choice
 from elbax.report.console import codes_in_words
 from elbax.report.verdict import verdict
+from elbax.run.folder import EXPLORER
 from elbax.run.run import Run
 from elbax.run.terms import readable
 from elbax.util.files import write_bytes
@@ -35,6 +39,7 @@ h3 { font-size: 1.08rem; margin: 0 0 .2rem; }
 .verdict { font-size: clamp(1.25rem, 3.2vw, 1.65rem); line-height: 1.4; font-weight: 600; margin: 0;
   overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
+a { color: var(--accent); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem;
   margin: 1.8rem 0 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
@@ -75,6 +80,11 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .6r
 
 SOON = "The pictures are being drawn: load this page again in some seconds."
 """What stands in their place until they are there."""
+
+_EXPLORER = (
+    f'<p><a href="{EXPLORER}">Move the model by hand</a>: {EXPLORER}, a page that runs it by '
+    "itself.</p>"
+)
 
 _NAMES = {"elbo": "ELBO", "kl": "KL"}
 _LABELS = (
@@ -141,6 +151,8 @@ def write_report(
     run: Run,
     figures: Mapping[str, bytes] | None,
     left_out: Mapping[str, str] | None = None,
+    *,
+    explorer: bool = False,
 ) -> None:
     """Write the report, whole or not at all.
 
@@ -149,15 +161,20 @@ def write_report(
         run: what it is about.
         figures: PNGs by the names of `FIGURES`; None says that they are being drawn.
         left_out: figures that this run cannot have, each with the line that says why.
+        explorer: whether explorer.html stands beside it.
 
     Raises:
         elbax.util.files.WriteError: the folder is missing or full.
     """
-    write_bytes(path, page(run, figures, left_out).encode())
+    write_bytes(path, page(run, figures, left_out, explorer=explorer).encode())
 
 
 def page(
-    run: Run, figures: Mapping[str, bytes] | None, left_out: Mapping[str, str] | None = None
+    run: Run,
+    figures: Mapping[str, bytes] | None,
+    left_out: Mapping[str, str] | None = None,
+    *,
+    explorer: bool = False,
 ) -> str:
     """The report as HTML. Every word that is not ours is escaped."""
     results = run.results or {}
@@ -165,6 +182,7 @@ def page(
         f"<h1>{escaped(run.name)}</h1>",
         f'<p class="verdict">{escaped(verdict(run))}</p>',
         _tiles(run, results),
+        _EXPLORER if explorer else "",
         _pictures(figures, left_out or {}),
         _numbers(run, results),
         _bars(run.history),

@@ -258,6 +258,24 @@ class Run:
 
         return diagnosis.diagnose(self)
 
+    def explore(self, height: int = 720) -> Any:
+        """The page of ``elbax explore`` in a notebook.
+
+        With anywidget (``pip install 'elbax[notebook]'``) it is a widget, whose ``state`` holds
+        what stands in the page now: the latents ``z`` of a model of images, or a table's ``cells``
+        with ``filled`` and ``logP`` in nats. Else it is a frame that shows the same.
+
+        Args:
+            height: In pixels.
+
+        Raises:
+            ValueError: The model has what no page can run, in one line.
+        """
+        # A room above this one, as for figures.
+        from elbax.explore import notebook
+
+        return notebook.explore(self, height)
+
     def __repr__(self) -> str:
         config, results = self.config, self.results
         latents, data = config["model"]["latent_dim"], config["data"]["name"]

@@ -282,13 +282,23 @@ def test_the_numbers_are_there_before_the_first_picture_is(tmp_path, monkeypatch
         return {"normal": PNG}, {}
 
     monkeypatch.setattr(illustrate, "render_all", render)
+    monkeypatch.setattr(illustrate, "beside_report", lambda _run: "the model has a step 'sort'")
     made = Run(tmp_path, **run()._known)
     illustrate.illustrate(made, seen.append)
-    early, said = seen
+    early, *said = seen
     assert SOON in early
     assert early == page(made, None)
-    assert said == "drawing normal"
-    assert SOON not in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert said == ["drawing normal", "writing the explorer"]
+    late = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert SOON not in late
+    words = "The explorer: left out. The model has a step 'sort'."
+    assert words in "".join(parse(late).text)
+    assert "explorer.html" not in late
+
+
+def test_the_explorer_beside_it_is_its_one_link():
+    assert parse(page(run(), {})).loads == []
+    assert parse(page(run(), {}, explorer=True)).loads == ["explorer.html"]
 
 
 def test_the_file_appears_whole_or_not_at_all(tmp_path):

@@ -187,12 +187,14 @@ def test_a_finished_run_gets_back_what_it_lacks(finished_run, tmp_path):
     shutil.copytree(finished_run, run)
     (run / "report.html").unlink()
     (run / "figures" / "normal.png").unlink()
+    (run / "explorer.html").unlink()
     before = (run / "model.safetensors").stat().st_mtime_ns
     done = command("resume", run)
     assert done.returncode == 0, done.stderr
     assert "is finished: 60 steps" in done.stderr
     assert (run / "report.html").exists()
     assert (run / "figures" / "normal.png").exists()
+    assert (run / "explorer.html").exists()
     assert (run / "model.safetensors").stat().st_mtime_ns == before
 
 

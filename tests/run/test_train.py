@@ -23,7 +23,7 @@ def test_the_folder_holds_what_the_design_says(finished_run):
     names = {entry.name for entry in finished_run.iterdir()}
     assert names == {
         "config.json", "model.safetensors", "best.safetensors", "metrics.jsonl", "results.json",
-        "checkpoints", "figures", "report.html",
+        "checkpoints", "figures", "report.html", "explorer.html",
     }  # fmt: skip
     figures = {entry.name for entry in (finished_run / "figures").iterdir()}
     assert figures == {
