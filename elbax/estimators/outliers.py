@@ -67,8 +67,9 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
         scores = self._log_density(rows)
         self.offset_ = float(np.percentile(scores, 100.0 * self.contamination))
         some = rows[:: -(-len(rows) // _TYPICAL)]
-        seen = ~np.isnan(some)
-        sums = np.where(seen, self._shares(some), 0.0).sum(axis=0)
+        shares = self._shares(some)
+        seen = ~np.isnan(some) & np.isfinite(shares)
+        sums = np.where(seen, shares, 0.0).sum(axis=0)
         usual = sums / np.maximum(seen.sum(axis=0), 1)
         self.typical_shares_ = across(self._reading, usual)
         return self
@@ -119,4 +120,4 @@ class VAEOutlierDetector(OutlierMixin, ScoringVAE):
         from elbax.evaluate import score
 
         found = score(self.model_, rows, samples=self.n_draws, **self._noise(rows))
-        return np.nan_to_num(found.elements) + self._log_jacobian(rows)
+        return np.where(np.isnan(rows), 0.0, found.elements) + self._log_jacobian(rows)

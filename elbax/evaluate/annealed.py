@@ -108,13 +108,14 @@ def annealed(
     tile = max(1, _PRODUCT // chains)
     found = map_rows(_forward(*schedule), model, rows, key, tile=tile)
     log_weights = np.asarray(found, np.float64)
-    doubled = np.logaddexp.reduce(2 * log_weights, axis=1)
+    # A chain that left the range of floats weighs nothing, as a draw of `importance` does.
+    log_weights = np.where(np.isnan(log_weights), -np.inf, log_weights)
     return LogLikelihoodEstimate(
         estimator="annealed",
         samples=chains,
         log_likelihood=_log_mean(log_weights),
         monte_carlo_error=_jackknife(log_weights),
-        effective_sample_size=np.exp(2 * np.logaddexp.reduce(log_weights, axis=1) - doubled),
+        effective_sample_size=_effective(log_weights),
         pareto_k=None,
     )
 
@@ -215,13 +216,22 @@ def _log_mean(log_weights: Float[np.ndarray, "rows chains"]) -> Float[np.ndarray
     return np.logaddexp.reduce(log_weights, axis=1) - np.log(log_weights.shape[1])
 
 
+def _effective(log_weights: Float[np.ndarray, "rows chains"]) -> Float[np.ndarray, " rows"]:
+    """(Σ w)² / Σ w²: between 1 and the number of chains; 0 where all w are 0."""
+    highest = log_weights.max(axis=1, keepdims=True)
+    w = np.exp(log_weights - np.where(np.isfinite(highest), highest, 0.0))
+    squares = np.sum(w**2, axis=1)
+    return np.divide(w.sum(axis=1) ** 2, squares, out=np.zeros(len(w)), where=squares > 0)
+
+
 def _jackknife(log_weights: Float[np.ndarray, "rows chains"]) -> Float[np.ndarray, " rows"]:
-    """The standard deviation of the estimates, with one chain left out at a time."""
+    """The standard deviation of the estimates, with one chain left out at a time; or NaN."""
     rows, chains = log_weights.shape
     if chains < 2:
         return np.full(rows, np.nan)
     without = [_log_mean(np.delete(log_weights, chain, axis=1)) for chain in range(chains)]
-    return np.sqrt(chains - 1) * np.std(without, axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(chains - 1) * np.std(without, axis=0)
 
 
 # --- one row; the same function for the same numbers, so that it is compiled once --------------

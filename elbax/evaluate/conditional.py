@@ -99,14 +99,16 @@ def conditional_draws(
         log_w = log_w + solved
         if accepts is not None:
             log_w = np.where(accepts(x), log_w, -np.inf)
+    log_w = np.where(np.isnan(log_w), -np.inf, log_w)  # a difference beyond floats, as elsewhere
     if not np.any(np.isfinite(log_w)):
         raise ValueError(
             f"what is given has no probability at any of {proposals:,} latents: the model never "
             "saw its like"
         )
-    relative = np.exp(log_w - log_w.max())
+    apart = log_w - log_w.max()  # in double precision: float32 would round them where log p is far
+    relative = np.exp(apart)
     tail = np.sort(log_w)[::-1][: weights.tail_length(proposals) + 1]
-    chosen = np.asarray(jax.random.categorical(choose, jnp.asarray(log_w), shape=(count,)))
+    chosen = np.asarray(jax.random.categorical(choose, jnp.asarray(apart), shape=(count,)))
     if x is None:
         latents = jax.tree.map(lambda a: a[chosen], z)
         x, _ = map_rows(_draw, (model, jnp.asarray(given), None), latents, draw)

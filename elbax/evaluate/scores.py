@@ -42,7 +42,8 @@ class Scores:
     Attributes:
         estimate: Log p(x), its errors, and KL(p(z|x) ‖ p(z)) as `kl_posterior_prior`.
         elements: E[log p(x_j|z)] under p(z|x) of each element, NaN where it was not observed. Their
-            sum less the KL is log p(x).
+            sum less the KL is log p(x). Of a row that no sample can be weighed for it is under
+            q(z|x): −∞ says which element has no density at any.
     """
 
     estimate: LogLikelihoodEstimate
@@ -50,23 +51,36 @@ class Scores:
 
 
 class _Sums(eqx.Module):
-    """Σ w and Σ w f over the samples so far, both over the exponential of the largest log w."""
+    """Σ w and Σ w f over the samples so far, both over the exponential of the largest log w.
+
+    And Σ f.
+    """
 
     maximum: Float[Array, ""]
     total: Float[Array, ""]
     weighted: Float[Array, "..."]
+    plain: Float[Array, "..."]
 
-    def add(self, log_w: Float[Array, " chunk"], f: Float[Array, "chunk ..."]) -> "_Sums":
+    def add(
+        self, log_w: Float[Array, " chunk"], f: Float[Array, "chunk ..."], valid: Array
+    ) -> "_Sums":
         """With a chunk more; a weight of −∞ counts nothing, whatever its f."""
         maximum = jnp.maximum(self.maximum, jnp.max(log_w))
         shift = jnp.where(maximum == -jnp.inf, 0.0, maximum)
         before, w = jnp.exp(self.maximum - shift), jnp.exp(log_w - shift)
-        finite = jnp.where(w.reshape(-1, *[1] * (f.ndim - 1)) > 0, f, 0.0)
+        of_each = (-1, *[1] * (f.ndim - 1))
+        finite = jnp.where(w.reshape(of_each) > 0, f, 0.0)
         return _Sums(
             maximum,
             before * self.total + jnp.sum(w),
             before * self.weighted + jnp.tensordot(w, finite, axes=1),
+            self.plain + jnp.sum(jnp.where(valid.reshape(of_each), f, 0.0), axis=0),
         )
+
+    def mean(self, count: Array) -> Float[Array, "..."]:
+        """Σ w f / Σ w; where all weights are 0 the samples count alike."""
+        alike = self.plain / count
+        return jnp.where(self.total > 0, self.weighted / self.total, alike)
 
 
 def score(
@@ -143,11 +157,12 @@ def _of_row(tail: int) -> Callable[..., tuple[LogWeights, Array]]:
             together = jnp.sum(elements.reshape(CHUNK, -1), axis=1)
             summary = summary.add(log_w, together, mask=valid)
             counted = valid & ~jnp.isnan(log_w)  # as the summary counts them
-            return summary, sums.add(jnp.where(counted, log_w, -jnp.inf), elements)
+            return summary, sums.add(jnp.where(counted, log_w, -jnp.inf), elements, valid)
 
         zero = jnp.zeros(())
-        start = LogWeights.empty(tail), _Sums(zero - jnp.inf, zero, jnp.zeros(x.shape))
+        nothing = jnp.zeros(x.shape)
+        start = LogWeights.empty(tail), _Sums(zero - jnp.inf, zero, nothing, nothing)
         summary, sums = jax.lax.fori_loop(0, -(-samples // CHUNK), step, start)
-        return summary, jnp.where(observed, sums.weighted / sums.total, jnp.nan)
+        return summary, jnp.where(observed, sums.mean(samples), jnp.nan)
 
     return of_row

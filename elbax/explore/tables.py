@@ -199,7 +199,8 @@ def _of_counts(part: Any) -> tuple[Any, ...]:
 
 def _row_key(use: str) -> Any:
     """The key of the first row at seed 0, as `elbax.evaluate.tiles.map_rows` makes it."""
-    return jax.random.fold_in(of_seed(0, use), 0)
+    first = 0
+    return jax.random.fold_in(of_seed(0, use), first)
 
 
 def _noise(noise: Callable[[Any], dict[str, Any]], keys: Any) -> _Noise:

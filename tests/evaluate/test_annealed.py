@@ -16,6 +16,7 @@ import scipy.stats
 from elbax.evaluate import importance
 from elbax.evaluate.annealed import (
     Sandwich,
+    _effective,
     _jackknife,
     _simulate,
     annealed,
@@ -233,6 +234,18 @@ def test_priors_with_a_density_everywhere_are_allowed(prior):
 
 def test_a_posterior_without_a_density_is_allowed():
     check_annealable(with_prior(StandardNormal(2), Deterministic(4)))
+
+
+def test_chains_beyond_floats_weigh_nothing():
+    rows = ROWS[:2].astype(np.float32)
+    rows[0, 0] = 1e25
+    found = annealed(ORACLE.model(), rows, key=jax.random.key(0), **SETTINGS)
+    assert found.log_likelihood[0] == -np.inf
+    assert found.effective_sample_size[0] == 0
+    assert found.trust()[0] == "no"
+    assert np.isfinite(found.log_likelihood[1])
+    weights = np.array([[0.0, np.log(3.0), -np.inf], [-np.inf] * 3, [5.0] * 3])
+    np.testing.assert_allclose(_effective(weights), [16 / 10, 0, 3])
 
 
 def test_nothing_is_refused():

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import kstest
 
 from elbax.evaluate import conditional_draws
+from elbax.evaluate.conditional import _propose
 from elbax.evaluate.equations import Equations
 from elbax.model import Encoder, PlanarFlow
 from tests.evaluate.test_imputation import Filled, conditional, holed
@@ -81,6 +82,21 @@ def test_what_is_unlike_the_model_is_not_trusted():
     assert found.trust() == "no"
     with pytest.raises(ValueError, match="at least one of each"):
         conditional_draws(model, row, count=0, key=jax.random.key(1))
+
+
+def test_proposals_beyond_floats_are_not_drawn(monkeypatch):
+    _, model, row = given_two()
+    key, plain = jax.random.key(1), _propose
+
+    def odd(given, number, key):  # every other proposal's densities are a difference of infinities
+        z, log_w = plain(given, number, key)
+        return z, jnp.where(number % 2 == 1, jnp.nan, log_w)
+
+    monkeypatch.setattr("elbax.evaluate.conditional._propose", odd)
+    found = conditional_draws(model, row, count=300, key=key, proposals=4000)
+    assert 100 < found.effective_sample_size < 2000
+    assert found.trust() == "yes"
+    assert np.isfinite(found.log_given)
 
 
 def test_a_posterior_without_a_density_elsewhere_is_not_proposed_from():

@@ -55,6 +55,17 @@ def test_the_terms_add_up_and_the_draws_are_those_of_importance_sampling():
     np.testing.assert_array_equal(alone.elements, found.elements[:1])
 
 
+def test_of_a_row_beyond_floats_the_terms_say_which_element_has_no_density():
+    _, model, x = holed()
+    x[0, 2] = 1e25  # log p(x|z) is −1e50, which float32 has not
+    found = score(model, x, key=jax.random.key(0), samples=50)
+    assert found.estimate.log_likelihood[0] == -np.inf
+    np.testing.assert_array_equal(np.isnan(found.elements), np.isnan(x))
+    assert found.elements[0, 2] == -np.inf
+    apart = score(model, x[1:], key=jax.random.key(0), samples=50, numbers=np.arange(1, len(x)))
+    np.testing.assert_array_equal(found.elements[1:], apart.elements)
+
+
 def test_nothing_is_refused():
     _, model, x = holed()
     with pytest.raises(ValueError, match="at least one of each"):

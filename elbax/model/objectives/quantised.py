@@ -20,6 +20,7 @@ from elbax.model.objectives.terms import (
     mean,
     metrics,
 )
+from elbax.util.keys import stream
 
 _LEAST = 1e-6  # of a code's count: one that is not used stays where it is, and never divides 0 by 0
 
@@ -138,7 +139,7 @@ class QuantisedELBO(AbstractObjective):
         if self.restart == 0:
             return CodebookState(counts, sums)
         average = points.shape[1] / count
-        keys = jax.random.split(jax.random.fold_in(key, 1), depth)
+        keys = jax.random.split(stream(key, "restart"), depth)
         fresh = jax.vmap(lambda key, rows: jax.random.choice(key, rows, (count,)))(keys, points)
         dead = counts < self.restart * average
         counts = jnp.where(dead, average, counts)
