@@ -1,4 +1,15 @@
-"""The errors of this room."""
+"""The errors of this room, and those of others that say of data that they are damaged."""
+
+import struct
+import zipfile
+import zlib
+
+# What zipfile raises where an archive, or a list of what is in it, is damaged. (A password is a
+# RuntimeError, of which NotImplementedError is one: that an archive asks for a zip of the future.)
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError),
+    *(NotImplementedError, UnicodeDecodeError),
+)
 
 
 class DataError(ValueError):

@@ -8,7 +8,6 @@ import math
 import os
 import tokenize
 import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -16,7 +15,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError
+from elbax.data.errors import DAMAGED_ZIP, DataError
 from elbax.data.formats.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
 from elbax.data.formats.images import IMAGE_SUFFIXES, read_images
 from elbax.data.splitting import Part, Raw
@@ -172,7 +171,7 @@ def _holds_arrays(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except DAMAGED_ZIP:
         return True  # which says what is wrong with it
 
 
@@ -187,9 +186,12 @@ def _read_npz(path: Path) -> Raw:
             }
             wanted = _choose(list(members), where)
             arrays = {key: _read_member(archive, members[key], where) for key in wanted.values()}
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{where} is a truncated or damaged .npz ({reason(error, 160)})") from None
-    except (RuntimeError, NotImplementedError) as error:  # a password, an odd compression
+    except DAMAGED_ZIP as error:
+        kind = ".zip file" if path.suffix.lower() == ".zip" else ".npz"
+        raise DataError(
+            f"{where} is a truncated or damaged {kind} ({reason(error, 160)})"
+        ) from None
+    except RuntimeError as error:  # a password
         raise DataError(f"{where} cannot be unpacked ({reason(error, 160)})") from None
     parts: dict[str, Part] = {}
     names: dict[str, str] = {}

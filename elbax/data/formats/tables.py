@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError
+from elbax.data.errors import DAMAGED_ZIP, DataError
 from elbax.data.formats import text
 from elbax.data.mends import FLAGS, Mends
 from elbax.util.words import counted, reason, shown
@@ -194,14 +194,16 @@ def _read_workbook(path: Path, where: str) -> "tuple[pa.Table, list[str]]":
     """The first sheet of a workbook, its first row the names."""
     import python_calamine as calamine
 
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            require_room(10 * sum(info.file_size for info in archive.infolist()), where)
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                require_room(10 * sum(info.file_size for info in archive.infolist()), where)
         book = calamine.load_workbook(str(path))
         sheet = book.get_sheet_by_index(0)
         rows = sheet.to_python()
-    except (calamine.CalamineError, ValueError, IndexError) as error:
+    except DataError:
+        raise
+    except (calamine.CalamineError, ValueError, IndexError, *DAMAGED_ZIP) as error:
         raise DataError(f"{where} is a damaged workbook ({reason(error, 160)})") from None
     if not rows:
         raise DataError(f"{where} is empty")

@@ -5,13 +5,12 @@ import io
 import itertools
 import re
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from elbax.data.arrays import require_room
-from elbax.data.errors import DataError
+from elbax.data.errors import DAMAGED_ZIP, DataError
 from elbax.util.words import counted, is_number, reason, shown
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def _inside(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [one.filename for one in archive.infolist() if not one.is_dir()]
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *DAMAGED_ZIP):
         return ""
     names = [name for name in names if not name.startswith("__MACOSX/")]
     return names[0] if len(names) == 1 else ""
@@ -130,7 +129,7 @@ def _unzipped(path: Path, where: str) -> bytes:
                 raise _bomb(where)
             with archive.open(one) as file:
                 content = file.read(one.file_size + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
+    except DAMAGED_ZIP as error:
         raise DataError(f"{where} is a damaged .zip file ({reason(error, 120)})") from None
     except RuntimeError as error:  # a password
         raise DataError(f"{where} cannot be unpacked ({reason(error, 120)})") from None
