@@ -6,7 +6,7 @@ cost 400 MB on its way in.
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,19 +57,51 @@ def scaling_of(parts: Sequence[np.ndarray], dtype: np.dtype, *, images: bool) ->
         return Scaling()
     ends = [(np.nanmin(p, initial=np.inf), np.nanmax(p, initial=-np.inf)) for p in parts]
     low, high = float(min(e[0] for e in ends)), float(max(e[1] for e in ends)) + 0.0
+
+    def moments() -> tuple[float, float]:
+        holes = np.isnan(train)
+        return _moments(train[~holes] if holes.any() else train)
+
+    return scaling_between(
+        low,
+        high,
+        dtype,
+        moments,
+        images=images,
+        flat=lambda: train[0].size >= 64 and all((p == np.rint(p)).all() for p in parts),
+    )
+
+
+def scaling_between(
+    low: float,
+    high: float,
+    dtype: np.dtype,
+    moments: Callable[[], tuple[float, float]],
+    *,
+    images: bool,
+    flat: Callable[[], bool],
+) -> Scaling:
+    """`scaling_of`, by what is known of all numbers.
+
+    Args:
+        low: the least.
+        high: the greatest.
+        dtype: of the numbers in the file.
+        moments: the training rows' mean and standard deviation.
+        images: whether they are images.
+        flat: of vectors, whether they may be flattened images.
+    """
     if not np.isfinite([low, high]).all() or 0 <= low <= high <= 1:
         return Scaling()
     if images and low >= 0 and dtype.kind == "u" and dtype.itemsize == 2:
         top = next(2**bits - 1 for bits in _DEPTHS if high < 2**bits)
         return Scaling(0.0, float(top), True, f"{dtype.name} read as shares of {top:,}")
-    whole = images or (train[0].size >= 64 and all((p == np.rint(p)).all() for p in parts))
     below, least, most = _GREY_FLOAT
-    if whole and 0 <= low < below and least < high <= most:
+    if (images or flat()) and 0 <= low < below and least < high <= most:
         return Scaling(
             0.0, most, True, f"{dtype.name} from {low:g} to {high:g} read as grey levels"
         )
-    holes = np.isnan(train)
-    mean, spread = _moments(train[~holes] if holes.any() else train)
+    mean, spread = moments()
     by = f"mean {mean:.6g} and deviation {spread:.6g}"
     words = f"real values from {low:g} to {high:g}, standardised by the training rows' {by}"
     return Scaling(mean, spread if spread > 0 else 1.0, False, words)
@@ -93,12 +125,15 @@ def is_levels(x: np.ndarray) -> bool:
         return True
     with np.errstate(invalid="ignore"):
         low, high = float(x.min()), float(x.max())  # NaN where a cell is missing
+    return levels_between(low, high, x.shape[1], lambda: bool(np.all(x == np.rint(x))))
+
+
+def levels_between(low: float, high: float, columns: int, whole: Callable[[], bool]) -> bool:
+    """`is_levels` of vectors without holes, by their least and greatest number."""
     if 0 <= low <= high <= 1:
         return True
-    grey = (
-        x.shape[1] >= 64 and 0 <= low < _GREY_FLOAT[0] and _GREY_FLOAT[1] < high <= _GREY_FLOAT[2]
-    )
-    return bool(grey and np.all(x == np.rint(x)))
+    grey = columns >= 64 and 0 <= low < _GREY_FLOAT[0] and _GREY_FLOAT[1] < high <= _GREY_FLOAT[2]
+    return grey and whole()
 
 
 def row_chunks(x: np.ndarray) -> Iterator[slice]:

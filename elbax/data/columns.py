@@ -231,23 +231,32 @@ _RESOLUTIONS = {
     "number": (1e4, 1e3, 100.0, 10.0, 1.0, 0.5, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6),
     "moment": (86_400.0, 3_600.0, 60.0, 1.0, 1e-3),
 }
-_FEW_CELLS = 10  # agree on a coarse resolution by chance
+FEW_CELLS = 10  # agree on a coarse resolution by chance
+MOST_MULTIPLES = 1e9  # are whole whatever they are
 
 
 def _resolution(column: Column, observed: np.ndarray) -> float:
     """The coarsest round number that all cells are multiples of; 0 where none is."""
-    if len(observed) < _FEW_CELLS and not column.integral:
+    if len(observed) < FEW_CELLS and not column.integral:
         return 0.0
-    steps = _RESOLUTIONS["moment" if column.moment else "number"]
     if column.dtype.startswith("date"):
         return 1.0
-    tolerance = 1e-3 if column.dtype in ("float", "halffloat") else 1e-6
-    for step in steps:
+    for step in steps(column):
         multiples = observed / step
-        near = np.abs(multiples - np.rint(multiples)) <= tolerance
-        if near.all() and np.abs(multiples).max() < 1e9:
+        near = np.abs(multiples - np.rint(multiples)) <= tolerance(column.dtype)
+        if near.all() and np.abs(multiples).max() < MOST_MULTIPLES:
             return step
     return 0.0
+
+
+def steps(column: Column) -> tuple[float, ...]:
+    """The round numbers that a column's cells may all be multiples of, each of the next."""
+    return _RESOLUTIONS["moment" if column.moment else "number"]
+
+
+def tolerance(dtype: str) -> float:
+    """How far from a multiple a cell of this type may lie, in multiples."""
+    return 1e-3 if dtype in ("float", "halffloat") else 1e-6
 
 
 def encode(

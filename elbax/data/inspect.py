@@ -262,6 +262,8 @@ def _check(parts: dict[str, np.ndarray], scale: float, likelihood: str) -> None:
 
 def _in_file_order(dataset: Dataset) -> np.ndarray | None:
     """The rows of the three splits as the file has them (a copy), where their numbers are known."""
+    if dataset.stream is not None:  # some of the rows are at hand
+        return None
     parts = _splits(dataset).values()
     whole = np.empty((sum(map(len, parts)), *dataset.shape), dataset.train.x.dtype)
     for part in parts:

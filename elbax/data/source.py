@@ -27,6 +27,8 @@ from elbax.data.formats.files import KNOWN_SUFFIXES, read_path
 from elbax.data.kinds import KINDS
 from elbax.data.named import NAMES, read_named
 from elbax.data.splitting import Part, Raw, binarise, check_probabilities, fingerprint, split
+from elbax.data.streams.load import Asked, streamed
+from elbax.data.streams.stream import Stream
 from elbax.util.words import hint, shown
 
 
@@ -76,6 +78,7 @@ class Dataset:
         problems: why training would refuse the data, a line each (empty unless `load` did not
             check).
         lacking: of a table with constraints, (rows, d) which cells it lacks, in its own order.
+        stream: the rows to train on, where they are read in pieces; `train` holds some of them.
     """
 
     name: str
@@ -94,6 +97,12 @@ class Dataset:
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     lacking: np.ndarray | None = None
+    stream: Stream | None = None
+
+    @property
+    def training_rows(self) -> int:
+        """How many rows there are to train on."""
+        return len(self.train) if self.stream is None else len(self.stream)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -103,6 +112,8 @@ class Dataset:
     @property
     def holes(self) -> bool:
         """Whether elements of images, or of vectors of one scale, were not observed: are NaN."""
+        if self.stream is not None:
+            return self.stream.holes
         parts = (self.train.x, self.validation.x, self.test.x)
         return not self.columns and bool(holes_in_words(parts))
 
@@ -146,7 +157,8 @@ class Dataset:
         return np.isnan(part.x)
 
     def __repr__(self) -> str:
-        counts = " / ".join(f"{len(s):,}" for s in (self.train, self.validation, self.test))
+        rows = (self.training_rows, len(self.validation), len(self.test))
+        counts = " / ".join(f"{count:,}" for count in rows)
         dtype = self.train.x.dtype
         return f"<Dataset {self.name}: {counts} {self.kind} of {self.shape} {dtype}>"
 
@@ -167,6 +179,7 @@ def load(  # noqa: PLR0913 - each a question that data may ask
     missing_values: Sequence[str] = (),
     background: str | None = None,
     unseen: Literal["refuse", "missing"] = "refuse",
+    memory: int | None = None,
 ) -> Dataset:
     """Load data by name, from a file or folder, or from an array.
 
@@ -176,9 +189,12 @@ def load(  # noqa: PLR0913 - each a question that data may ask
     Args:
         data: ``mnist``, ``fashion-mnist``, ``mnist-5k``, ``digits`` or ``shapes``; or a path to
             ``.npy``, ``.npz``, IDX (gzip or not), ``.csv``, ``.tsv`` (compressed or not),
-            ``.parquet``, ``.feather``, ``.xlsx`` or a folder of images; or an array, (n, d),
-            (n, h, w) or (n, h, w, c); or a pandas, polars or pyarrow table. A name wins over a file
-            of that name: say ``./mnist``.
+            ``.parquet`` (a file, or a folder of them with hive partitions, also elsewhere:
+            ``s3://bucket/folder``), ``.feather``, ``.xlsx``, a folder of images or one that Hugging
+            Face's ``save_to_disk`` made; or an array, (n, d), (n, h, w) or (n, h, w, c); or a
+            pandas, polars or pyarrow table; or, to be streamed, what has ``__len__`` and
+            ``__getitem__``, as Grain's sources have. A name wins over a file of that name: say
+            ``./mnist``.
         validation: rows of validation data (0: none). By default 5,000 for MNIST and
             Fashion-MNIST, a tenth elsewhere.
         binarize: ``static`` draws each pixel once, P(1) = its grey level, the same for everybody;
@@ -199,6 +215,8 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         missing_values: what stands for a cell that was not observed, besides the usual marks.
         background: of images, the colour that transparent pixels are laid on.
         unseen: with `columns`, whether categories that training did not see are refused or missing.
+        memory: bytes that the data may take; files and folders that take more are streamed
+            (`Dataset.stream`). None: nothing is.
 
     Raises:
         DataError: whatever is wrong with the data, in one line.
@@ -207,6 +225,21 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         raise DataError(f"binarize = {shown(repr(binarize))}: it is none, static or dynamic")
     held = None if validation is None else _whole("validation", validation)
     seed = _whole("seed", seed)
+    if memory is not None and columns is None:
+        wanted = Asked(
+            held,
+            seed,
+            binarize,
+            kinds,
+            labels,
+            constraints,
+            likelihood,
+            tuple(missing_values),
+            background,
+        )
+        found = streamed(data, wanted, memory)
+        if found is not None:
+            return found
     raw: Raw | None = None
     if table_files.is_table(data) and not (isinstance(data, str) and data in NAMES):
         if binarize != "none":
@@ -291,9 +324,9 @@ def _of_array(raw: Raw, binarize: str, held: int | None, seed: int, *, check: bo
         name=raw.name,
         kind=kind,
         source="; ".join([raw.source, *dict.fromkeys(remarks)]),
-        train=_freeze(made["train"]),
-        validation=_freeze(made["validation"]),
-        test=_freeze(made["test"]),
+        train=frozen(made["train"]),
+        validation=frozen(made["validation"]),
+        test=frozen(made["test"]),
         splits=line,
         fingerprint=fingerprint(made, levels),
         levels=levels,
@@ -339,9 +372,9 @@ def _of_table(
         name=table.name,
         kind="vectors" if table.matrix else "table",
         source=tables.with_reasons(table.source, coded.ignored),
-        train=_freeze(made["train"]),
-        validation=_freeze(made["validation"]),
-        test=_freeze(made["test"]),
+        train=frozen(made["train"]),
+        validation=frozen(made["validation"]),
+        test=frozen(made["test"]),
         splits=line,
         fingerprint=fingerprint(made, 255, known),
         label_names=names or raw.label_names,
@@ -456,7 +489,8 @@ def _levels(parts: dict[str, Part]) -> int:
     return 1 if highest <= 1 else 255
 
 
-def _freeze(part: Part) -> Split:
+def frozen(part: Part) -> Split:
+    """Rows that nobody can write to."""
     # Views, so that an array of the caller's stays writeable for the caller.
     views = [None if array is None else array.view() for array in (part.label, part.origin)]
     x = part.x.view()

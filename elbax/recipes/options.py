@@ -159,6 +159,9 @@ class DataOptions(Checked):
     1": so do the rows that are drawn and the cells that are filled. May be given several times."""
     background: str | None = None
     """Of images: the colour that transparent pixels are laid on, such as white or #808080."""
+    memory: str | None = None
+    """Memory that the data may take, such as 2GB: files and folders that take more are streamed.
+    Without it: half of the machine's."""
     labelled: Count | None = None
     """Training rows whose labels are shown to an objective that learns from few (semi-supervised):
     drawn by the seed, the same number of each class. Without it: all."""

@@ -116,7 +116,7 @@ def settle(options: Options, dataset: Dataset) -> Options:
             "it out, and say what columns are with --columns NAME=KIND"
         )
     validated = len(dataset.validation) > 0
-    wanted = by_size(len(dataset.train), len(dataset.columns), validated=validated)
+    wanted = by_size(dataset.training_rows, len(dataset.columns), validated=validated)
     if validated or options.training.epochs is not None:
         del wanted["iterations"]
     if validated:
@@ -143,7 +143,7 @@ def _of_few(options: Options, dataset: Dataset) -> Options:
 
     Large images stand in smaller batches: more steps in the same time, and less memory.
     """
-    training, rows = options.training, len(dataset.train)
+    training, rows = options.training, dataset.training_rows
     changes: dict[str, Any] = {}
     most = min(max(1, rows), max(_LEAST_BATCH, _BATCH_NUMBERS // math.prod(dataset.shape)))
     if "batch_size" not in options.asked and most < training.batch_size:

@@ -11,13 +11,14 @@ from elbax.data.tables import families_in_words
 from elbax.report import table_words
 from elbax.run.settle import Plan, is_grey, shape_in_words, size_of
 from elbax.run.terms import readable
-from elbax.util import environment
+from elbax.util import environment, sizes
 from elbax.util.words import clock, number, plus_minus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from elbax.data import Dataset
     from elbax.recipes.choice import Choice
     from elbax.run.run import Run
     from elbax.train.loop import Report
@@ -77,6 +78,8 @@ class Console:
     def planned(self, plan: Plan, parameters: int) -> None:
         """What the data are and what the model is."""
         self.note(f"data    {data_in_words(plan)}")
+        if plan.dataset.stream is not None:
+            self.note(f"        {streamed_in_words(plan.dataset)}")
         if plan.dataset.holes:
             self.note(f"        {plan.dataset.notes[-1]}")
         self.note(f"model   {model_in_words(plan, parameters)}")
@@ -247,7 +250,7 @@ def _terms(losses: Mapping[str, float]) -> Iterator[str]:
 def data_in_words(plan: Plan) -> str:
     """What the data are, in one line."""
     data = plan.dataset
-    train, validation, test = (len(part) for part in (data.train, data.validation, data.test))
+    train, validation, test = data.training_rows, len(data.validation), len(data.test)
     what = {"images": "images", "vectors": "rows"}.get(data.kind, "rows")
     grey = data.kind == "images" and is_grey(data) and not data.scaling.shift
     levels = "grey levels" if grey else "values"
@@ -262,18 +265,30 @@ def data_in_words(plan: Plan) -> str:
     )
 
 
+def streamed_in_words(dataset: Dataset) -> str:
+    """How rows that are not all in memory are read, and which of them are measured."""
+    stream = dataset.stream
+    if stream is None:
+        return "in memory"
+    return (
+        f"streamed: the data take more than {sizes.words(stream.memory)} (--memory), and are read "
+        f"in pieces, {stream.block_rows:,} rows at a time; {len(dataset.train):,} training rows "
+        "are kept to be measured"
+    )
+
+
 def model_in_words(plan: Plan, parameters: int) -> str:
     """What the model is, in one line."""
     from elbax.recipes import parts
 
     model = plan.options.model
-    sizes = f"{shape_in_words(plan.dataset.shape)} to {model.latent_dim}"
+    shape = f"{shape_in_words(plan.dataset.shape)} to {model.latent_dim}"
     if parts.find("network", model.network.name).wants("hidden"):
         widths = (size_of(plan.dataset.shape), *model.hidden, model.latent_dim)
-        sizes = "-".join(map(str, widths))
+        shape = "-".join(map(str, widths))
     network = "" if str(model.network) == "mlp" else f"{model.network}, "
     return (
-        f"{plan.options.recipe}: {sizes} and back, {network}{model.activation}, "
+        f"{plan.options.recipe}: {shape} and back, {network}{model.activation}, "
         f"{parameters:,} parameters; {_spaced(model.posterior)} posterior, "
         f"{_spaced(model.prior)} prior{_afterwards(plan)}{_conditioned(plan)}"
     )

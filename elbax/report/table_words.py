@@ -13,7 +13,7 @@ from elbax.util.words import shown
 def before_training(options: Options, dataset: Dataset) -> list[str]:
     """What a run on a table says of it before it trains."""
     lines = [
-        f"table   sizes by its {len(dataset.train):,} training rows: {sizes.in_words(options)}"
+        f"table   sizes by its {dataset.training_rows:,} training rows: {sizes.in_words(options)}"
     ]
     if dataset.ignored:
         names = [shown(name) or "the nameless first column" for name in dataset.ignored]

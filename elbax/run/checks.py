@@ -147,6 +147,11 @@ def _check_labels(dataset: Dataset, options: Options) -> None:
     if not labels.needed(options):
         return
     classes = labels.classes_of(dataset)
+    if asked is not None and dataset.stream is not None:
+        raise ValueError(
+            f"labelled (--labelled) is {asked}, a draw among all rows, and {dataset.name} is read "
+            "in pieces: leave it out, or give more --memory"
+        )
     if asked is not None and not classes <= asked <= len(dataset.train):
         raise ValueError(
             f"labelled (--labelled) is {asked}: give from {classes}, one of each class, to "
@@ -187,7 +192,7 @@ def check_rows(dataset: Dataset, options: Options) -> None:
     Raises:
         ValueError: One line with the mend.
     """
-    rows, batch = len(dataset.train), options.training.batch_size
+    rows, batch = dataset.training_rows, options.training.batch_size
     if batch > rows:
         raise ValueError(
             f"batch_size (--batch-size) is {batch}, and there are {rows} rows to train on: "

@@ -88,7 +88,7 @@ def estimate(dataset: Dataset, options: Options, likelihood: Choice) -> Cost:
             latent_dim=options.model.latent_dim,
             key=key,
         )
-        batch, step = Batch(rows, data_size=len(dataset.train)), jax.numpy.zeros((), int)
+        batch, step = Batch(rows, data_size=dataset.training_rows), jax.numpy.zeros((), int)
         if classify:
             label = jax.numpy.zeros(training.batch_size, int)
             batch = dataclasses.replace(batch, label=label)
@@ -187,7 +187,7 @@ def problems(dataset: Dataset, options: Options, likelihood: Choice) -> list[str
             check()
         except ValueError as error:
             found.append(str(error))
-    rows = len(dataset.train)
+    rows = dataset.training_rows
     if rows < MINIMUM_ROWS and len(dataset.test) == 0:
         few = counted(rows, "image" if dataset.kind == "images" else "row")
         found.append(

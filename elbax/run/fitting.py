@@ -17,11 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from elbax.data.errors import DataError
 from elbax.model.interfaces import Batch
 from elbax.run import labels, metrics
 from elbax.run.folder import CHECKPOINTS, METRICS
 from elbax.run.signals import Interrupted, SignalWatch
-from elbax.train import Checkpoints, Diverged, Outcome, Report, State, Trainer
+from elbax.train import Checkpoints, Diverged, Outcome, Report, State, Streamed, Trainer
 from elbax.train.state import from_arrays, to_arrays
 from elbax.util import environment, files, processes, words
 from elbax.util.layout import Layout
@@ -82,6 +83,7 @@ def fit(
         Interrupted: By a signal, to any process; the state is saved.
         Diverged: The last good state is saved.
         CheckpointError: The state could not be saved; the last checkpoint is still there.
+        DataError: Rows can no longer be read; the state is saved.
     """
     with Checkpoints(run / CHECKPOINTS) as checkpoints:
         watch.defer = True
@@ -95,6 +97,9 @@ def fit(
         except Diverged as error:
             recorder.save(error.report.state)
             raise
+        except DataError as error:  # rows that can no longer be read
+            recorder.save_last()
+            raise DataError(f"{error}; then: {run.resume_command}") from None
         finally:
             progress.settled()
         recorder.save(trainer.state)
@@ -137,7 +142,7 @@ def _trained(
     training = plan.options.training
     fit_all = functools.partial(
         trainer.fit,
-        batch_of(plan, "train"),
+        training_rows(plan),
         batch_size=training.batch_size,
         steps=plan.iterations,
         validation=batch_of(plan, "validation") if len(plan.dataset.validation) else None,
@@ -193,16 +198,31 @@ def _agree(layout: Layout | None, flag: bool) -> bool:
 
 def batch_of(plan: Plan, split: str) -> Batch:
     """The rows of a split on the device, with the labels that the model is trained with."""
-    rows, data_size = plan.dataset.split(split), len(plan.dataset.train)
-    x, label, condition = jnp.asarray(rows.x), None, None
-    if plan.options.model.condition == "label" and rows.label is not None:
-        condition = jnp.asarray(labels.one_hot(rows.label, plan.classes))
-    elif plan.classes and rows.label is not None:
-        count = plan.options.data.labelled
-        # Where only some rows are labelled, no validation row is: labels would add to their number.
-        shown = count if split == "train" or count is None else 0
-        label = jnp.asarray(labels.shown(rows.label, shown, plan.options.run.seed))
-    return Batch(x, label=label, data_size=data_size, condition=condition)
+    rows, count = plan.dataset.split(split), plan.options.data.labelled
+    # Where only some rows are labelled, no validation row is: labels would add to their number.
+    shown = count if split == "train" or count is None else 0
+    return _batch(rows.x, rows.label, plan, plan.classes, shown)
+
+
+def training_rows(plan: Plan) -> Batch | Streamed:
+    """The rows to train on, on the device; or read block by block, where they do not fit."""
+    stream = plan.dataset.stream
+    if stream is None:
+        return batch_of(plan, "train")
+    return Streamed(stream, functools.partial(_batch, plan=plan, classes=plan.classes))
+
+
+def _batch(
+    x: np.ndarray, label: np.ndarray | None, plan: Plan, classes: int, labelled: int | None = None
+) -> Batch:
+    """Rows on the device, with what the model is trained with of their labels."""
+    own, condition = None, None
+    if plan.options.model.condition == "label" and label is not None:
+        condition = jnp.asarray(labels.one_hot(label, classes))
+    elif classes and label is not None:
+        own = jnp.asarray(labels.shown(label, labelled, plan.options.run.seed))
+    rows = plan.dataset.training_rows
+    return Batch(jnp.asarray(x), label=own, data_size=rows, condition=condition)
 
 
 def _restore(
@@ -284,6 +304,7 @@ class _Recorder:
         self._progress = progress
         self._clock = clock
         self._seconds_before = clock.seconds
+        self._last: State | None = None
         self._started = self._saved_at = time.monotonic()
 
     def __call__(self, report: Report) -> None:
@@ -292,6 +313,7 @@ class _Recorder:
         self._time(report)
         if report.outcome is Outcome.DIVERGED:
             return
+        self._last = report.state
         self._progress.progressed(report, self._plan)
         self._remark(report)
         if time.monotonic() - self._saved_at >= self._plan.options.training.checkpoint_seconds:
@@ -306,6 +328,16 @@ class _Recorder:
             WriteError: There is no room for it.
         """
         save(self._checkpoints, self._run.path, state, self._clock.to_json())
+
+    def save_last(self) -> None:
+        """Saves the state after the last chunk, where there was any.
+
+        Raises:
+            CheckpointError: It could not be written.
+            WriteError: There is no room for it.
+        """
+        if self._last is not None:
+            self.save(self._last)
 
     def _time(self, report: Report) -> None:
         clock = self._clock

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elbax import recipes
+from elbax.data.formats.parquet import is_url
 from elbax.data.named import DATA_DIR_VARIABLE, looking_in
 from elbax.recipes import options as option_tools
 from elbax.recipes import sizes
@@ -23,6 +24,7 @@ from elbax.recipes.options import Options
 from elbax.run import checks
 from elbax.run.folder import SCHEMA
 from elbax.run.use import tables
+from elbax.util import sizes as memory
 
 if TYPE_CHECKING:
     from elbax.data import Dataset
@@ -122,7 +124,7 @@ class Plan:
                 "scale": self.preprocessing.scale,
                 "shift": self.preprocessing.shift,
                 "rows": {
-                    "train": len(data.train),
+                    "train": data.training_rows,
                     "validation": len(data.validation),
                     "test": len(data.test),
                 },
@@ -158,11 +160,15 @@ def settle(data: Any, options: Options) -> Plan:
     """
     from elbax.recipes import parts
 
+    asked = options.data.memory is not None
     options = dataclasses.replace(
         options, model=parts.settled(options.model), training=parts.settled(options.training)
     )
     checks.check_hidden(options)
+    options = _with_memory(options)
     dataset = load(data, options)
+    if dataset.stream is None and not asked:  # what fits says nothing of it
+        options = dataclasses.replace(options, data=dataclasses.replace(options.data, memory=None))
     options = sizes.settle(options, dataset)
     likelihood, reason = choose(dataset, options)
     checks.check_fit(dataset, options, likelihood)
@@ -174,11 +180,20 @@ def settle(data: Any, options: Options) -> Plan:
         dataset,
         likelihood,
         reason,
-        _iterations(options, len(dataset.train)),
+        _iterations(options, dataset.training_rows),
         datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         command(argument, options),
         _data_folder(),
     )
+
+
+def _with_memory(options: Options) -> Options:
+    """The options with the memory that the data may take: half of the machine's, if not asked."""
+    machine = memory.of_machine()
+    if options.data.memory is not None or machine is None:
+        return options
+    half = memory.words(machine // 2)
+    return dataclasses.replace(options, data=dataclasses.replace(options.data, memory=half))
 
 
 def choose(dataset: Dataset, options: Options) -> tuple[Choice, str]:
@@ -332,7 +347,7 @@ def _load(data: Any, options: Options, check: bool, known: Mapping[str, str]) ->
 
     if isinstance(data, Dataset):
         return data
-    likelihood = options.model.likelihood
+    likelihood, limit = options.model.likelihood, options.data.memory
     return load_data(
         data,
         validation=options.data.validation,
@@ -346,6 +361,7 @@ def _load(data: Any, options: Options, check: bool, known: Mapping[str, str]) ->
         missing_values=options.data.missing_values,
         background=options.data.background,
         check=check,
+        memory=None if limit is None else memory.parse(limit, "memory (--memory)"),
     )
 
 
@@ -387,6 +403,8 @@ def _data_folder() -> str | None:
 
 def argument_of(data: Any) -> str | None:
     """How the data can be asked for again: a name, an absolute path, or None for an array."""
+    if is_url(data):
+        return data
     if isinstance(data, Path) or (isinstance(data, str) and _is_path(data)):
         return str(Path(data).expanduser().absolute())
     return data if isinstance(data, str) else None

@@ -16,6 +16,7 @@ from elbax.recipes.options import Options
 from elbax.run import folder, settle
 from elbax.run.run import LAST_GOOD, Run
 from elbax.run.settle import Plan
+from elbax.util import sizes as memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,11 @@ def settled(
             plan = settle.settle(data if first is None else first.dataset, options)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
+        if plan.dataset.stream is not None:
+            raise ValueError(
+                f"{plan.dataset.name} takes more than {memory.words(plan.dataset.stream.memory)}, "
+                "and a sweep trains on data in memory: give more --memory, or fewer rows"
+            )
         first = first or plan
         plan = dataclasses.replace(
             plan,

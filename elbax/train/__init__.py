@@ -3,6 +3,7 @@
 from elbax.train.checkpoint import CheckpointError as CheckpointError
 from elbax.train.checkpoint import Checkpoints as Checkpoints
 from elbax.train.checkpoint import Restored as Restored
+from elbax.train.feed import Streamed as Streamed
 from elbax.train.loop import Outcome as Outcome
 from elbax.train.loop import Report as Report
 from elbax.train.loop import fit as fit

@@ -6,7 +6,8 @@ nothing is compiled twice.
 
 What makes a run repeatable: the noise of step i is keyed by `fold_in(key, i)` and the order of
 epoch e by `fold_in(key, e)`, of two keys that the run's own gives, so a run depends neither on how
-it was cut into chunks nor on where it was interrupted.
+it was cut into chunks nor on where it was interrupted. (`elbax.train.feed` says where rows come
+from.)
 
 Roads not taken: the state is not donated to the compiled chunk, because the state at the start of a
 chunk is what a diverged run falls back to (the cost is one copy of the state a chunk). The order of
@@ -14,6 +15,7 @@ an epoch is drawn by numpy from the epoch's key: XLA sorts 60,000 numbers in 55 
 shuffles them in less than one.
 """
 
+import contextlib
 import dataclasses
 import enum
 import functools
@@ -29,7 +31,7 @@ import optax
 from jaxtyping import PRNGKeyArray, PyTree
 
 from elbax.model.interfaces import AbstractObjective, Batch
-from elbax.train.order import BatchOrder
+from elbax.train.feed import Blocks, Resident, Streamed
 from elbax.train.state import Best, State
 from elbax.train.step import MAX_CHUNK, Compiled, Program, Transform, without_best
 from elbax.util.layout import Layout
@@ -83,7 +85,7 @@ class Report:
 def fit(  # noqa: PLR0913 - a run has so many parts
     model: eqx.Module,
     objective: AbstractObjective,
-    data: Batch,
+    data: Batch | Streamed,
     *,
     optimizer: optax.GradientTransformation,
     batch_size: int,
@@ -104,7 +106,7 @@ def fit(  # noqa: PLR0913 - a run has so many parts
     Args:
         model: The model; its arrays are replaced by those of `state`.
         objective: The objective; likewise.
-        data: The training rows as stored, on the device.
+        data: The training rows as stored, on the device; or where they are read block by block.
         optimizer: The optimiser that `state` was made with.
         batch_size: Rows a step. An epoch is as many whole batches as the data holds, in a new order
             each time.
@@ -126,33 +128,69 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         A report after each chunk; the last one has an outcome.
 
     Raises:
-        ValueError: A batch is larger than the data, or a number is not positive.
+        ValueError: A batch is larger than the data, a number is not positive, or rows can no longer
+            be read.
     """
-    check_sizes(data.x.shape[0], batch_size, validate_every, patience)
+    size = len(data) if isinstance(data, Streamed) else data.x.shape[0]
+    check_sizes(size, batch_size, validate_every, patience)
     if int(state.step) >= steps:
         return  # nothing is left to train, so nothing to compile
     program = Program(model, objective, optimizer, transform, batch_size, steps, layout)
-    order, own_key = BatchOrder(state.key, data.x.shape[0], batch_size), state.key
-    state, data, validation = _everywhere(layout, (state, data, validation))
+    feed = _feed(data, state, batch_size, layout)
+    with contextlib.closing(feed):
+        yield from _fit(
+            program,
+            feed,
+            state,
+            validation,
+            validate_every=validate_every,
+            patience=patience,
+            chunk_seconds=chunk_seconds,
+            programs={} if programs is None else programs,
+        )
+
+
+def _feed(
+    data: Batch | Streamed, state: State, batch_size: int, layout: Layout | None
+) -> Resident | Blocks:
+    """The training rows, on all devices."""
+    place = functools.partial(_everywhere, layout)
+    if isinstance(data, Streamed):
+        return Blocks(data, state.key, batch_size, int(state.step), place)
+    return Resident(place(data), state.key, batch_size)
+
+
+def _fit(
+    program: Program,
+    feed: Resident | Blocks,
+    state: State,
+    validation: Batch | None,
+    *,
+    validate_every: int,
+    patience: int | None,
+    chunk_seconds: float,
+    programs: "dict[Any, Compiled]",
+) -> Iterator[Report]:
+    """`fit`, of a program and its rows."""
+    layout, steps, own_key = program.layout, program.steps, state.key
+    state, validation = _everywhere(layout, (state, validation))
     started = time.perf_counter()
-    programs = {} if programs is None else programs
     shapes = (
-        batch_size,
+        program.batch_size,
         steps if validation is not None else None,
         layout,
-        _shapes((data, validation, without_best(state))),
+        _shapes((feed.example, validation, without_best(state))),
     )
     if shapes not in programs:
-        programs[shapes] = program.compile(state, data, validation)
+        programs[shapes] = program.compile(state, feed.example, validation)
     advance, validate = programs[shapes]
     compile_seconds = time.perf_counter() - started
 
     step, length = int(state.step), FIRST_CHUNK
     while step < steps:
         until = steps if validate is None else min(steps, next_multiple(step, validate_every))
-        count = min(length, until - step)
-        indices = order.fill(step, count)
         started = time.perf_counter()
+        data, indices, count = feed.take(step, min(length, until - step))
         new_state, buffers, finite = advance(without_best(state), data, indices, np.int32(count))
         metrics = {name: np.asarray(rows)[:count] for name, rows in buffers.items()}
         seconds = time.perf_counter() - started
@@ -189,7 +227,9 @@ def fit(  # noqa: PLR0913 - a run has so many parts
         if outcome is not None:
             return
         step, compile_seconds = step + count, 0.0
-        length = _agreed(layout, next_length(count, seconds, chunk_seconds))
+        wanted = next_length(count, seconds, chunk_seconds)
+        # A chunk that ended with its block was short for no reason of time.
+        length = _agreed(layout, max(wanted, length) if seconds < chunk_seconds / 2 else wanted)
 
 
 def _shapes(tree: PyTree) -> tuple[Any, ...]:

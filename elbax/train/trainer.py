@@ -17,6 +17,7 @@ import optax
 from elbax.model.interfaces import AbstractObjective, Batch
 from elbax.model.latent_variable_model import LatentVariableModel
 from elbax.model.members import Members
+from elbax.train.feed import Streamed
 from elbax.train.loop import Outcome, Report, fit
 from elbax.train.state import Best, State, merge
 from elbax.util.layout import Layout
@@ -70,7 +71,7 @@ class Trainer:
 
     def fit(
         self,
-        data: Batch,
+        data: Batch | Streamed,
         *,
         batch_size: int,
         steps: int,
@@ -84,7 +85,8 @@ class Trainer:
         """Trains until `steps` steps are taken in all, patience is out, or it is interrupted.
 
         Args:
-            data: The training rows as stored, on the device.
+            data: The training rows as stored, on the device; or where they are read block by
+                block.
             batch_size: Rows a step.
             steps: The step to train to.
             validation: Rows to validate on; the state must have room for the best parameters.
@@ -99,7 +101,8 @@ class Trainer:
 
         Raises:
             Diverged: The loss or a gradient stopped being finite.
-            ValueError: A batch is larger than the data, or a number is not positive.
+            ValueError: A batch is larger than the data, a number is not positive, or rows can no
+                longer be read.
         """
         state, outcome = self.state, Outcome.FINISHED
         for report in fit(

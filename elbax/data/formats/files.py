@@ -119,7 +119,7 @@ class _Header(NamedTuple):
     offset: int
 
 
-def _read_header(file: IO[bytes] | io.BufferedIOBase, where: str, size: int) -> _Header:
+def read_header(file: IO[bytes] | io.BufferedIOBase, where: str, size: int) -> _Header:
     """The header of one array, checked against the ``size`` of what holds it, header included."""
     try:
         version = np.lib.format.read_magic(file)
@@ -158,7 +158,7 @@ def _map_npy(path: Path) -> np.ndarray:
     """The array of an ``.npy`` file, mapped: rows are copied out of it when they are split."""
     where = shown(path)
     with path.open("rb") as file:
-        header = _read_header(file, where, os.fstat(file.fileno()).st_size)
+        header = read_header(file, where, os.fstat(file.fileno()).st_size)
     if math.prod(header.shape) == 0 or header.dtype.itemsize == 0:
         raise DataError(f"{where} is empty (shape {header.shape}): there is nothing to learn from")
     require_room(math.prod(header.shape) * header.dtype.itemsize, where)
@@ -213,7 +213,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) ->
         raise DataError(f"{where} claims {info.file_size:,} bytes, more than it can hold: damaged")
     require_room(info.file_size, where)
     with archive.open(info) as file:
-        _read_header(file, where, info.file_size)
+        read_header(file, where, info.file_size)
     try:
         with archive.open(info) as file:
             return np.lib.format.read_array(file, allow_pickle=False)

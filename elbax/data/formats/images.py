@@ -1,11 +1,14 @@
 """A folder of images, with one subfolder per class or none."""
 
+import hashlib
 import io
+import math
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,15 +78,104 @@ def read_images(folder: Path, background: str | None = None) -> Raw:
     Raises:
         DataError: no images, images of several sizes or depths, damaged or foreign files.
     """
+    found = open_folder(folder, background)
+    require_room(len(found) * math.prod(found.shape) * found.dtype.itemsize, shown(folder))
+    x = np.empty((len(found), *found.shape), found.dtype)
+    for i in range(len(found)):
+        x[i] = found.image(i)
+    label = None
+    if found.label_names:
+        label = np.array([found.label(i) for i in range(len(found))], np.int64)
+    levels = 255 if found.dtype == np.uint8 else None
+    return Raw(
+        found.name,
+        found.source,
+        {"all": Part(x, label)},
+        levels=levels,
+        label_names=found.label_names,
+        where={"all": shown(folder)},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """A folder of images, known by the heads of its files.
+
+    Attributes:
+        name: the folder's name.
+        source: its path, and what of it is worth a word.
+        shape: (height, width, channels) of an image.
+        dtype: of its values.
+        pages: the images.
+        labels: the class of each file, where subfolders are classes.
+        label_names: the names of the classes.
+        background: the colour that transparent pixels are laid on.
+        identity: what another content would change.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    pages: tuple["_Page", ...]
+    labels: Mapping[Path, int]
+    label_names: tuple[str, ...]
+    background: str | None
+    identity: str
+
+    @property
+    def together(self) -> int:
+        """Images that are best read at once: each is a file."""
+        return 1
+
+    def __len__(self) -> int:
+        return len(self.pages)
+
+    def image(self, number: int) -> np.ndarray:
+        """One image, (height, width, channels).
+
+        Raises:
+            DataError: it is damaged, gone, or no longer what it was.
+        """
+        page = self.pages[number]
+        with _opened(page.path, page.number) as image:
+            _dtype(image.mode, page.path)
+            pixels = _pixels(image, self.shape[2], page.path, self.background)
+        if pixels.shape != self.shape or pixels.dtype != self.dtype:
+            raise DataError(
+                f"{shown(page.path)} has changed while it was read: bring the old one back, or "
+                "train a new run"
+            )
+        return pixels
+
+    def label(self, number: int) -> int:
+        """The class of an image."""
+        return self.labels[self.pages[number].path]
+
+    def read(self, start: int, stop: int) -> Part:
+        """Images from one to another, and their classes.
+
+        Raises:
+            DataError: one is damaged, gone, or no longer what it was.
+        """
+        x = np.stack([self.image(number) for number in range(start, stop)])
+        if not self.label_names:
+            return Part(x)
+        return Part(x, np.array([self.label(i) for i in range(start, stop)], np.int64))
+
+
+def open_folder(folder: Path, background: str | None = None) -> ImageFolder:
+    """A folder of images, of which the heads are read alone.
+
+    Args:
+        folder: the folder.
+        background: the colour that transparent pixels are laid on, by a name or as #rrggbb.
+
+    Raises:
+        DataError: no images, images of several sizes or depths, damaged or foreign files.
+    """
     found = _list(folder)
     pages, kind = _survey(found.files)
-    channels = 3 if kind.colours else 1
-    numbers = len(pages) * kind.shape[0] * kind.shape[1] * channels
-    require_room(numbers * kind.dtype.itemsize, shown(folder))
-    x = np.empty((len(pages), *kind.shape, channels), kind.dtype)
-    for i, page in enumerate(pages):
-        with _opened(page.path, page.number) as image:
-            x[i] = _pixels(image, channels, page.path, background)
     source = f"{counted(len(pages), 'image')} in {shown(folder)}"
     if len(pages) > len(found.files):
         source += f" ({counted(len(found.files), 'file')}, a page each)"
@@ -93,15 +185,19 @@ def read_images(folder: Path, background: str | None = None) -> Raw:
     if found.others:
         names = listed([shown(path.name) for path in found.others], 3)
         source += f"; {counted(len(found.others), 'other file')} left out: {names}"
-    label = None
-    if found.names:
-        of_file = dict(zip(found.files, found.labels, strict=True))
-        label = np.array([of_file[page.path] for page in pages], np.int64)
-    where = {"all": shown(folder)}
-    name = folder.resolve().name or "images"
-    levels = 255 if kind.dtype == np.uint8 else None
-    parts = {"all": Part(x, label)}
-    return Raw(shown(name), source, parts, levels=levels, label_names=found.names, where=where)
+    labels = dict(zip(found.files, found.labels, strict=True)) if found.names else {}
+    files = [f"{path.relative_to(folder)} {path.stat().st_size}" for path in found.files]
+    return ImageFolder(
+        shown(folder.resolve().name or "images"),
+        source,
+        (*kind.shape, 3 if kind.colours else 1),
+        kind.dtype,
+        tuple(pages),
+        labels,
+        found.names,
+        background,
+        hashlib.sha256("\n".join(files).encode("utf-8", "surrogateescape")).hexdigest(),
+    )
 
 
 def read_png(file: io.BytesIO, where: str, shape: tuple[int, ...]) -> np.ndarray:

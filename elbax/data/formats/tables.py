@@ -11,7 +11,7 @@ import numpy as np
 
 from elbax.data.arrays import require_room
 from elbax.data.errors import DAMAGED_ZIP, DataError
-from elbax.data.formats import text
+from elbax.data.formats import arrow, parquet, text
 from elbax.data.mends import FLAGS, Mends
 from elbax.util.words import counted, reason, shown
 
@@ -54,7 +54,11 @@ def is_table(data: Any) -> bool:
     """Whether this is a table in memory, or the path of a file of one."""
     if isinstance(data, str | Path):
         try:
+            if parquet.is_url(data):
+                return True
             path = Path(data).expanduser()
+            if path.is_dir():
+                return arrow.is_saved(path) or parquet.is_parquet(path)
             if not path.is_file():
                 return False
             with path.open("rb") as file:
@@ -89,6 +93,8 @@ def read(data: Any, *, header: bool | None = None, missing: Sequence[str] = ()) 
     if not isinstance(data, str | Path):
         return _checked(_from_memory(data, missing))
     path = Path(data).expanduser()
+    if parquet.is_url(data) or path.is_dir():
+        return _checked(_read_whole(data, path, missing))
     where = shown(path)
     remarks: list[str] = []
     try:
@@ -106,6 +112,16 @@ def read(data: Any, *, header: bool | None = None, missing: Sequence[str] = ()) 
     columns = dict(zip(names, table.columns, strict=True))
     name = shown(text.stem(path)[0])
     return _checked(Table(name, where, columns, table.num_rows, missing, remarks))
+
+
+def _read_whole(data: str | Path, path: Path, missing: tuple[str, ...]) -> Table:
+    """A table of many files, or one that is elsewhere."""
+    remote = parquet.is_url(data)
+    source = arrow.open_saved(path) if not remote and arrow.is_saved(path) else None
+    source = source or parquet.open_table(data)
+    table = source.table()
+    columns = dict(zip(_named(table.column_names, source.source), table.columns, strict=True))
+    return Table(source.name, source.source, columns, table.num_rows, missing)
 
 
 def from_array(x: np.ndarray, name: str, source: str) -> Table:
