@@ -276,6 +276,32 @@ class Run:
 
         return notebook.explore(self, height)
 
+    def to_arviz(
+        self, *, split: str = "test", draws: int = 200, limit: int | None = 1000, seed: int = 0
+    ) -> Any:
+        """Draws of q(z|x) as ArviZ takes them (``pip install 'elbax[arviz]'``).
+
+        Its groups: `posterior`, z (chain, draw, row, latent), one chain of draws from q(z|x);
+        `log_likelihood`, log p(x_j|z) of each cell in nats; `sample_stats`, `log_weight` =
+        log p(x, z) − log q(z|x) of each draw, which makes draws of q ones of p(z|x), and whose
+        mean exponential is p(x); `observed_data`, the rows.
+
+        Args:
+            split: Which rows: "train", "validation", "test" or "all".
+            draws: How many z a row.
+            limit: The first so many rows; None takes all.
+            seed: Of the draws.
+
+        Returns:
+            An `xarray.DataTree`.
+
+        Raises:
+            ValueError: ArviZ is not installed, the encoder gives points, or it would be too much.
+        """
+        from elbax.run.use.inference_data import inference_data
+
+        return inference_data(self, split, draws, limit, seed)
+
     def __repr__(self) -> str:
         config, results = self.config, self.results
         latents, data = config["model"]["latent_dim"], config["data"]["name"]

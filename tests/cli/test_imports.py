@@ -7,10 +7,10 @@ import sys
 import numpy as np
 
 ALL = {
-    "arviz_stats", "blackjax", "fastapi", "flowjax", "huggingface_hub", "jax",
+    "arviz_base", "arviz_stats", "blackjax", "fastapi", "flowjax", "huggingface_hub", "jax",
     "matplotlib", "mcp", "mlflow", "mlxtend", "numpyro", "optax", "orbax",
     "orjson", "pandas", "prometheus_client", "pyarrow", "pydantic", "rich",
-    "scipy.stats", "sklearn", "tensorboardX", "uvicorn",
+    "scipy.stats", "shtab", "sklearn", "tensorboardX", "uvicorn", "xarray",
 }  # fmt: skip
 
 RUN = """
