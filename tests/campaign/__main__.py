@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elbax.util import environment
-from tests.campaign import damage, disks, inputs, kills, surroundings
+from tests.campaign import damage, disks, inputs, kills, numbers, surroundings
 from tests.campaign.trials import FAILED, NAMED, NOT_TRIED, RECORDS, SAME, Trials, run
 
 LINES: dict[str, Trials] = {
@@ -17,6 +17,7 @@ LINES: dict[str, Trials] = {
     "damage": damage.trials,
     "input": inputs.trials,
     "environment": surroundings.trials,
+    "numbers": numbers.trials,
 }
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 _HEAD = """# Reliability
@@ -24,8 +25,9 @@ _HEAD = """# Reliability
 <!-- written by scripts/campaign -->
 
 `scripts/campaign` looks for faults at random, with a seed: it damages runs, makes up files and
-options, kills commands, breaks their disks and changes what surrounds them. A trial survives where
-the result is the same to the last bit, or where one line says what is wrong; it fails where a
+options, kills commands, breaks their disks and changes what surrounds them; and numbers are held
+against others that are known. A trial survives where the result is the same to the last bit (a
+number: as its oracle says), or where one line says what is wrong; it fails where a
 number changes in silence, a traceback is shown, a process dies or hangs, or what was disturbed
 cannot be brought to its end. What a campaign found is mended, and has a test. A line is run in
 pieces, each with its seed; this page is their sum.
