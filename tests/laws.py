@@ -123,8 +123,9 @@ POSTERIORS: dict[str, Callable[[int], AbstractPosterior]] = {
     "power-spherical": PowerSpherical,
     "categorical": lambda d: GumbelSoftmax(d, 2),
     "vq": lambda d: VectorQuantised(d, 3, 1, key=jax.random.key(KEY)),
-    "residual-vq": lambda d: ResidualQuantised(d, 3, 1, 2, key=jax.random.key(KEY)),
-    "fsq": lambda d: FiniteScalar(d, (3, 4)),
+    # A place has two numbers where there are so many.
+    "residual-vq": lambda d: ResidualQuantised(d, 3, 1, 2 - d % 2, key=jax.random.key(KEY)),
+    "fsq": lambda d: FiniteScalar(d, (3, 4)[: 2 - d % 2]),
     "deterministic": Deterministic,
 }
 

@@ -248,9 +248,11 @@ class AbstractNetworkPair(eqx.Module):
     Trait, which combinations of parts are judged by:
 
     * `images_only`: whether a datum must have the shape `(height, width, channels)`.
+    * `latent`: which latents it lays out: "any", or only "codes", of which each place has its own.
     """
 
     images_only: ClassVar[bool] = False
+    latent: ClassVar[Literal["any", "codes"]] = "any"
 
     @abc.abstractmethod
     def encoder(

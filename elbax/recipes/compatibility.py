@@ -79,6 +79,13 @@ def _problems(
             f"the network {network.name} is for images, and a datum here has the shape {shape}: "
             f"choose --network {names}"
         )
+    if network.constructor.latent == "codes" != posterior.constructor.latent:
+        names = _names("posterior", lambda part: part.latent == "codes")
+        others = _names("network", lambda part: part.latent == "any")
+        yield (
+            f"the network {network.name} gives each place codes of its own: choose --posterior "
+            f"{names}, or --network {others}"
+        )
 
 
 def _latents(prior: Part, posterior: Part, objective: Any) -> Iterator[str]:

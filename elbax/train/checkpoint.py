@@ -216,8 +216,11 @@ def _check_digests(folder: Path) -> None:
             raise ValueError(f"{path.name} is neither a file nor a folder")
     if not (folder / _DIGESTS).exists():
         return  # the process was killed just before it wrote them: the leaves have theirs
+    known = {str(path.relative_to(folder)): path for path in _files(folder)}
     for name, digest in json.loads((folder / _DIGESTS).read_text()).items():
-        if _digest_of_file(folder / name) != digest:
+        if name not in known:  # nor is anything read that lies elsewhere
+            raise ValueError(f"{name} is not there")
+        if _digest_of_file(known[name]) != digest:
             raise ValueError(f"{name} does not match its SHA-256")
 
 

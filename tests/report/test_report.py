@@ -249,7 +249,8 @@ def test_hostile_names_stay_words():
 
 
 def test_every_number_has_its_definition():
-    shown = run(train=bound(), ms_per_step=3.8, seconds=40.0, compile_seconds=2.0)
+    codes = {"codes": 8, "chosen": 20, "used": [5], "perplexity": [3.2]}
+    shown = run(train=bound(), codes=codes, ms_per_step=3.8, seconds=40.0, compile_seconds=2.0)
     text = " ".join("".join(parse(page(shown, {})).text).split())
     for words in DEFINITIONS.values():
         assert words in text

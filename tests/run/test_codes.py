@@ -108,6 +108,13 @@ def test_what_does_not_go_together_is_one_line(elbax, tmp_path, words, why):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_grid_is_of_codes(elbax, tmp_path):
+    status, _, err = elbax("train", "digits", "--network", "conv-grid", "--out", tmp_path / "run")
+    assert status == 2
+    assert "gives each place codes of its own: choose --posterior" in err
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_a_prior_is_fitted_over_the_codes(elbax, codes_run, tmp_path):
     run = tmp_path / "run"
     status, out, err = elbax(

@@ -1,6 +1,7 @@
 """Checkpoints: what is read back is what was saved, or it is not used."""
 
 import errno
+import json
 import os
 import pathlib
 import shutil
@@ -259,6 +260,16 @@ def test_a_link_or_a_pipe_is_no_part_of_a_checkpoint(saved, folder, states, like
     digests.unlink()
     os.mkfifo(digests)
     assert restored(folder, like).state is None
+
+
+def test_sums_of_files_elsewhere_are_not_looked_at(folder, states, like):
+    digests = folder / "20" / "sha256.json"
+    known = json.loads(digests.read_text())
+    digests.write_text(json.dumps(known | {"/dev/zero": "0" * 64}))
+    found = restored(folder, like)
+    assert content(found.state) == content(states[10])
+    assert len(found.warnings) == 1
+    assert "/dev/zero is not there" in found.warnings[0]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EROFS, errno.EMFILE])

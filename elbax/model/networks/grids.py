@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -190,6 +190,7 @@ class GridPair(AbstractNetworkPair):
 
     name: ClassVar[str] = "conv-grid"
     images_only: ClassVar[bool] = True
+    latent: ClassVar[Literal["any", "codes"]] = "codes"
 
     activation: str = eqx.field(static=True, default="relu")
     compute_dtype: str | None = eqx.field(static=True, default=None)
