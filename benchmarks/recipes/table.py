@@ -21,7 +21,9 @@ likelihoods, or of data that are binarised or not, do not compare: the column sa
 sampling, 500 draws a row, of the first 100 of these rows, with the estimate's own verdict where it is not "yes" (so few
 draws are not to be trusted: they say where the bound lies, roughly); of grey pixels under a Bernoulli likelihood it is of binarised
 images, as the bound is. Of a model without a bound (its posterior is a point) the reconstruction log p(x|z) stands in brackets. Of a `conditional` model
-everything is given the label; of a `semi-supervised` one the bound is on log p(x), the label summed out.
+everything is given the label; of a `semi-supervised` one the bound is on log p(x), the label summed out. Of latents that are codes the
+uniform prior costs the logarithm of their number for each place, most of the bound; the codes that these rows use stand in the place of active
+latents.
 
 """
 
@@ -94,6 +96,8 @@ def better(row: Mapping[str, Any]) -> bool:
 def _row(name: str, row: Mapping[str, Any]) -> str:
     binarised = "" if row["binarize"] == "none" else ", binarised"
     active = "–" if row["active"] is None else f"{row['active']} of {row['latent_dim']}"
+    if row.get("codes"):
+        active = f"{', '.join(map(str, row['codes']['used']))} of {row['codes']['codes']:,} codes"
     short = "" if row["iterations"] == row["asked"] else f" of {row['asked']:,}"
     cells = [
         f"`{name}`",

@@ -56,7 +56,9 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
     took = time.perf_counter() - started
     after = measure(plan, model)
     log_likelihood = None
-    if has_bound(model) and not isinstance(model.encoder, ClassifyingEncoder):
+    codes = measuring.codes_in_use(model, plan.dataset.test.x[:ROWS], plan.options.run.seed)
+    weighs = has_bound(model) and codes is None  # of codes all mass is on one choice
+    if weighs and not isinstance(model.encoder, ClassifyingEncoder):
         rows = labels.conditioned(model, plan.dataset.test)[:WEIGHED]
         key = evaluation_key(plan.options.run.seed)
         found = importance(model, rows, key=key, samples=SAMPLES)
@@ -81,6 +83,7 @@ def train(plan: Plan, iterations: int, seconds: float) -> dict[str, Any]:
         "log_likelihood": log_likelihood,
         "active": _active(plan, model),
         "latent_dim": model.latent_dim,
+        "codes": codes,
         "classified": _classified(plan, model),
     }
 

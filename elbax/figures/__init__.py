@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from elbax.figures.needs import (
     FigureSpec,
     FigureUnavailable,
+    needs_codes,
     needs_held_out,
     needs_history,
     needs_labels,
@@ -23,6 +24,7 @@ from elbax.figures.needs import (
     needs_rows,
     needs_several,
     needs_ways,
+    needs_weights,
 )
 from elbax.util.files import write_bytes
 from elbax.util.words import did_you_mean
@@ -109,7 +111,7 @@ FIGURES: dict[str, FigureSpec] = {
             "and until then lies nats below the truth. Drawing Z from Q(Z|X), and weighting each "
             "by P(Z)/Q(Z|X), gets there with a handful. The ELBO is short of log P(X) by exactly "
             "KL(Q(Z|X) ‖ P(Z|X)).",
-            needs_rows,
+            needs_weights,
             thorough=True,
         ),
         FigureSpec(
@@ -119,6 +121,14 @@ FIGURES: dict[str, FigureSpec] = {
             "definition). One that is not follows the prior, costs nothing and says nothing; where "
             "none is, the posterior has collapsed.",
             needs_means,
+        ),
+        FigureSpec(
+            "code_use",
+            "Which codes are used",
+            "How often each code is chosen. Codes that nothing is encoded by are dead: they cost "
+            "bits under a uniform prior and say nothing. A few codes that are chosen for most "
+            "places leave the others little to do.",
+            needs_codes,
         ),
         FigureSpec(
             "traverse",

@@ -128,6 +128,27 @@ def needs_means(run: Run, name: str = "active_units") -> None:
         raise FigureUnavailable(f"{name} needs real latents with a mean: {why}") from why
 
 
+def needs_weights(run: Run) -> None:
+    """For estimates of log p(x): rows, and draws of q(z|x) that differ."""
+    needs_rows(run)
+    from elbax.model.compatibility import latent_kind
+
+    if latent_kind(run.model) == "codes":
+        raise FigureUnavailable(
+            "bound needs draws of q(z|x) to weigh: this model's has all its mass on one choice of "
+            "codes"
+        )
+
+
+def needs_codes(run: Run) -> None:
+    """For the use of codes: rows, and latents that are codes."""
+    needs_rows(run)
+    from elbax.model.compatibility import latent_kind
+
+    if latent_kind(run.model) != "codes":
+        raise FigureUnavailable("code_use is of codes: this model's latents are others")
+
+
 def needs_moves(run: Run) -> None:
     """For moving one latent at a time: images, and real latents with a mean."""
     _needs_images(run, "traverse")

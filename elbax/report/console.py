@@ -303,9 +303,16 @@ def _conditioned(plan: Plan) -> str:
     return f"; with labels of {'all' if count is None else f'{count:,}'} training rows"
 
 
+def _described(prior: str) -> str:
+    """A prior that is fitted after training, by its name, with an article."""
+    if prior == "autoregressive":
+        return "an autoregressive one"
+    return f"a {prior.replace('-', ' ')}"
+
+
 def _afterwards(plan: Plan) -> str:
     kind = plan.options.training.fit_prior
-    return "" if kind == "none" else f" (after training a {kind.replace('-', ' ')} in its place)"
+    return "" if kind == "none" else f" (after training {_described(kind)} in its place)"
 
 
 def _spaced(choice: Choice) -> str:

@@ -126,8 +126,8 @@ DEFINITIONS = {
         "Grosse & Salakhutdinov 2015, §5.2). The others carry nothing."
     ),
     "codes": (
-        "How many codes the rows take, and the exponential of the entropy of their use: as many as "
-        "there are where all are used alike (van den Oord et al. 2017)."
+        "How many of the codes the measured rows use, and exp of the entropy of that use: as many "
+        "codes as there would be if all were chosen alike. The others are dead."
     ),
     "steps": "Updates of the parameters, of those asked for.",
     "outcome": "How training ended.",

@@ -49,6 +49,7 @@ FIGURE_NAMES = (
     "top_label",
     "bound",
     "active_units",
+    "code_use",
     "traverse",
     "interpolate",
     "nearest",

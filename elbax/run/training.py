@@ -225,7 +225,7 @@ def _save_models(
     """
     kind = plan.options.training.fit_prior
     if kind != "none":
-        progress.note(f"prior   fitting a {kind.replace('-', ' ')} to the latents")
+        progress.note(f"prior   fitting one to the latents: {kind.replace('-', ' ')}")
     notes = {"data": plan.dataset.name, "recipe": plan.options.recipe}
     last, step = finished_model(trainer.trained[0], plan), int(trainer.state.step)
     notes_of_last = {**notes, "step": step, "which": "last"}

@@ -125,3 +125,31 @@ def test_who_is_well_is_told_so(tmp_path):
     for name in ("collapse", "saturated scales", "over-fitting"):
         assert found[name].ill is False, found[name].words
     assert found["error scale"].ill is None
+
+
+@pytest.mark.slow
+def test_codes_that_died_are_found_and_mended(tmp_path):
+    # Codes that start far from all that the encoder gives, and are never moved there.
+    codes = {
+        "recipe": "vq-vae",
+        "network": "mlp",
+        "posterior": {"name": "vq", "count": 64, "width": 2},
+        "likelihood": {"name": "normal", "scale": "shared"},
+    }
+    asked = {**PLAIN, **codes, "latent_dim": 2}
+    dead = {"name": "vq", "restart": 0.0, "commitment": 4.0}
+    sick = library.train(clouds(), out=tmp_path / "sick", objective=dead, **asked)
+    finding = by_name(sick)["dead codes"]
+    assert finding.ill, finding.words
+    rows = sick.dataset.train.x
+    chosen = np.asarray(
+        jax.vmap(lambda x: sick.model.encode(sick.model.preprocessing(x)).indices)(rows)
+    )
+    assert finding.figures["used"] == len(np.unique(chosen)) < 32
+    assert finding.options == {"objective.restart": 0.05}
+    mended = library.train(
+        clouds(), out=tmp_path / "mended", objective=dead, **{**asked, **finding.options}
+    )
+    assert by_name(mended)["dead codes"].ill is False
+    before, after = ((run.results or {})["test"] for run in (sick, mended))
+    assert after["reconstruction"] > before["reconstruction"]

@@ -130,7 +130,7 @@ def test_a_prior_is_fitted_over_the_codes(elbax, codes_run, tmp_path):
     assert status == 0, err
     assert out.endswith("z from the prior\n")
     words = ("--sampler", "autoregressive", "--count", 4, "--out", tmp_path / "t.png")
-    assert "the autoregressive fitted to the latents" in elbax("sample", codes_run, *words)[1]
+    assert "the autoregressive prior fitted to the latents" in elbax("sample", codes_run, *words)[1]
 
 
 @pytest.mark.parametrize(

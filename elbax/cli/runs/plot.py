@@ -24,8 +24,8 @@ class Arguments(Checked):
     """Draw figures of a run as PNG.
 
     There are reconstruct, generated, train_process, top_infer, top_label, bound, active_units,
-    traverse, interpolate, nearest, rate_distortion, normal and reparam. Asked for by name, bound
-    also has the annealed value, which takes half a minute.
+    code_use, traverse, interpolate, nearest, rate_distortion, normal and reparam. Asked for by
+    name, bound also has the annealed value, which takes half a minute.
     """
 
     run: Annotated[Path, POSITIONAL]

@@ -80,7 +80,7 @@ def main(arguments: Arguments) -> None:
         model = apply.with_fitted_prior(
             run, arguments.sampler, arguments.components, seed=arguments.seed
         )
-        source = f"the {arguments.sampler} fitted to the latents"
+        source = f"the {arguments.sampler} prior fitted to the latents"
     if given is not None:
         _draw_given(arguments, model, columns, given, source)
     else:
