@@ -11,7 +11,7 @@ from elbax import VAE
 from elbax.util import environment
 
 ORDERS = {
-    "elbax alone": "import elbax; elbax.load; import jax",
+    "elbax alone": "import elbax; elbax.LatentVariableModel; import jax",
     "a worker of joblib": "import elbax.estimators.vae, jax",
     "after another program": "import jax; jax.jit(lambda x: x * 3)(1.0); import elbax.model",
 }
