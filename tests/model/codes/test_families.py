@@ -80,7 +80,8 @@ def test_levels_are_those_of_the_enumerated_grid(levels):
     grid = np.array(list(itertools.product(*axes)))
     indices = jnp.arange(family.count)[:, None, None]
     listed = jax.vmap(family.vectors)(indices)
-    assert {tuple(row) for row in np.round(listed, 9)} == {tuple(row) for row in grid.round(9)}
+    found = np.round(np.asarray(listed), 9)
+    assert {tuple(row) for row in found} == {tuple(row) for row in grid.round(9)}
     assert np.array_equal(jax.vmap(family.nearest)(listed), indices)
 
     # Numbers far and near: every level is reached, each by the numbers that are bounded near it.
