@@ -27,10 +27,11 @@ _HEAD = """# Reliability
 `scripts/campaign` looks for faults at random, with a seed: it damages runs, makes up files and
 options, kills commands, breaks their disks and changes what surrounds them; and numbers are held
 against others that are known. A trial survives where the result is the same to the last bit (a
-number: as its oracle says), or where one line says what is wrong; it fails where a
-number changes in silence, a traceback is shown, a process dies or hangs, or what was disturbed
-cannot be brought to its end. What a campaign found is mended, and has a test. A line is run in
-pieces, each with its seed; this page is their sum.
+number: as its oracle says), or where one line says what is wrong; it fails where a number changes
+in silence, a traceback is shown, a process dies or hangs, or what was disturbed cannot be brought
+to its end. One failure is not planted, since no weights can show it: a mode of p(z|x) that q(z|x)
+never visits ([How good is it?](guide-evaluate.md)). What a campaign found is mended, and has a
+test. A line is run in pieces, each with its seed; this page is their sum.
 
 """
 

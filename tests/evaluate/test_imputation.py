@@ -34,25 +34,29 @@ class Filled(eqx.Module):
         return self.network(jnp.where(jnp.isnan(x), 0.0, x))
 
 
-def holed() -> tuple[LinearGaussian, LatentVariableModel, np.ndarray]:
-    """The exact model, the same with a product of normals, and rows with holes."""
-    oracle = example().exact()
-    # Where cells are missing p(z|x) is wider than of a whole row: the proposal has to cover it.
-    oracle = dataclasses.replace(oracle, cholesky=2.0 * oracle.cholesky)
+def of_cells(oracle: LinearGaussian) -> LatentVariableModel:
+    """The same model with a product of normals, one a cell, and an encoder that takes holes."""
     model = oracle.model()
     assert isinstance(model.encoder, Encoder)
     assert isinstance(model.decoder, Decoder)
     family = Mixed((4,), ("normal",) * 4)
     log_scale = jnp.full(4, np.log(oracle.scale - 1e-3))
     family = eqx.tree_at(lambda f: f.families[0].log_scale, family, log_scale)
-    model = dataclasses.replace(
+    return dataclasses.replace(
         model,
         encoder=Encoder(Filled(model.encoder.network), model.encoder.posterior),
         decoder=Decoder(model.decoder.network, family),
     )
+
+
+def holed() -> tuple[LinearGaussian, LatentVariableModel, np.ndarray]:
+    """The exact model, the same with a product of normals, and rows with holes."""
+    oracle = example().exact()
+    # Where cells are missing p(z|x) is wider than of a whole row: the proposal has to cover it.
+    oracle = dataclasses.replace(oracle, cholesky=2.0 * oracle.cholesky)
     x = oracle.draw(np.random.default_rng(3), 4)
     x[0, 1] = x[1, :3] = x[2, 2:] = np.nan
-    return oracle, model, x.astype(np.float32)
+    return oracle, of_cells(oracle), x.astype(np.float32)
 
 
 def conditional(oracle: LinearGaussian, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

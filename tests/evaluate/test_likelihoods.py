@@ -12,6 +12,7 @@ import numpyro.distributions as dist
 import pytest
 import scipy.special
 import scipy.stats
+from scipy.integrate import quad
 
 from elbax.evaluate import (
     LogLikelihoodEstimate,
@@ -26,7 +27,17 @@ from elbax.evaluate import (
 )
 from elbax.evaluate.likelihoods import CHUNK, ROWS
 from elbax.evaluate.tiles import _compiled
-from elbax.model import AbstractEncoder, AbstractPrior, Preprocessing
+from elbax.model import (
+    AbstractEncoder,
+    AbstractPrior,
+    Decoder,
+    DiagonalNormal,
+    Encoder,
+    LatentVariableModel,
+    Normal,
+    Preprocessing,
+    StandardNormal,
+)
 from elbax.run.evaluation import density
 from tests.laws import Composition, in_float64
 from tests.linear_gaussian import example
@@ -177,6 +188,37 @@ def test_a_bad_proposal_is_seen_and_a_good_one_trusted():
     assert bad.trust()[0] == "no"
     assert np.median(good.pareto_k) < 0.5
     assert good.trust()[0] == "yes"
+
+
+def test_a_mode_that_the_posterior_does_not_know_is_met_from_the_prior_alone():
+    # The limit that docs/guide-evaluate.md tells of: x = z² and noise, and q is at +√x alone.
+    model = LatentVariableModel(
+        StandardNormal(1),
+        Encoder(OneRoot(), DiagonalNormal(1)),
+        Decoder(Square(), Normal((1,), 0.3)),
+    )
+    x = np.linspace(1, 3, 20)[:, None]
+
+    def joint(z: float, of: float) -> float:
+        return float(scipy.stats.norm.pdf(z) * scipy.stats.norm.pdf(of, z**2, 0.3))
+
+    roots = [(row, [-math.sqrt(row), math.sqrt(row)]) for row in x[:, 0]]
+    exact = np.log([quad(joint, -6, 6, args=(row,), points=at)[0] for row, at in roots])
+    found = importance(model, x, key=jax.random.key(0), samples=1000)
+    assert np.mean(found.log_likelihood - exact) == pytest.approx(-math.log(2), abs=0.02)
+    assert found.trust()[0] == "yes"
+    found = prior(model, x, key=jax.random.key(0), samples=5000)
+    assert np.mean(found.log_likelihood - exact) == pytest.approx(0.0, abs=0.05)
+
+
+class Square(eqx.Module):
+    def __call__(self, z):
+        return z**2
+
+
+class OneRoot(eqx.Module):
+    def __call__(self, x):
+        return jnp.concatenate([jnp.sqrt(x), 2 * jnp.log(0.15 / jnp.sqrt(x))])
 
 
 def test_the_verdict_follows_its_rule():
