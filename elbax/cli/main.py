@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -164,15 +165,14 @@ def _is_users(error: Exception) -> bool:
         return True
     if isinstance(error, PermissionError):
         return True
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return True
     return isinstance(error, ValueError) and _raised_by_us(error)
 
 
 def _is_expected(error: Exception) -> bool:
-    from elbax.util.files import WriteError, is_full
-
-    if isinstance(error, WriteError | MemoryError):
-        return True
-    if isinstance(error, OSError) and is_full(error):
+    """Whether the machine is what failed, or the training, and not a line of ours."""
+    if isinstance(error, OSError | MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         return True
     from elbax.train import Diverged
 

@@ -63,6 +63,8 @@ class Bounds:
 
 Count = Annotated[int, Bounds(1)]
 """A whole number of at least 1."""
+Width = Annotated[int, Bounds(1, 2**24)]
+"""A number of units of a layer, or of latents: beyond these XLA cannot say the size of a matrix."""
 Whole = Annotated[int, Bounds(0)]
 """A whole number of at least 0."""
 Positive = Annotated[float, Bounds(0, above=True)]

@@ -22,6 +22,7 @@ from elbax.recipes.convert import (
     Positive,
     Seed,
     Whole,
+    Width,
     convert,
     flags,
     hints,
@@ -38,9 +39,9 @@ Activation = Literal[
 class ModelOptions(Checked):
     """What the model is: prior, encoder and decoder."""
 
-    latent_dim: Count = 10
+    latent_dim: Width = 10
     """Number of latent dimensions (the length of z)."""
-    hidden: tuple[Count, ...] = (512, 384, 256)
+    hidden: tuple[Width, ...] = (512, 384, 256)
     """Widths of the encoder's hidden layers, comma-separated; the decoder mirrors them. (conv and
     resnet have --network.dense.)"""
     activation: Activation = "relu"

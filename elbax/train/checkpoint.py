@@ -6,11 +6,13 @@ afterwards: so each checkpoint carries a SHA-256 per leaf, and one per file, com
 (Per file, because Orbax is not to see a damaged one: its readers print a traceback for each leaf.)
 """
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -77,6 +79,7 @@ class Checkpoints:
             raise CheckpointError(
                 f"could not open the folder {self._folder}: {words.reason(error)}"
             ) from error
+        self._identities = _identities(self._folder)
 
     def _alone(self) -> dict[str, Any]:
         """Of several processes this one writes, and the others are not waited for."""
@@ -127,15 +130,29 @@ class Checkpoints:
         )
         try:
             self._manager.save(step, args=arguments)
+            self._check_in_place()
             _write_digests(self._folder / str(step))
         except (
             OSError,
             ValueError,
             RuntimeError,
         ) as error:  # tensorstore says ValueError for a full disk
+            self._remove_made_anew()
             raise CheckpointError(
                 f"could not save the checkpoint of step {step}: {words.reason(error)}"
             ) from error
+
+    def _check_in_place(self) -> None:
+        if _identities(self._folder)[self._folder] != self._identities[self._folder]:
+            raise FileNotFoundError(errno.ENOENT, "no such folder any more", str(self._folder))
+
+    def _remove_made_anew(self) -> None:
+        """Orbax makes the folders anew of a run that was moved away just before."""
+        for path, identity in _identities(self._folder).items():
+            if identity == self._identities[path]:
+                return
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path == self._folder else path.rmdir()
 
     def restore(self, like: State) -> Restored:
         """The newest checkpoint that is whole; damaged ones are removed, with a warning.
@@ -230,6 +247,19 @@ def _files(folder: Path) -> list[Path]:
 
 def _digest_of_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _identities(folder: Path) -> dict[Path, tuple[int, int] | None]:
+    """What tells a folder, and each above it, from others that come to bear its name."""
+    found: dict[Path, tuple[int, int] | None] = {}
+    for path in (folder, *folder.parents):
+        try:
+            stat = path.stat()
+        except OSError:
+            found[path] = None
+        else:
+            found[path] = stat.st_dev, stat.st_ino
+    return found
 
 
 def _digest(leaf: np.ndarray) -> str:

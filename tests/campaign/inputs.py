@@ -347,7 +347,7 @@ _VALUES = [
     ),
     *("vamp", "flow", "iaf", "categorical", "full-normal", "elbo", "factor", "geco", "beta-tc"),
     *("importance-weighted", "semi-supervised", "label", "cosine", "staged", "conv", "resnet"),
-    *("bernoulli", "normal", "mixed", "sgd", "adamw", "dynamic", "static", "bfloat16", "é", "\x00"),
+    *("bernoulli", "normal", "mixed", "sgd", "adamw", "dynamic", "static", "bfloat16", "é"),
     *("self-masking", "a >= b", "x=count", "/dev/null", "../..", "--", "-", "$(touch ran)", "{}"),
 ]
 

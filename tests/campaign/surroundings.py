@@ -27,7 +27,7 @@ from tests.campaign.trials import FAILED, NAMED, NOT_TRIED, SAME, Trial
 
 NOBODY = "/dev/null/nowhere"
 PYTHONS = "CAMPAIGN_PYTHONS"
-"""The variable that names other interpreters with elbax' dependencies, apart by colons."""
+"""The variable that names other interpreters that have elbax, apart by colons."""
 
 _OPTIONS = ["--hidden", "4", "--latent-dim", "2", "--batch-size", "20", "--no-report"]
 _CHAIN = {

@@ -20,6 +20,7 @@ from typing import Any
 
 MEMORY = 2 * 10**9  # bytes, beside what jax itself has taken
 SECONDS = 240.0  # a bound, not a measure: the machine may be busy
+CALLS = 200  # of one process: programs that it has compiled stay in its memory
 
 
 class Worker:
@@ -28,6 +29,7 @@ class Worker:
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
+        self._calls = 0
 
     def __enter__(self) -> "Worker":  # noqa: PYI034 (beartype cannot read Self here)
         return self
@@ -65,6 +67,9 @@ class Worker:
         return json.loads(answer)
 
     def _started(self) -> subprocess.Popen[bytes]:
+        self._calls += 1
+        if self._calls % CALLS == 0:
+            self._end()
         if self._process is None:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.campaign.worker"],

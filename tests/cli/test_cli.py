@@ -1,5 +1,6 @@
 """Words: help, versions, and everything that can be wrong with them."""
 
+import errno
 import gzip
 import io
 import os
@@ -88,11 +89,30 @@ def test_a_bug_is_one_line_and_says_how_to_see_more(elbax, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), 1, "input/output error"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "rrr"), 2, "rrr: file name too long"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 1, "RESOURCE_EXHAUSTED: Out of memory"),
+    ],
+)
+def test_what_the_machine_says_no_to_is_no_bug(elbax, monkeypatch, error, status, said):
+    import elbax.cli.about.recipes as module
+
+    def fail(_words):
+        raise error
+
+    monkeypatch.setattr(module, "main", fail)
+    assert elbax("recipes") == (status, "", f"elbax: {said}\n")
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["trian"], "unknown command 'trian': did you mean 'train'?"),
         (["--hepl"], "unknown option '--hepl'"),
         (["train"], "needs DATA"),
+        (["train", "digits", "--hidden", "9" * 30], "give whole numbers from 1 to 16777216"),
         (["train", "digits", "more"], "takes no 'more'"),
         (["train", "digits", "--latentdim", "3"], "did you mean '--latent-dim'?"),
         (["train", "digits", "--latent-dim"], "--latent-dim needs a value"),

@@ -35,9 +35,8 @@ def test_what_was_sealed_is_read_without_its_seal(sealed):
 
 def test_every_changed_digit_is_seen(sealed):
     content = sealed.read_text()
-    name = content.index(f'"{SEAL}"')  # under another name it would be no seal
-    for i, letter in enumerate(content):
-        if letter.isdigit() and not name <= i < name + len(SEAL) + 2:
+    for i, letter in enumerate(content):  # those of the seal's own name too
+        if letter.isdigit():
             changed = str((int(letter) + 1) % 10)
             sealed.write_text(content[:i] + changed + content[i + 1 :])
             with pytest.raises(ValueError, match="damaged, or changed by hand"):
