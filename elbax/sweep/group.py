@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import shutil
@@ -105,6 +106,8 @@ class _Abreast:
     def _fit(self) -> State:
         options = self._plan.options.training
         rows = len(self._plan.dataset.validation)
+        with contextlib.suppress(FileExistsError):
+            self._checkpoints.parent.mkdir()  # and not the sweep's, which may have been moved away
         with Checkpoints(self._checkpoints) as checkpoints:
             self._watch.defer = True
             state = self._restore(checkpoints)

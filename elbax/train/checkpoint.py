@@ -59,6 +59,8 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         """Opens the folder, or makes it; what a killed process left half-written is removed.
 
+        The folder above it is not made: Orbax would make that of a run anew which was moved away.
+
         Raises:
             CheckpointError: It cannot be opened or made.
         """
@@ -74,6 +76,7 @@ class Checkpoints:
             **self._alone(),
         )
         try:
+            self._folder.parent.stat()
             self._manager = ocp.CheckpointManager(self._folder, options=options)
         except OSError as error:
             raise CheckpointError(

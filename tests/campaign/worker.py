@@ -76,7 +76,8 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=self._environment,
+                # What glibc sets aside for each thread would count as taken.
+                env={**self._environment, "MALLOC_ARENA_MAX": "2"},
             )
         return self._process
 

@@ -296,6 +296,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     def mkdir(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
+    (tmp_path / "run").mkdir()
     monkeypatch.setattr(os, "mkdir", mkdir)
     with pytest.raises(CheckpointError, match=r"could not open the folder .*read-only"):
         Checkpoints(tmp_path / "run" / "checkpoints")
@@ -303,11 +304,14 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
 
 def test_the_folder_of_a_run_that_was_moved_away_is_not_made_anew(states, tmp_path):
     run, moved = tmp_path / "run", tmp_path / "moved"
+    run.mkdir()
     with Checkpoints(run / "checkpoints") as checkpoints:
         checkpoints.save(states[10], {})
         run.rename(moved)
         with pytest.raises(CheckpointError, match=r"step 20: no such f"):
             checkpoints.save(states[20], {})
+    with pytest.raises(CheckpointError, match="no such file"):
+        Checkpoints(run / "checkpoints")
     assert not run.exists()
     assert tmp_path.exists()
     assert [path.name for path in (moved / "checkpoints").iterdir()] == ["10"]
