@@ -119,7 +119,7 @@ def test_options_come_from_recipe_then_file_then_flags(elbax, tmp_path):
         ("[training]\nlatent_dim = 3", "'latent_dim' stands in [training] and belongs in [model]"),
         ("latent_dim = 2.5", "latent_dim (--latent-dim) is 2.5: give a whole number"),
         ("latent_dim = true", "is True: give a whole number"),
-        ('hidden = "3,x"', "give whole numbers of at least 1 separated by commas"),
+        ('hidden = "3,x"', "give whole numbers from 1 to 16777216 separated by commas"),
         ("hidden = [", "can't be read as TOML"),
     ],
 )
