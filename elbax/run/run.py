@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -310,20 +309,11 @@ class Run:
         words += [f"{name} {value} nats per datum" for name, value in self._bounds()]
         return f"<Run {self.path}: {', '.join(words)}>"
 
-    def _repr_html_(self) -> str:
-        rows = [
-            ("data", self.config["data"]["name"]),
-            ("recipe", self.config["recipe"]),
-            ("latents", self.config["model"]["latent_dim"]),
-            ("steps", f"{self.results['iterations']:,}" if self.results else "not finished"),
-            *((name, f"{value} nats per datum") for name, value in self._bounds()),
-        ]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
-            f"<td style='text-align:left'>{html.escape(str(value))}</td></tr>"
-            for name, value in rows
-        )
-        return f"<table><caption>{html.escape(str(self.path))}</caption>{cells}</table>"
+    def _repr_html_(self) -> str | None:
+        # A room above this one, as for figures.
+        from elbax.report import inline
+
+        return inline.card(self)
 
     def _bounds(self) -> list[tuple[str, str]]:
         """The bound on the test rows (else the training rows), of a point posterior its parts."""
