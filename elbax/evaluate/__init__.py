@@ -36,8 +36,11 @@ from elbax.evaluate.latents.aggregate_posterior import elbo_split as elbo_split
 from elbax.evaluate.latents.aggregate_posterior import total_correlation as total_correlation
 from elbax.evaluate.latents.disentangle import DCI as DCI
 from elbax.evaluate.latents.disentangle import attribute_predictability as attribute_predictability
+from elbax.evaluate.latents.disentangle import beta_vae_score as beta_vae_score
 from elbax.evaluate.latents.disentangle import dci as dci
+from elbax.evaluate.latents.disentangle import explicitness as explicitness
 from elbax.evaluate.latents.disentangle import factor_vae_score as factor_vae_score
+from elbax.evaluate.latents.disentangle import modularity as modularity
 from elbax.evaluate.latents.disentangle import mutual_information_gap as mutual_information_gap
 from elbax.evaluate.latents.probes import linear_probe_accuracy as linear_probe_accuracy
 from elbax.evaluate.latents.probes import neighbour_accuracy as neighbour_accuracy

@@ -147,6 +147,19 @@ def _disentanglement(found: Mapping[str, Any]) -> Lines:
     )
     yield "DCI", line
     yield "FactorVAE", f"{pm(found['factor_vae'], 3)} (a fifth is guessing)"
+    if "beta_vae" in found:  # not in evaluations made before these scores were
+        yield "β-VAE", f"{pm(found['beta_vae'], 3)} (a fifth is guessing)"
+        line = (
+            f"{pm(found['modularity'], 3)} (a latent tells of one factor only; noise is not near 0)"
+        )
+        yield "modularity", line
+        if found["explicitness"] is not None:
+            line = (
+                f"{pm(found['explicitness'], 3)} (a linear classifier's area; a half is guessing)"
+            )
+            yield "explicit", line
+        for name, why in found["undefined"].items():
+            yield "undefined", f"{name}: {why}"
 
 
 def _samples(found: Mapping[str, Any]) -> Lines:

@@ -30,11 +30,17 @@ def test_scores_are_of_the_factors_that_the_rows_were_drawn_from(elbax, refused,
     found = json.loads(out)
     assert found["rows"] == 200
     assert np.shape(found["dci"]["importance"]) == (2, 5)
-    for name in ("mutual_information_gap", "sap", "factor_vae"):
+    for name in (
+        *("mutual_information_gap", "sap", "factor_vae"),
+        *("beta_vae", "modularity", "explicitness"),
+    ):
         assert 0 <= found[name]["mean"] <= 1
-    status, out, _ = elbax("evaluate", folder, "--estimator", "disentanglement", "--limit", 100)
+    status, out, _ = elbax("evaluate", folder, "--estimator", "disentanglement", "--limit", 20)
     assert status == 0
     assert "(mutual information gap)" in out
+    assert "β-VAE" in out
+    assert "explicitness: factor 2 has too few rows of each value" in out
+    assert "(a latent tells of one factor only; noise is not near 0)" in out
     assert library.load(folder).latent_dim == 2
 
 

@@ -1,9 +1,10 @@
-"""Is each known factor of the data in a latent of its own? Four published scores of that.
+"""Is each known factor of the data in a latent of its own? Seven published scores of that.
 
 All take a representation (`codes`, one row a datum: posterior means, usually) and the factors that
-the data were made from (`factors`, whole numbers, one column each). All are between 0 and 1, and
-none is invariant to a rotation of the latents: that is what they measure. They disagree (Locatello
-et al. 2019), so give more than one.
+the data were made from (`factors`, whole numbers, one column each). All are between 0 and 1. Most
+fall when the latents are rotated: that is what they measure; explicitness and β-VAE's score hardly
+do, for a linear classifier of all latents is in them. They disagree (Locatello et al. 2019), so
+give more than one.
 """
 
 import dataclasses
@@ -200,6 +201,158 @@ def factor_vae_score(
     stands_for = found[0].argmax(axis=1)
     right = int(found[1, np.arange(used.shape[1]), stands_for].sum())
     return share(np.arange(votes) < right)
+
+
+def modularity(codes: np.ndarray, factors: np.ndarray, *, bins: int = 20) -> Mean:
+    """Whether a latent tells of one factor only (Ridgeway & Mozer 2018, eq. 2).
+
+    For each latent: one less the squares of what it tells of all factors but its best, as a share
+    of the best's square times their number; averaged over the latents. Latents that never vary (as
+    in `factor_vae_score`) are left out; counted as 0, as in disentanglement_lib, they would lower
+    it. A latent of noise is not near 0: what seems told, of few rows, differs among the factors.
+
+    Args:
+        codes: The representation, (rows, latents).
+        factors: The factors, (rows, factors), whole numbers.
+        bins: Of equal width, that a latent is cut into.
+
+    Returns:
+        The score, and its standard error by a jackknife over ten groups of rows; 0 where no latent
+        varies.
+
+    Raises:
+        ValueError: The shapes do not fit, or there are too few rows, or a factor never varies.
+    """
+    codes, factors = _checked(codes, factors)
+    used = codes[:, active(codes)]
+    if used.shape[1] == 0:
+        return Mean(0.0, 0.0)
+    binned = np.stack([_binned(column, bins) for column in used.T], axis=1)
+    others = max(factors.shape[1] - 1, 1)
+
+    def score(rows: np.ndarray) -> float:
+        found = [[_information(z, v) for v in factors[rows].T] for z in binned[rows].T]
+        squares = np.square(found)
+        best = squares.max(axis=1)
+        rest = squares.sum(axis=1) - best
+        told = np.where(best > 0, best, 1.0)
+        return float(np.mean(np.where(best > 0, 1 - rest / (told * others), 0.0)))
+
+    return _jackknife(score, len(codes))
+
+
+def explicitness(codes: np.ndarray, factors: np.ndarray) -> Mean:
+    """Whether a linear classifier reads the factors (Ridgeway & Mozer 2018, §2).
+
+    A logistic regression on all latents, standardised, predicts each factor; the score is the area
+    under the ROC curve of each value against the others on rows that were not fitted, averaged over
+    the values, then over the factors. Guessing scores a half.
+
+    Args:
+        codes: The representation, (rows, latents).
+        factors: The factors, (rows, factors), whole numbers.
+
+    Returns:
+        The score, and its standard error by a jackknife over ten groups of the scored rows (not
+        over the fitted ones).
+
+    Raises:
+        ValueError: The shapes do not fit, or there are too few rows, or a factor never varies, or
+            hardly.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import roc_auc_score
+
+    codes, factors = _checked(codes, factors)
+    fitted, scored = slice(0, None, 2), slice(1, None, 2)
+    codes = _standardised(codes)
+    truth = factors[scored]
+    tried: list[list[tuple[np.ndarray, np.ndarray]]] = []  # for each value: is it it, how likely
+    for k, factor in enumerate(factors.T):
+        values = [v for v in np.unique(factor[fitted]) if _in_two_groups(truth[:, k] == v)]
+        if not values or len(np.unique(factor[fitted])) < 2:
+            raise ValueError(f"factor {k} has too few rows of each value; give more rows")
+        classifier = LogisticRegression(max_iter=1000)
+        _fit(classifier, codes[fitted], factor[fitted])
+        likely = dict(
+            zip(classifier.classes_, classifier.predict_proba(codes[scored]).T, strict=True)
+        )
+        tried.append([(truth[:, k] == v, likely[v]) for v in values])
+
+    def score(rows: np.ndarray) -> float:
+        return float(
+            np.mean(
+                [np.mean([roc_auc_score(is_it[rows], p[rows]) for is_it, p in of]) for of in tried]
+            )
+        )
+
+    return _jackknife(score, len(truth))
+
+
+def beta_vae_score(
+    codes: np.ndarray, factors: np.ndarray, *, votes: int = 800, rows: int = 64, seed: int = 0
+) -> Mean:
+    """The score of Higgins et al. 2017, §3: can a linear classifier tell which factor is shared?
+
+    A vote draws pairs of rows that share the value of a random factor, and averages how far the
+    latents of a pair lie apart, |z − z'|. A logistic regression is fitted to as many votes, and
+    the score is the share of new votes whose factor it names. Guessing scores one over the number
+    of factors; rotated latents may still score 1. Latents are standardised first, and those that
+    never vary left out, as in `factor_vae_score`.
+
+    Args:
+        codes: The representation, (rows, latents).
+        factors: The factors, (rows, factors), whole numbers. Rows that share a value of one should
+            have all values of the others.
+        votes: How many votes, and how many that are scored.
+        rows: How many pairs a vote draws, with replacement.
+        seed: Of the draws.
+
+    Returns:
+        The share, and its standard error over the votes; 0 where no latent varies.
+
+    Raises:
+        ValueError: The shapes do not fit, or there are too few rows, or a factor never varies, or
+            there is but one factor, or there are too few votes, or no pairs.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    codes, factors = _checked(codes, factors)
+    if factors.shape[1] < 2:
+        raise ValueError("there is one factor only; β-VAE's score tells factors apart: give two")
+    if votes < 10 * factors.shape[1] or rows < 1:
+        raise ValueError(
+            f"{votes} votes of {rows} pairs; give at least ten votes a factor, and a pair"
+        )
+    used = _standardised(codes[:, active(codes)])
+    if used.shape[1] == 0:
+        return Mean(0.0, 0.0)
+    rng = np.random.default_rng(seed)
+    # Every factor in turn, so that each is fitted and scored.
+    shared = rng.permuted(np.tile(np.arange(votes) % factors.shape[1], (2, 1)), axis=1)
+    apart = np.empty((2, votes, used.shape[1]))
+    for k, factor in enumerate(factors.T):
+        _, value, count = np.unique(factor, return_inverse=True, return_counts=True)
+        alike, start = np.argsort(value, kind="stable"), np.cumsum(count) - count
+        for at in np.argwhere(shared == k):
+            first = rng.integers(len(used), size=rows)
+            second = alike[start[value[first]] + rng.integers(count[value[first]])]
+            apart[tuple(at)] = np.abs(used[first] - used[second]).mean(axis=0)
+    classifier = LogisticRegression(C=1e4, max_iter=10_000)
+    classifier.fit(apart[0], shared[0])
+    return share(classifier.predict(apart[1]) == shared[1])
+
+
+def _standardised(codes: np.ndarray) -> np.ndarray:
+    """Of mean 0 and variance 1; a constant is 0."""
+    spread = codes.std(axis=0)
+    return (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def _in_two_groups(is_it: np.ndarray) -> bool:
+    """Whether both answers stay when the jackknife leaves a group out."""
+    groups = np.arange(len(is_it)) % _GROUPS
+    return all(len(np.unique(groups[is_it == answer])) > 1 for answer in (True, False))
 
 
 def _fit(classifier: Any, codes: np.ndarray, factor: np.ndarray) -> None:

@@ -97,6 +97,12 @@ def disentanglement(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
     rows, factors, names = factors_of(task)
     codes = posterior_moments(model, rows)["mean"]
     forests = disentangle.dci(codes, factors, seed=seed)
+    undefined: dict[str, str] = {}
+    explicit = None
+    try:
+        explicit = plain(disentangle.explicitness(codes, factors))
+    except ValueError as why:  # of some tens of rows: the other scores stand
+        undefined["explicitness"] = str(why)
     return {
         "factors": list(names),
         "rows": len(rows),
@@ -110,6 +116,10 @@ def disentanglement(task: Task, _: str, __: Any, ___: Any) -> dict[str, Any]:
         },
         "sap": plain(disentangle.attribute_predictability(codes, factors)),
         "factor_vae": plain(disentangle.factor_vae_score(codes, factors, seed=seed)),
+        "beta_vae": plain(disentangle.beta_vae_score(codes, factors, seed=seed)),
+        "modularity": plain(disentangle.modularity(codes, factors)),
+        "explicitness": explicit,
+        "undefined": undefined,
     }
 
 
