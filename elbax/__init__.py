@@ -144,6 +144,8 @@ def __getattr__(name: str) -> Any:
     elif name in _HOME:
         module, own_name = _HOME[name]
         value = getattr(importlib.import_module(module), own_name)
+    elif any(one.name == name and one.ispkg for one in pkgutil.iter_modules(__path__)):
+        return importlib.import_module(f"{__name__}.{name}")  # a room: elbax.evaluate.elbo
     else:
         raise AttributeError(f"module 'elbax' has no attribute {name!r}")
     globals()[name] = value

@@ -61,6 +61,11 @@ def test_public_names_are_those_of_the_import_block():
     assert elbax.__all__ == sorted([*names, "__version__"]) == dir(elbax)
 
 
+def test_a_room_is_there_without_an_import_of_its_own():
+    code = "import elbax; print(elbax.evaluate.elbo.__module__)"
+    assert run_fresh(code).split() == ["elbax.evaluate.bounds"]
+
+
 def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'elbax' has no attribute 'trian'"):
         _ = elbax.trian  # pyright: ignore[reportAttributeAccessIssue]

@@ -12,6 +12,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ class Worker:
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._calls = 0
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
 
     def __enter__(self) -> "Worker":  # noqa: PYI034 (beartype cannot read Self here)
         return self
@@ -62,7 +64,7 @@ class Worker:
             if not piece:
                 status = process.wait()
                 self._end()
-                return {"died": f"exit status {status}"}
+                return {"died": f"exit status {status}: {self._last_words()}"}
             answer += piece
         return json.loads(answer)
 
@@ -75,11 +77,16 @@ class Worker:
                 [sys.executable, "-m", "tests.campaign.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self._said,
                 # What glibc sets aside for each thread would count as taken.
                 env={**self._environment, "MALLOC_ARENA_MAX": "2"},
             )
         return self._process
+
+    def _last_words(self) -> str:
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "no word"
 
     def _end(self) -> None:
         if self._process is not None:
