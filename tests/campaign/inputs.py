@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.campaign.trials import FAILED, NAMED, SAME, Trial
-from tests.campaign.worker import Worker
+from tests.campaign.worker import MEMORY, Worker
 from tests.cases.made import write_workbook
 
 _ODD = [
@@ -37,7 +37,7 @@ _READ = (*_IMAGES, ".csv", ".npy", ".gz", ".npz")
 def trials(chance: random.Random, folder: Path) -> Iterator[Trial]:
     """Trials without end: made-up files first, then mutated ones, uses of them, and options."""
     # Another for what computes: what bombs have left of the memory of the first is not its share.
-    with Worker() as worker, Worker() as other:
+    with Worker() as worker, Worker(address_space=3 * MEMORY) as other:
         for name, content in _crafted():
             yield _inspected(worker, folder, "made up", name, content, name)
         good, cases = _good(), _cases()

@@ -2,11 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from tests.campaign import damage, disks, inputs, kills, surroundings
 from tests.campaign.__main__ import PAGE, page
 from tests.campaign.trials import FAILED, NAMED, SAME, Line, Trial, run
+from tests.campaign.worker import MEMORY, Worker
 
 
 @pytest.mark.slow
@@ -37,6 +39,19 @@ def test_a_line_counts_what_its_trials_were(tmp_path):
     assert (line.tried, line.failed) == (4, 2)
     assert line.failures == ["kind, where: why"] * 2
     assert isinstance(line, Line)
+
+
+def take(size):
+    return {"taken": np.ones(size // 8).nbytes}
+
+
+@pytest.mark.slow
+def test_what_takes_too_much_memory_is_found():
+    with Worker(address_space=3 * MEMORY) as worker:
+        found = [worker.call("test_campaign:take", n * 10**8) for n in (5, 25, 5, 80)]
+    assert found[0] == found[2] == {"taken": 5 * 10**8}
+    assert found[1] == {"died": "2.5 GB were taken"}
+    assert found[3]["raised"] == "MemoryError"
 
 
 def test_the_page_is_what_was_recorded():

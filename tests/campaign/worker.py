@@ -2,6 +2,9 @@
 
 It is held to so much memory, and killed and started anew where a thing takes too long; what it dies
 of is an answer too.
+
+A limit of the address space ends what asks for more. Threads and XLA take more of that than they
+use: for what computes the limit is wider, and what a thing made resident is measured (Linux).
 """
 
 import contextlib
@@ -19,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-MEMORY = 2 * 10**9  # bytes, beside what jax itself has taken
+MEMORY = 2 * 10**9  # bytes that a thing may take, beside what the process held before
 SECONDS = 240.0  # a bound, not a measure: the machine may be busy
 CALLS = 200  # of one process: programs that it has compiled stay in its memory
 
@@ -27,7 +30,16 @@ CALLS = 200  # of one process: programs that it has compiled stay in its memory
 class Worker:
     """Calls functions of this package in another process; a context manager."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str] | None = None, *, address_space: int = MEMORY
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            environment: What differs from this process's environment.
+            address_space: Bytes of it that may be taken beside what jax itself takes.
+        """
+        self._address_space = address_space
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._calls = 0
@@ -43,6 +55,7 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self._end()
+        self._said.close()
 
     def call(self, function: str, *arguments: Any, seconds: float = SECONDS) -> dict[str, Any]:
         """What `module:function` of this package gives for arguments that JSON can say.
@@ -74,7 +87,7 @@ class Worker:
             self._end()
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.campaign.worker"],
+                [sys.executable, "-m", "tests.campaign.worker", str(self._address_space)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,
@@ -111,27 +124,37 @@ def command(words: list[str], folder: str) -> dict[str, Any]:
     return {"status": status, "out": out.getvalue(), "err": err.getvalue()}
 
 
-def _limit_memory() -> None:
+def _limit_memory(address_space: int) -> None:
     import resource
 
     import jax
 
     jax.numpy.zeros(1).block_until_ready()  # its threads take address space once
     held = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY, held + MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (held + address_space, held + address_space))
+
+
+def _resident(kind: str) -> int:
+    """Bytes of memory that are resident ("VmRSS"), or were at most ("VmHWM")."""
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(kind))
+    return int(line.split()[1]) * 1024
 
 
 def _main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no answer
-    _limit_memory()
+    _limit_memory(int(sys.argv[1]))
     for line in sys.stdin:
         function, arguments = json.loads(line)
         module, _, name = function.partition(":")
+        before = _resident("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # the most so far is forgotten
         try:
             found = getattr(importlib.import_module(f"tests.campaign.{module}"), name)(*arguments)
         except MemoryError:
             found = {"raised": "MemoryError", "ours": False, "line": "out of memory"}
+        if (taken := _resident("VmHWM") - before) > MEMORY:
+            found = {"died": f"{taken / 1e9:.1f} GB were taken"}
         answers.write(json.dumps(found).encode() + b"\n")
         answers.flush()
 
