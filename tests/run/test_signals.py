@@ -86,7 +86,7 @@ def test_an_error_of_somebody_else_is_told_as_before(monkeypatch):
 
 
 AT_THE_END = """
-import os, signal, sys
+import os, signal, time
 from elbax.run.signals import Interrupted, SignalWatch
 try:
     with SignalWatch() as watch:
@@ -95,6 +95,7 @@ try:
 except Interrupted:
     print(signal.getsignal(signal.SIGINT) == signal.SIG_DFL, flush=True)
 os.kill(os.getpid(), signal.SIGINT)
+time.sleep(30)  # another thread may be the one that is told first
 """
 
 
