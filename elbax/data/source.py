@@ -22,6 +22,7 @@ from elbax.data.arrays import (
 )
 from elbax.data.columns import Column
 from elbax.data.errors import DataError
+from elbax.data.formats import annotated
 from elbax.data.formats import tables as table_files
 from elbax.data.formats.files import KNOWN_SUFFIXES, read_path
 from elbax.data.kinds import KINDS
@@ -190,11 +191,11 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         data: ``mnist``, ``fashion-mnist``, ``mnist-5k``, ``digits`` or ``shapes``; or a path to
             ``.npy``, ``.npz``, IDX (gzip or not), ``.csv``, ``.tsv`` (compressed or not),
             ``.parquet`` (a file, or a folder of them with hive partitions, also elsewhere:
-            ``s3://bucket/folder``), ``.feather``, ``.xlsx``, a folder of images or one that Hugging
-            Face's ``save_to_disk`` made; or an array, (n, d), (n, h, w) or (n, h, w, c); or a
-            pandas, polars or pyarrow table; or, to be streamed, what has ``__len__`` and
-            ``__getitem__``, as Grain's sources have. A name wins over a file of that name: say
-            ``./mnist``.
+            ``s3://bucket/folder``), ``.feather``, ``.xlsx``, ``.h5ad``, a folder of images or one
+            that Hugging Face's ``save_to_disk`` made; or an array, (n, d), (n, h, w) or
+            (n, h, w, c); or a pandas, polars or pyarrow table, or an AnnData; or, to be streamed,
+            what has ``__len__`` and ``__getitem__``, as Grain's sources have. A name wins over a
+            file of that name: say ``./mnist``.
         validation: rows of validation data (0: none). By default 5,000 for MNIST and
             Fashion-MNIST, a tenth elsewhere.
         binarize: ``static`` draws each pixel once, P(1) = its grey level, the same for everybody;
@@ -205,7 +206,8 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         check: refuse NaN (but in tables), infinity and too few rows. `elbax inspect` looks without.
         kinds: of a table, what columns are, by name, where not as found (`elbax.data.columns`);
             "ignore" leaves one out.
-        labels: of a table, the column with the labels; it is left out of the rows.
+        labels: of a table, the column with the labels, which is left out of the rows; of an
+            AnnData a column of its `obs`.
         constraints: of a table, what all rows keep to, such as ``end >= start`` or
             ``total = a + b``: so do the rows that a model of it makes.
         columns: of a table, what the columns were in training: the rows are then read by these.
@@ -216,7 +218,7 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         background: of images, the colour that transparent pixels are laid on.
         unseen: with `columns`, whether categories that training did not see are refused or missing.
         memory: bytes that the data may take; files and folders that take more are streamed
-            (`Dataset.stream`). None: nothing is.
+            (`Dataset.stream`), an AnnData that does is refused. None: nothing is.
 
     Raises:
         DataError: whatever is wrong with the data, in one line.
@@ -247,14 +249,16 @@ def load(  # noqa: PLR0913 - each a question that data may ask
         table = table_files.read(data, header=header, missing=missing_values)
         asked = _Asked(kinds or {}, labels, columns, unseen, tuple(constraints))
         return _of_table(table, asked, held, seed, check=check)
-    raw = _read(data, background)
+    if annotated.is_annotated(data):
+        raw, labels = annotated.read(data, labels, memory), None
+    else:
+        raw = _read(data, background)
     table = _by_columns(raw, likelihood, columns) if binarize == "none" else None
     if table is not None:
         asked = _Asked(kinds or {}, None, columns, unseen, tuple(constraints))
-        if likelihood in KINDS:
-            asked = asked._replace(
-                kinds={**dict.fromkeys(table.columns, likelihood), **asked.kinds}
-            )
+        family = likelihood if likelihood in KINDS else annotated.family(raw)
+        if family is not None:
+            asked = asked._replace(kinds={**dict.fromkeys(table.columns, family), **asked.kinds})
         table = replace(table, missing=tuple(missing_values))
         return _of_table(table, asked, held, seed, check=check, raw=raw)
     if constraints:
@@ -289,14 +293,14 @@ def _by_columns(raw: Raw, likelihood: str | None, columns: Any) -> table_files.T
         return None
     if len({x.shape[1] for x in arrays}) > 1:
         return None
-    whole = all(is_levels(x) for x in arrays) or likelihood not in (None, *KINDS)
-    if columns is None and whole:
+    levels = not raw.names and all(is_levels(x) for x in arrays)
+    if columns is None and (levels or likelihood not in (None, *KINDS)):
         return None
     arrays = [
         np.ma.filled(x.astype(float), np.nan) if np.ma.isMaskedArray(x) else x for x in arrays
     ]
     x = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    return table_files.from_array(x, raw.name, raw.where.get("all", raw.source))
+    return table_files.from_array(x, raw.name, raw.where.get("all", raw.source), raw.names)
 
 
 def _of_array(raw: Raw, binarize: str, held: int | None, seed: int, *, check: bool) -> Dataset:
@@ -332,8 +336,12 @@ def _of_array(raw: Raw, binarize: str, held: int | None, seed: int, *, check: bo
         levels=levels,
         label_names=names,
         scaling=scaling,
-        notes=tuple(words for words in (scaling.words, holes_in_words(in_order)) if words),
+        notes=tuple(filter(None, (scaling.words, holes_in_words(in_order), _without_names(raw)))),
     )
+
+
+def _without_names(raw: Raw) -> str:
+    return "its columns are taken by their places, not by their names" if raw.names else ""
 
 
 def _of_table(
@@ -422,7 +430,7 @@ def _read_own(data: str | Path, background: str | None) -> Raw:
         raise DataError(f"no such file or folder: {shown(text)}")
     raise DataError(
         f"no data set (and no file) is called {shown(repr(text))}{hint(text, NAMES)}: "
-        f"there are {', '.join(NAMES)}, or give a path to .npy, .npz, IDX, .csv or .parquet, "
+        f"there are {', '.join(NAMES)}, or give a path to .npy, .npz, IDX, .csv, .parquet, .h5ad, "
         "or to a folder of images"
     )
 

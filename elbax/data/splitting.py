@@ -50,6 +50,7 @@ class Raw:
         levels: the byte that means 1 (255 for grey levels); None: found from the data.
         label_names: names of the labels 0, 1, …, where there are any.
         where: how messages call the arrays, part by part.
+        names: of vectors, what their columns are called, where they have names.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Raw:
     levels: int | None = None
     label_names: tuple[str, ...] = ()
     where: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
 
 def _raw_stream(*key: int) -> np.random.Philox:

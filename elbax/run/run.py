@@ -275,6 +275,48 @@ class Run:
 
         return notebook.explore(self, height)
 
+    def encode(
+        self,
+        data: Any = None,
+        *,
+        split: str = "all",
+        unseen: Literal["refuse", "missing"] = "refuse",
+    ) -> dict[str, np.ndarray]:
+        """The posterior q(z|x) of each datum, as ``elbax encode`` writes it.
+
+        Args:
+            data: Other data of the same shape or columns: a name, a path, an array, a table or an
+                AnnData. None: those of the run.
+            split: Which rows: "train", "validation", "test", or "all" in your own data's order.
+            unseen: Whether categories that training did not see are refused or taken as missing.
+
+        Returns:
+            `mean` (n, latent_dim), `scale` likewise where q has one, and `label` (n,) where known.
+
+        Raises:
+            ValueError: Data that the model does not take; in one line.
+        """
+        from elbax.run.use import encodings
+
+        return encodings.of(self, data, split, unseen)
+
+    def annotate(self, adata: Any, *, key: str = "X_elbax") -> None:
+        """Writes the mean of q(z|x) of each cell of an AnnData into its `obsm`.
+
+        Genes are found by their names. What scanpy takes it as:
+        ``scanpy.pp.neighbors(adata, use_rep="X_elbax")``.
+
+        Args:
+            adata: The AnnData; its `obsm[key]` becomes (cells, latent_dim) float32.
+            key: What `obsm` calls it.
+
+        Raises:
+            ValueError: It is no AnnData, or lacks genes that the model knows; in one line.
+        """
+        from elbax.run.use import encodings
+
+        encodings.annotate(self, adata, key)
+
     def to_arviz(
         self, *, split: str = "test", draws: int = 200, limit: int | None = 1000, seed: int = 0
     ) -> Any:

@@ -41,8 +41,8 @@ class Arguments:
     """
 
     data: Annotated[str | None, POSITIONAL] = None
-    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, .csv, .parquet, a
-    folder of images."""
+    """A data set's name (see `elbax datasets`), or a path: .npy, .npz, IDX, .csv, .parquet,
+    .h5ad, a folder of images."""
     model: ModelOptions = dataclasses.field(default_factory=ModelOptions)
     training: TrainingOptions = dataclasses.field(default_factory=TrainingOptions)
     short: ShortOptions = dataclasses.field(default_factory=ShortOptions)

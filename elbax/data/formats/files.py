@@ -16,6 +16,7 @@ import numpy as np
 
 from elbax.data.arrays import require_room
 from elbax.data.errors import DAMAGED_ZIP, DataError
+from elbax.data.formats import annotated
 from elbax.data.formats.idx import DEFLATE_LIMIT, GZIP_MAGIC, looks_like_idx, read_idx
 from elbax.data.formats.images import IMAGE_SUFFIXES, read_images
 from elbax.data.splitting import Part, Raw
@@ -27,7 +28,10 @@ _IMAGE_MAGICS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"RIFF", b"GIF
 _TABLES = (".csv", ".tsv", ".parquet", ".feather", ".arrow", ".xlsx")
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
-KNOWN_SUFFIXES = (".npy", ".npz", ".gz", ".idx", ".png", ".jpg", ".jpeg", *_TABLES, *_PICKLES)
+KNOWN_SUFFIXES = (
+    *(".npy", ".npz", ".gz", ".idx", ".png", ".jpg", ".jpeg", annotated.SUFFIX),
+    *(*_TABLES, *_PICKLES),
+)
 
 _LABEL_KEYS = ("y", "label", "labels")
 _VALIDATION_KEYS = ("validation", "val", "valid")
@@ -71,6 +75,8 @@ def _read_file(path: Path, start: bytes) -> Raw:
         return _read_npz(path)
     if start.startswith(GZIP_MAGIC) or looks_like_idx(start):
         return _read_idx_pair(path)
+    if start == annotated.HDF5_MAGIC:
+        return annotated.read(path)
     raise DataError(_foreign(path, start))
 
 
@@ -78,7 +84,7 @@ def _foreign(path: Path, start: bytes) -> str:
     suffix = path.suffix.lower()
     if start.startswith(_IMAGE_MAGICS) and suffix in IMAGE_SUFFIXES:
         return f"{shown(path)} is one image: give the folder that holds the images"
-    if suffix in _TABLES:
+    if suffix in (*_TABLES, annotated.SUFFIX):
         return f"{shown(path)} is no {suffix} file, whatever its name: save the table as .csv"
     if suffix in _PICKLES or start[:1] == b"\x80":
         return f"{shown(path)} looks like a pickle, which is never loaded: save it as .npy or .npz"

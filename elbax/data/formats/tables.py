@@ -124,12 +124,13 @@ def _read_whole(data: str | Path, path: Path, missing: tuple[str, ...]) -> Table
     return Table(source.name, source.source, columns, table.num_rows, missing)
 
 
-def from_array(x: np.ndarray, name: str, source: str) -> Table:
-    """An array (n, d) as a table, whose columns are called by their numbers from 0 on."""
+def from_array(x: np.ndarray, name: str, source: str, names: Sequence[str] = ()) -> Table:
+    """An array (n, d) as a table; without names its columns are called by their numbers from 0."""
     import pyarrow as pa
 
     x = x.astype(x.dtype.newbyteorder("="), copy=False)
-    columns = {str(i): pa.array(x[:, i], from_pandas=True) for i in range(x.shape[1])}
+    names = names or [str(i) for i in range(x.shape[1])]
+    columns = {called: pa.array(x[:, i], from_pandas=True) for i, called in enumerate(names)}
     return Table(name, source, columns, len(x), matrix=True)
 
 

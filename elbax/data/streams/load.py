@@ -14,6 +14,7 @@ from elbax.data.cells import Category
 from elbax.data.columns import text_of
 from elbax.data.errors import DataError
 from elbax.data.formats import arrow, images, parquet
+from elbax.data.formats.annotated import is_annotated
 from elbax.data.kinds import IGNORE, KINDS
 from elbax.data.splitting import MINIMUM_ROWS, Part, fingerprint
 from elbax.data.streams import arrays, survey
@@ -119,7 +120,7 @@ def _folder(path: Path, asked: Asked) -> TableSource | ArraySource:
 def _random_access(data: Any) -> ArraySource | None:
     """An object of Python with a length and rows, such as Grain's; None of arrays and tables."""
     rows = hasattr(data, "__len__") and hasattr(data, "__getitem__")
-    plain = isinstance(data, list | tuple | dict | set | bytes | str)
+    plain = isinstance(data, list | tuple | dict | set | bytes | str) or is_annotated(data)
     if plain or not rows or hasattr(data, "__array__") or hasattr(data, "columns"):
         return None
     return arrays.RandomAccess(data)

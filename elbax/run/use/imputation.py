@@ -72,7 +72,7 @@ def read(path: Path, config: Mapping[str, Any]) -> Table:
         array = raw.parts["all"].x if len(raw.parts) == 1 else np.empty(0)
         if array.ndim != 2:
             raise DataError(f"{shown(path)} is no array (n, d), which the run was trained on")
-        return files.from_array(array, raw.name, raw.source)
+        return files.from_array(array, raw.name, raw.source, raw.names)
     if not files.is_table(path):
         raise DataError(f"{shown(path)} is no table: give one of {files.KNOWN}")
     return files.read(path, header=asked.get("header"), missing=asked.get("missing_values", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def on(
     run: Run,
-    data: str | None = None,
+    data: Any = None,
     binarize: Binarize | None = None,
     unseen: Literal["refuse", "missing"] = "refuse",
 ) -> Run:
@@ -36,7 +37,7 @@ def on(
 
     Args:
         run: The run.
-        data: A name or a path; None for the run's own.
+        data: A name, a path, an array, a table or an AnnData; None for the run's own.
         binarize: How to binarise the data; None does it as in training.
         unseen: Whether categories that training did not see are refused or taken as missing.
 
@@ -51,11 +52,11 @@ def on(
     if data is not None:
         if dataset.shape != run.model.shape:
             raise ValueError(
-                f"{data} has data of {shape_in_words(dataset.shape)}, and {run.path} was trained "
-                f"on {shape_in_words(run.model.shape)}: give data of that shape"
+                f"{called(data)} has data of {shape_in_words(dataset.shape)}, and {run.path} was "
+                f"trained on {shape_in_words(run.model.shape)}: give data of that shape"
             )
         checks.check_values(dataset, run.likelihood, chosen)
-        _check_holes(run, dataset, data)
+        _check_holes(run, dataset, called(data))
     if chosen != run.binarize:
         grey = _read(run, data, "none") if chosen == "static" else dataset
         _check_binarize(run, chosen, grey)
@@ -64,7 +65,7 @@ def on(
 
 
 def _read(
-    run: Run, data: str | None, how: Binarize, unseen: Literal["refuse", "missing"] = "refuse"
+    run: Run, data: Any, how: Binarize, unseen: Literal["refuse", "missing"] = "refuse"
 ) -> Dataset:
     from elbax.data import load
 
@@ -77,6 +78,11 @@ def _read(
     reading = dataclasses.replace(run.options.data, binarize=how)
     options = dataclasses.replace(run.options, data=reading)
     return settle.load_again(run.config, options, changed=how != run.binarize)
+
+
+def called(data: Any) -> str:
+    """What messages call data: their name or path, or in memory their type."""
+    return str(data) if isinstance(data, str | Path) else f"the {type(data).__name__}"
 
 
 def _check_holes(run: Run, dataset: Dataset, data: str) -> None:

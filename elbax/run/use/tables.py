@@ -82,7 +82,7 @@ def in_own_units(run: Run, x: np.ndarray, *, drawn: bool = False) -> np.ndarray:
 
 
 def load_other(
-    data: str,
+    data: Any,
     config: Mapping[str, Any],
     run: Path,
     unseen: Literal["refuse", "missing"] = "refuse",
@@ -90,7 +90,8 @@ def load_other(
     """Other rows of the columns that a run was trained on.
 
     Args:
-        data: The path of a table.
+        data: The path of a table, or one in memory; of a run that was trained on an array or on an
+            AnnData also such.
         config: The run's ``config.json``.
         run: Its folder, for messages.
         unseen: Whether categories that training did not see are refused or taken as missing.
@@ -99,6 +100,11 @@ def load_other(
         ValueError: It is no table, lacks a column, or holds what training did not see.
     """
     if not is_table(data) and config["data"]["kind"] == "table":
+        if not isinstance(data, str | Path):
+            raise ValueError(
+                f"{run} was trained on a table, and the {type(data).__name__} is none: give a "
+                "pandas, polars or pyarrow table"
+            )
         if Path(data).exists():
             raise ValueError(
                 f"{run} was trained on a table, and {data} is none: give a .csv or .parquet file"
